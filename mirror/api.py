@@ -1,0 +1,239 @@
+"""useapi.net's Kling API over httpx: pages of the listing, look-ups, accounts.
+
+The only module that holds the token, and it sends it to the API's own host alone: redirects are
+not followed. Every error of httpx and every status is translated here, and nowhere else.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from mirror import __version__, wire
+from mirror.errors import AccessError, ApiError, MirrorError
+from mirror.models import Asset
+from mirror.retrying import Pause, retry_after_s, retrying
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES = 64 << 20
+_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+_OK = 200
+_SESSION_BROKEN = 596
+_RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
+_FAILS_FROM = 500
+_LOOK_UP_PAGES = 50
+_KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
+
+
+class KlingApi:
+    """The service, as one subscription's token sees it. An async context manager.
+
+    Args:
+        url: such as `https://api.useapi.net/v1/kling`.
+        token: `user:<number>-<string>`; a password.
+        max_attempts: how often one request is sent at the most.
+        max_wait_s: the longest total wait for one request's retries.
+        trace: told of every request and its outcome, for `-vv`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        max_attempts: int,
+        max_wait_s: float,
+        trace: Callable[[str], None],
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._host = urlsplit(url).netloc.rpartition("@")[2]
+        self._token = token
+        self._max_attempts = max_attempts
+        self._max_wait_s = max_wait_s
+        self._trace = trace
+        self._pause = Pause()
+        self._client = httpx.AsyncClient(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "User-Agent": f"kling-mirror/{__version__}",
+            },
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=2),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.__aexit__()
+
+    async def page(
+        self, number: int, *, account: str | None, query: Mapping[str, str | int]
+    ) -> wire.Page:
+        """One page of the listing.
+
+        Args:
+            number: from 1.
+            account: the email, or None where the subscription has but one account.
+            query: `pageSize`, `sort`, `contentType`, `fileName` as wanted.
+
+        Raises:
+            AccessError: the token, subscription or account was refused.
+            ApiError: no page came in the end.
+        """
+        params = {**query, "pageNum": number}
+        if account is not None:
+            params["email"] = account
+        return await self._get(
+            "/assets/uploaded/",
+            params,
+            lambda body: wire.decode_page(body, page=number, account=account),
+        )
+
+    async def look_up(self, asset: Asset) -> Asset | None:
+        """The asset as it is listed now, with fresh URLs; None where it is listed no more.
+
+        Raises:
+            AccessError, ApiError: as for `page`.
+        """
+        keyword = max(_KEYWORD.findall(asset.name or ""), key=len, default="")
+        query: dict[str, str | int] = {"pageSize": 20}
+        if keyword:
+            query["fileName"] = keyword
+        seen: set[str] = set()
+        for number in range(1, _LOOK_UP_PAGES + 1):
+            page = await self.page(number, account=asset.account, query=query)
+            keys = {found.key: found for found in page.assets}
+            if asset.key in keys:
+                return keys[asset.key]
+            if keys.keys() <= seen:
+                break
+            seen |= keys.keys()
+        return None
+
+    async def accounts(self) -> list[str]:
+        """The emails of the subscription's Kling accounts.
+
+        Raises:
+            AccessError, ApiError: as for `page`.
+        """
+        return await self._get("/accounts", {}, wire.decode_accounts)
+
+    async def _get(
+        self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]
+    ) -> T:
+        policy = retrying(max_attempts=self._max_attempts, max_wait_s=self._max_wait_s)
+        async for attempt in policy:
+            with attempt:
+                await self._pause.wait()
+                return await self._once(path, params, decode)
+        raise AssertionError("retrying ends with an answer or an error")
+
+    async def _once(
+        self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]
+    ) -> T:
+        asked = f"GET {path} {_shown(params)}"
+        try:
+            response, body = await self._send(path, params)
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError, ValueError) as error:
+            self._trace(f"{asked}: {error!r}")
+            raise ApiError(
+                f"the API could not be reached: {str(error) or type(error).__name__}",
+                where=self._host,
+                hint="check the network and --api-url",
+                retryable=not isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)),
+            ) from None
+        self._trace(f"{asked}: {response.status_code}, {len(body)} bytes")
+        if response.status_code != _OK:
+            raise self._refused(response, body, params)
+        try:
+            return decode(body)
+        except wire.MalformedAnswerError as error:
+            raise ApiError(
+                f"the API answered something else than was asked for, {error}",
+                where=f"{self._host}{path}",
+                hint="check --api-url; if it is right, try again later",
+                retryable=True,
+                status=_OK,
+            ) from None
+
+    async def _send(
+        self, path: str, params: Mapping[str, str | int]
+    ) -> tuple[httpx.Response, bytes]:
+        body = bytearray()
+        async with self._client.stream("GET", self._url + path, params=params) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise ApiError(
+                        f"the API's answer is larger than {MAX_ANSWER_BYTES >> 20} MiB",
+                        where=self._host,
+                        hint="try a smaller --page-size",
+                    )
+        return response, bytes(body)
+
+    def _refused(
+        self, response: httpx.Response, body: bytes, params: Mapping[str, str | int]
+    ) -> MirrorError:
+        status = response.status_code
+        said, wish = wire.error_text(body)
+        said = said.replace(self._token, "…")
+        account = str(params.get("email", "the subscription's Kling account"))
+        if (known := _ACCESS.get(status)) is not None:
+            what, hint = known
+            named = what.format(account=account)
+            return AccessError(f"{named} ({status}: {said})", where=self._host, hint=hint)
+        wait_s = retry_after_s(response.headers, wish)
+        retryable = status in _RETRYABLE or (status >= _FAILS_FROM and status != _SESSION_BROKEN)
+        if retryable:
+            if wait_s is not None:
+                self._pause.extend(min(wait_s, self._max_wait_s))
+            asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
+            what = f"the API keeps failing ({status}: {said}{asked})"
+            hint = "try again later; --max-wait allows longer waits"
+        else:
+            what = f"the API refused the request {_shown(params)} ({status}: {said})"
+            hint = "check the filters and --api-url"
+        return ApiError(
+            what,
+            where=self._host,
+            hint=hint,
+            retryable=retryable,
+            retry_after_s=wait_s,
+            status=status,
+        )
+
+
+_ACCESS = {
+    401: (
+        "the token was refused",
+        "set the token of your useapi.net subscription: see `kling-mirror init --help`",
+    ),
+    402: (
+        "the useapi.net subscription has expired",
+        "renew it; what is mirrored stays as it is",
+    ),
+    403: (
+        "{account} may not be read with this token",
+        "check --email and that the token belongs to the same subscription",
+    ),
+    404: (
+        "{account} is not configured at useapi.net",
+        "check --email and --api-url, or add the account at useapi.net",
+    ),
+    _SESSION_BROKEN: (
+        "the Kling session of {account} is broken",
+        "delete the account at useapi.net and add it again (your uploads stay at Kling)",
+    ),
+}
+
+
+def _shown(params: Mapping[str, str | int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in params.items())

@@ -1,0 +1,541 @@
+"""Settings: flags beat environment beats file beats defaults; each value says where it is from.
+
+`SETTINGS` is the one list of them: the command line, the environment variables, the TOML keys,
+`kling-mirror config` and config.example.toml are all read off it.
+"""
+
+import difflib
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from mirror.errors import UsageError
+
+ENV_PREFIX = "KLING_MIRROR_"
+DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_MOST_JOBS = 64
+_MOST_PAGE_SIZE = 1000
+
+
+class Settings(Struct, frozen=True):
+    """The effective settings of a run. Sizes are bytes, times are seconds.
+
+    Attributes:
+        sources: for each setting, where its value came from.
+        config_path: the config file that was read, or None.
+    """
+
+    dest: Path | None
+    api_url: str
+    token: str | None
+    token_file: Path | None
+    token_command: str | None
+    email: tuple[str, ...]
+    all_accounts: bool
+    content_type: tuple[str, ...]
+    file_name: str | None
+    no_covers: bool
+    page_size: int
+    jobs: int
+    limit_rate: int | None
+    max_attempts: int
+    max_wait: float
+    stall_timeout: float
+    max_gone: str | None
+    min_free: int
+    progress: Literal["auto", "always", "never"]
+    sources: Mapping[str, str]
+    config_path: Path | None
+
+
+class Setting(NamedTuple):
+    """One setting, as every face of the program shows it.
+
+    Attributes:
+        name: the TOML key; the flag is `--` and the name with dashes.
+        parse: text or TOML value → value; raises ValueError saying what was expected.
+        default: the parsed default.
+        example: a TOML value for config.example.toml.
+        help: what it does, with its unit.
+        group: the heading of `sync --help` that it stands under.
+        metavar: the value's name in `--help`; "" for a switch.
+    """
+
+    name: str
+    parse: Callable[[object], Any]
+    default: object
+    example: str
+    help: str
+    group: str
+    metavar: str = ""
+
+    @property
+    def flag(self) -> str | None:
+        """Its flag, or None where a secret would be seen in the list of processes."""
+        return (
+            None if self.name in ("token", "token_command") else f"--{self.name}".replace("_", "-")
+        )
+
+    @property
+    def env(self) -> str:
+        """Its environment variable."""
+        return f"{ENV_PREFIX}{self.name.upper()}"
+
+    @property
+    def shown_default(self) -> str:
+        """Its default, as one would write it."""
+        return self.example.strip('"')
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values."""
+        return isinstance(self.default, tuple)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a text that is not empty")
+    return value.strip()
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value)).expanduser()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise ValueError("expected a list of texts")
+    return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+
+
+def _content_types(value: object) -> tuple[str, ...]:
+    types = _texts(value)
+    if not set(types) <= {"video", "image", "audio"}:
+        raise ValueError("expected video, image or audio")
+    return types
+
+
+def _switch(value: object) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in known:
+        return known[value.strip().lower()]
+    raise ValueError("expected true or false")
+
+
+def _whole(least: int, most: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        try:
+            number = msgspec.convert(value, int, strict=False)
+        except msgspec.ValidationError:
+            number = least - 1
+        if isinstance(value, bool) or not least <= number <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _seconds(value: object) -> float:
+    try:
+        number = msgspec.convert(value, float, strict=False)
+    except msgspec.ValidationError:
+        number = 0.0
+    if isinstance(value, bool) or not 0 < number < float("inf"):
+        raise ValueError("expected a number of seconds above 0")
+    return number
+
+
+def parse_size(value: object) -> int:
+    """Bytes, from a number with a unit: `5M` is 5,000,000.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+    unit = text[-1:] if text[-1:] in "kmgt" else ""
+    try:
+        number = float(text.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < 10**18:
+        raise ValueError("expected a size such as 500K, 5M or 1.5G")
+    return int(number)
+
+
+def _rate(value: object) -> int | None:
+    return parse_size(value) or None
+
+
+def _share_or_count(value: object) -> str:
+    text = str(value).strip()
+    number = text.removesuffix("%")
+    if isinstance(value, bool) or not (number.isascii() and number.isdigit()):
+        raise ValueError("expected a number such as 20, or a share such as 10%")
+    return text
+
+
+def _url(value: object) -> str:
+    text = _text(value).rstrip("/")
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() not in ("http", "https") or not rest.strip("/"):
+        raise ValueError("expected a URL that begins with https:// or http://")
+    return text
+
+
+def _progress(value: object) -> str:
+    if value not in ("auto", "always", "never"):
+        raise ValueError("expected auto, always or never")
+    return str(value)
+
+
+SETTINGS = (
+    Setting("dest", _path, None, '"~/kling-mirror"', "the mirror's folder", "where", "DIR"),
+    Setting("api_url", _url, DEFAULT_API_URL, f'"{DEFAULT_API_URL}"', "the API", "where", "URL"),
+    Setting(
+        "token",
+        _text,
+        None,
+        '"user:1234-abcdefghijklmnop"',
+        "the useapi.net API token; a password: rather use token_file or token_command",
+        "token",
+        "TOKEN",
+    ),
+    Setting(
+        "token_file",
+        _path,
+        None,
+        '"~/.config/kling-mirror/token"',
+        "a file that holds the API token",
+        "token",
+        "FILE",
+    ),
+    Setting(
+        "token_command",
+        _text,
+        None,
+        '"pass show useapi/token"',
+        "a command that prints the API token, such as a password manager's",
+        "token",
+        "COMMAND",
+    ),
+    Setting(
+        "email",
+        _texts,
+        (),
+        '["me@example.com"]',
+        "the Kling account to mirror, where the subscription has several",
+        "what",
+        "E",
+    ),
+    Setting("all_accounts", _switch, False, "false", "mirror every account", "what"),
+    Setting(
+        "content_type",
+        _content_types,
+        (),
+        '["video"]',
+        "only assets of this type: video, image or audio",
+        "what",
+        "T",
+    ),
+    Setting(
+        "file_name",
+        _text,
+        None,
+        '"holiday"',
+        "only assets whose name has this keyword",
+        "what",
+        "KEYWORD",
+    ),
+    Setting("no_covers", _switch, False, "false", "leave the cover images out", "what"),
+    Setting(
+        "page_size",
+        _whole(1, _MOST_PAGE_SIZE),
+        100,
+        "100",
+        "assets per page of the listing; falls back to 20 where the API refuses more",
+        "how",
+        "N",
+    ),
+    Setting("jobs", _whole(1, _MOST_JOBS), 8, "8", "files fetched at a time", "how", "N"),
+    Setting(
+        "limit_rate",
+        _rate,
+        None,
+        '"5M"',
+        "bytes per second, over all files together; 0 for no limit",
+        "how",
+        "RATE",
+    ),
+    Setting(
+        "max_attempts",
+        _whole(1, 100),
+        5,
+        "5",
+        "how often one request is sent before it counts as failed",
+        "how",
+        "N",
+    ),
+    Setting(
+        "max_wait",
+        _seconds,
+        300.0,
+        "300",
+        "the longest total wait for one request's retries, in seconds",
+        "how",
+        "SECONDS",
+    ),
+    Setting(
+        "stall_timeout",
+        _seconds,
+        30.0,
+        "30",
+        "no byte for so many seconds cuts a transfer, which is then tried again",
+        "how",
+        "SECONDS",
+    ),
+    Setting(
+        "max_gone",
+        _share_or_count,
+        None,
+        '"10%"',
+        "if more vanish from the listing at once, nothing is marked gone (exit 5); a number or a "
+        "share of the account's assets; without it the larger of 5 and 10%%",
+        "safety",
+        "N",
+    ),
+    Setting(
+        "min_free",
+        parse_size,
+        500_000_000,
+        '"500M"',
+        "stop (exit 6) rather than leave less than this on the disk; 0 for none",
+        "safety",
+        "SIZE",
+    ),
+    Setting(
+        "progress",
+        _progress,
+        "auto",
+        '"auto"',
+        "the progress bar: auto (on a terminal), always or never",
+        "output",
+        "WHEN",
+    ),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def default_path() -> Path:
+    """The config file that is read when none is named."""
+    import platformdirs  # noqa: PLC0415 - most commands that start quickly do without
+
+    return platformdirs.user_config_path("kling-mirror") / "config.toml"
+
+
+def load(
+    flags: Mapping[str, object],
+    *,
+    environ: Mapping[str, str],
+    config_path: Path | None = None,
+) -> Settings:
+    """The effective settings.
+
+    Args:
+        flags: from the command line; None is a flag that was not given.
+        environ: the process's environment.
+        config_path: `--config`; the default file may be missing, this one must not.
+
+    Raises:
+        UsageError: a file, key or value is wrong; says which, and what was expected.
+    """
+    named = config_path or _env_path(environ)
+    path = named or default_path()
+    table = _read_toml(path, required=named is not None)
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    sources = dict.fromkeys(values, "default")
+    for name, value in (table or {}).items():
+        values[name] = _parsed(_known(name, path), value, f"{path}: {name}")
+        if isinstance(values[name], Path):
+            values[name] = path.absolute().parent / values[name]
+        sources[name] = str(path)
+    for setting in SETTINGS:
+        if (text := environ.get(setting.env)) is not None and text.strip():
+            values[setting.name] = _parsed(setting, text, setting.env)
+            sources[setting.name] = setting.env
+    for setting in SETTINGS:
+        if (value := flags.get(setting.name)) is not None:
+            values[setting.name] = _parsed(setting, value, str(setting.flag))
+            sources[setting.name] = str(setting.flag)
+    return Settings(**values, sources=sources, config_path=path if table is not None else None)
+
+
+def read_token(settings: Settings, run: Callable[[str], str]) -> str:
+    """The API token, from the highest of flags, environment and file that names one.
+
+    Within one of these, `token` comes before `token_file` before `token_command`.
+
+    Args:
+        settings: the effective ones.
+        run: runs a command line and returns what it prints.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    named = [
+        name
+        for name in ("token", "token_file", "token_command")
+        if getattr(settings, name) is not None
+    ]
+    if not named:
+        raise UsageError(
+            "no API token",
+            hint="put it into a file and give --token-file FILE, or run `kling-mirror init`; "
+            f"{ENV_PREFIX}TOKEN works as well",
+        )
+    name = min(named, key=lambda name: _rank(settings.sources[name]))
+    where = f"{settings.sources[name]}: {name}"
+    if settings.token is not None and name == "token":
+        text = settings.token
+    elif settings.token_file is not None and name == "token_file":
+        where = str(settings.token_file)
+        try:
+            text = settings.token_file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
+            raise UsageError(f"the token file cannot be read: {reason}", where=where) from None
+    else:
+        text = run(str(settings.token_command))
+    token = text.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(
+            "that is no API token: it must be one word",
+            where=where,
+            hint="useapi.net shows it as user:<number>-<letters and digits>",
+        )
+    return token
+
+
+def exposes_token(settings: Settings) -> bool:
+    """Whether other users of this machine may read the token in the config file."""
+    if settings.token is None or settings.config_path is None or os.name == "nt":
+        return False
+    if settings.sources["token"] != str(settings.config_path):
+        return False
+    return bool(settings.config_path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+def example(**chosen: str) -> str:
+    """The commented config file: every setting, its meaning and its default.
+
+    Args:
+        chosen: settings to set, as TOML values; the others stay comments.
+    """
+    lines = [
+        "# kling-mirror's settings. A line without # is in force; what is commented out shows the",
+        "# default, or an example where there is none. Flags beat environment variables",
+        f"# ({ENV_PREFIX}DEST and so on) beat this file. `kling-mirror config` shows the outcome.",
+    ]
+    group = ""
+    for setting in SETTINGS:
+        if setting.group != group:
+            group = setting.group
+            lines += ["", f"# ── {_GROUPS[group]} " + "─" * (70 - len(_GROUPS[group]))]
+        unset = setting.default is None or setting.default == ()
+        note = " (example)" if unset else ""
+        lines += ["", f"# {setting.help.replace('%%', '%')}{note}"]
+        mark = "" if setting.name in chosen else "# "
+        lines.append(f"{mark}{setting.name} = {chosen.get(setting.name, setting.example)}")
+    return "\n".join(lines) + "\n"
+
+
+def explain(settings: Settings) -> str:
+    """The effective settings as TOML, each with where it came from; secrets are masked."""
+    lines = []
+    for setting in SETTINGS:
+        value = getattr(settings, setting.name)
+        if setting.name == "token" and value is not None:
+            value = "(set, not shown)"
+        source = settings.sources[setting.name]
+        mark = "# " if value is None else ""
+        lines.append((f"{mark}{setting.name} = {_as_toml(value)}", source))
+    width = max(len(line) for line, _ in lines)
+    return "".join(f"{line.ljust(width)}  # {source}\n" for line, source in lines)
+
+
+def _as_toml(value: object) -> str:
+    if value is None:
+        return '""'
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return json.dumps(list(value), ensure_ascii=False)
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+
+
+_GROUPS = {
+    "where": "from where, to where",
+    "token": "the token (one of these)",
+    "what": "what is mirrored",
+    "how": "how it is fetched",
+    "safety": "safety",
+    "output": "output",
+}
+
+
+def group_title(group: str) -> str:
+    """The heading of a group of settings."""
+    return _GROUPS[group]
+
+
+def _parsed(setting: Setting, value: object, where: str) -> object:
+    try:
+        return setting.parse(value)
+    except ValueError as error:
+        shown = "" if setting.name.startswith("token") else f", not {value!r}"
+        raise UsageError(f"{error}{shown}", where=where) from None
+
+
+def _known(name: str, path: Path) -> Setting:
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)
+    raise UsageError(
+        f"unknown setting {name!r}", where=str(path), hint=f"did you mean {near[0]!r}?"
+    )
+
+
+def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if not required:
+            return None
+        raise UsageError("no such config file", where=str(path)) from None
+    except OSError as error:
+        what = f"the config file cannot be read: {error.strerror}"
+        raise UsageError(what, where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the config file is not TOML: {error}", where=str(path)) from None
+
+
+def _env_path(environ: Mapping[str, str]) -> Path | None:
+    text = environ.get(f"{ENV_PREFIX}CONFIG", "").strip()
+    return Path(text).expanduser() if text else None
+
+
+def _rank(source: str) -> int:
+    if source.startswith("--"):
+        return 0
+    return 1 if source.startswith(ENV_PREFIX) else 2

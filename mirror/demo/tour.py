@@ -1,0 +1,31 @@
+"""What the demo shows a newcomer once its library is mirrored."""
+
+from pathlib import Path
+
+from mirror.overview import load
+from mirror.report import size
+
+
+def tour(dest: Path) -> str:
+    """What landed, and what to do next.
+
+    Args:
+        dest: the demo's mirror.
+    """
+    _, manifest = load(dest)
+    stored = [file for entry in manifest.entries.values() for file in entry.files()]
+    longest = max(len(file.path) for file in stored)
+    files = "\n".join(
+        f"  {file.path.ljust(longest)}  {size(file.size):>8}"
+        for file in sorted(stored, key=lambda file: file.path)
+    )
+    return f"""
+{dest}
+{files}
+  {"manifest.json".ljust(longest)}  what is what, from where, since when
+  {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
+
+Run `kling-mirror demo` again: nothing is fetched twice. For your own library:
+  kling-mirror init --dest ~/kling-mirror    write a config, and say where the token goes
+  kling-mirror sync                          mirror everything
+"""

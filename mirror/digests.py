@@ -1,0 +1,36 @@
+"""Digests that a server may send beside a file: RFC 9530, RFC 3230 and Content-MD5."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+
+_ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
+_MEMBER = re.compile(r"([A-Za-z0-9-]+)=:?([A-Za-z0-9+/]+={0,2}):?")
+
+
+def declared(headers: Mapping[str, str], *, whole: bool) -> Iterator[tuple[str, str]]:
+    """The digests that the headers declare of the complete file.
+
+    Args:
+        headers: of the answer, with lower-case names.
+        whole: whether the answer carried the whole file. Content-Digest and Content-MD5 speak of
+            the bytes that were sent, Repr-Digest and Digest of the file.
+
+    Yields:
+        hashlib's name of an algorithm, and the hex digest. What cannot be read is no digest.
+    """
+    names = ["repr-digest", "digest", *(["content-digest"] if whole else [])]
+    for name in names:
+        for algorithm, value in _MEMBER.findall(headers.get(name, "")):
+            if (known := _ALGORITHMS.get(algorithm.lower())) and (digest := _hex(value)):
+                yield known, digest
+    if whole and (digest := _hex(headers.get("content-md5", "").strip())):
+        yield "md5", digest
+
+
+def _hex(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).hex()
+    except (binascii.Error, ValueError):
+        return ""

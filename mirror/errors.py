@@ -1,0 +1,162 @@
+"""Every error that leaves a module of ours, each with its exit code.
+
+    MirrorError                 what, where, hint; exit 1
+    ├── UsageError              2   flags, config, token: the user can mend it
+    ├── AssetError              3   one asset: recorded, the others go on
+    │   └── FetchError          3   its bytes could not be fetched
+    │       └── ExpiredUrlError 3   its URL no longer answers: look it up again
+    ├── AccessError             4   token, subscription or account refused
+    ├── ListingError            5   the listing cannot be trusted
+    ├── DiskError               6   full, read-only, not mounted, not a folder
+    ├── ApiError                7   unreachable, failing, refusing, not a listing
+    ├── ManifestError           8   newer than we are, or damaged
+    ├── LockedError             11  another run works on the same folder
+    └── Interrupted             130 or 143, by the signal
+
+Foreign errors (httpx, libcurl, OSError, msgspec) are translated where they arise and do not
+travel further.
+"""
+
+import enum
+import signal
+
+
+class ExitCode(enum.IntEnum):
+    """What the process's exit status says; README lists the same table."""
+
+    COMPLETE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    ACCESS = 4
+    LISTING = 5
+    DISK = 6
+    API = 7
+    MANIFEST = 8
+    LOCKED = 11
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class MirrorError(Exception):
+    """An error that a person can act on.
+
+    Attributes:
+        what: one sentence, without a full stop: what went wrong.
+        where: the file, URL or setting it concerns, or "".
+        hint: what to do about it, or "".
+    """
+
+    exit_code: ExitCode = ExitCode.UNEXPECTED
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """One line for a log or the manifest: what, and where."""
+        return f"{self.what} ({self.where})" if self.where else self.what
+
+
+class UsageError(MirrorError):
+    """Flags, environment, config file or token are missing or wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class AssetError(MirrorError):
+    """One asset could not be mirrored; it is recorded and tried again in the next run."""
+
+    exit_code = ExitCode.SOME_FAILED
+
+
+class FetchError(AssetError):
+    """The bytes of one file could not be fetched.
+
+    Attributes:
+        retryable: whether the same request may succeed in a moment.
+        retry_after_s: how long the server asked us to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        retryable: bool = True,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(what, where=where)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class ExpiredUrlError(FetchError):
+    """The CDN answered 401, 403, 404 or 410: the listed URL is stale, a fresh one may work."""
+
+
+class AccessError(MirrorError):
+    """The API refused the token, the subscription or the account (401, 402, 403, 404, 596)."""
+
+    exit_code = ExitCode.ACCESS
+
+
+class ListingError(MirrorError):
+    """The listing contradicts itself, or too much vanished from it."""
+
+    exit_code = ExitCode.LISTING
+
+
+class DiskError(MirrorError):
+    """The mirror's folder cannot take what we have to write."""
+
+    exit_code = ExitCode.DISK
+
+
+class ApiError(MirrorError):
+    """The API could not be reached, kept failing, refused the request or sent no listing.
+
+    Attributes:
+        retryable: whether the same request may succeed in a moment.
+        retry_after_s: how long the API asked us to wait, if it did.
+        status: the HTTP status, or None when no answer came.
+    """
+
+    exit_code = ExitCode.API
+
+    def __init__(  # noqa: PLR0913 - one keyword per fact that the retry policy needs
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.status = status
+
+
+class ManifestError(MirrorError):
+    """The manifest is newer than this program, missing where it must be, or damaged."""
+
+    exit_code = ExitCode.MANIFEST
+
+
+class LockedError(MirrorError):
+    """Another run holds the mirror's lock."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class Interrupted(MirrorError):  # noqa: N818 - a request of the user's, not a fault
+    """SIGINT or SIGTERM asked the run to stop."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__("stopped", hint="what is complete is kept; run it again to go on")
+        self.exit_code = ExitCode.SIGTERM if signum == signal.SIGTERM else ExitCode.SIGINT

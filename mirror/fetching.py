@@ -1,0 +1,234 @@
+"""All bytes of one asset: retries, resuming, fresh URLs, digests, and copies that are still right.
+
+What comes out is complete and checked, in `partial/`, not yet durable.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from mirror import media
+from mirror.api import KlingApi
+from mirror.commit import Failed, Fetched, FetchedFile, Outcome
+from mirror.durable import disk_error
+from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
+from mirror.models import Action, Asset, Entry, Kind, Role, StoredFile
+from mirror.partials import Note, Partial
+from mirror.receiving import Received, safe_url
+from mirror.retrying import Pause, retrying
+from mirror.store import Store
+from mirror.transfer import Transfers
+from mirror.wire import without_query
+
+_FRESH_URLS = 2
+"""How often one asset is looked up again in a run, when its URL no longer answers."""
+
+
+class Fetcher:
+    """Fetches assets, several at a time.
+
+    Args:
+        store: gives each file its place in `partial/`.
+        transfers: moves the bytes.
+        api: looks an asset up again.
+        max_attempts: how often one file is asked for.
+        max_wait_s: the longest total wait for one file's retries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transfers: Transfers,
+        api: KlingApi,
+        *,
+        max_attempts: int,
+        max_wait_s: float,
+    ) -> None:
+        self._store = store
+        self._transfers = transfers
+        self._api = api
+        self._max_attempts = max_attempts
+        self._max_wait_s = max_wait_s
+        self._pause = Pause()
+
+    async def fetch(self, action: Action) -> Outcome:
+        """Fetch every file that the action wants.
+
+        Raises:
+            DiskError: the disk cannot take them; any other trouble is the asset's own outcome.
+        """
+        files: dict[Role, FetchedFile] = {}
+        asset, looked_up = action.asset, 0
+        for role in action.fetch:
+            while role not in files:
+                try:
+                    files[role] = await self._file(action, asset, role)
+                except ExpiredUrlError as error:
+                    fresh = await self._look_up(asset) if looked_up < _FRESH_URLS else None
+                    looked_up += 1
+                    if fresh is None or fresh.urls.get(role) in (None, asset.urls[role]):
+                        return self._failed(action, role, error, files)
+                    asset = fresh
+                except AssetError as error:
+                    return self._failed(action, role, error, files)
+        return Fetched(action, files)
+
+    def keep(self, outcome: Fetched) -> None:
+        """Note that files are complete, so that the next run need not ask for them again."""
+        for file in outcome.files.values():
+            with contextlib.suppress(OSError):
+                file.partial.save(
+                    Note(
+                        url=file.url,
+                        size=file.size,
+                        sha256=file.sha256,
+                        etag=file.etag,
+                        last_modified=file.last_modified,
+                        content_type=file.content_type,
+                        complete=True,
+                    )
+                )
+
+    def _failed(
+        self, action: Action, role: Role, error: AssetError, files: dict[Role, FetchedFile]
+    ) -> Failed:
+        self.keep(Fetched(action, files))
+        return Failed(action, role, str(error))
+
+    async def _look_up(self, asset: Asset) -> Asset | None:
+        try:
+            return await self._api.look_up(asset)
+        except (ApiError, AccessError):
+            return None
+
+    async def _file(self, action: Action, asset: Asset, role: Role) -> FetchedFile:
+        url = asset.urls.get(role)
+        if not url:
+            raise AssetError("Kling lists no URL for it")
+        partial = self._store.partial(asset.key, role)
+        mine = _replaced(action, role, url)
+        try:
+            if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
+                mine = None
+            received = await self._attempts(safe_url(url), partial, mine)
+            if received.not_modified and mine is not None:
+                await asyncio.to_thread(_link, self._store.path(mine.path), partial.path)
+        except OSError as error:
+            raise disk_error(error, error.filename or partial.path) from None
+        return _as_file(asset, role, partial, received, _old(action, role))
+
+    def _is_as_recorded(self, stored: StoredFile) -> bool:
+        try:
+            with self._store.path(stored.path).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+        except OSError:
+            return False
+
+    async def _attempts(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
+        policy = retrying(max_attempts=self._max_attempts, max_wait_s=self._max_wait_s)
+        async for attempt in policy:
+            with attempt:
+                await self._pause.wait()
+                return await self._once(url, partial, mine)
+        raise AssertionError("retrying ends with a file or an error")
+
+    async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
+        resume = None
+        if partial.has_note():
+            resume = await asyncio.to_thread(
+                partial.resume, without_query(url), head_bytes=media.HEAD_BYTES
+            )
+        if resume is not None and resume.note.complete:
+            return _as_received(resume.note, resume.head)
+        known = mine.etag if mine is not None and mine.etag and resume is None else None
+        try:
+            received = await self._transfers.fetch(url, partial, resume=resume, known_etag=known)
+        except FetchError as error:
+            if error.retry_after_s is not None:
+                self._pause.extend(min(error.retry_after_s, self._max_wait_s))
+            raise
+        for algorithm, digest in received.digests:
+            if await asyncio.to_thread(_digest, partial.path, algorithm) != digest:
+                partial.discard()
+                raise FetchError(f"the file does not match the {algorithm} that came with it")
+        return received
+
+
+def _old(action: Action, role: Role) -> StoredFile | None:
+    entry: Entry | None = action.supersedes
+    if entry is None:
+        return None
+    return entry.resource if role == "resource" else entry.cover
+
+
+def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
+    """The file that may still be the right one: of the same URL, known by a strong ETag.
+
+    Another URL may give the same ETag to other bytes: it means something for its own URL alone.
+    """
+    old = _old(action, role)
+    if old is None or action.kind is not Kind.CHANGED or old.url != without_query(url):
+        return None
+    return old if (old.etag or "").startswith('"') else None
+
+
+def _as_file(
+    asset: Asset, role: Role, partial: Partial, received: Received, old: StoredFile | None
+) -> FetchedFile:
+    url = without_query(safe_url(asset.urls[role]))
+    if received.not_modified and old is not None:
+        return FetchedFile(
+            partial=partial,
+            suffix=Path(old.path).suffix,
+            size=old.size,
+            sha256=old.sha256,
+            etag=old.etag,
+            last_modified=old.last_modified,
+            content_type=old.content_type,
+            url=url,
+            transferred=0,
+            reused=True,
+        )
+    name = asset.name if role == "resource" else None
+    return FetchedFile(
+        partial=partial,
+        suffix=media.suffix_of(received.head, received.content_type, name),
+        size=received.size,
+        sha256=received.sha256,
+        etag=received.etag,
+        last_modified=received.last_modified,
+        content_type=received.content_type,
+        url=url,
+        transferred=received.transferred,
+        reused=old is not None and old.sha256 == received.sha256,
+    )
+
+
+def _as_received(note: Note, head: bytes) -> Received:
+    return Received(
+        not_modified=False,
+        size=note.size,
+        sha256=note.sha256,
+        head=head,
+        etag=note.etag,
+        last_modified=note.last_modified,
+        content_type=note.content_type,
+        transferred=0,
+        digests=(),
+    )
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,121 @@
+"""Where an asset's files lie: a pure function of what the API says and of the files' suffixes.
+
+A name from the service is data, never a path. Whatever it holds, the result is a relative path of
+two or three components that is valid on Linux, macOS and Windows, and the same next time.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+
+from mirror.media import split_suffix
+from mirror.models import Asset, Role
+
+MAX_NAME_BYTES = 150
+"""Longest file name. ext4, APFS and NTFS allow 255; eCryptfs (older NAS boxes) only 143 to 150."""
+
+CONTENT_FOLDERS = ("video", "image", "audio")
+OTHER_FOLDER = "other"
+PRIVATE_FOLDER = ".kling-mirror"
+_RESERVED_FOLDERS = frozenset(
+    (*CONTENT_FOLDERS, OTHER_FOLDER, PRIVATE_FOLDER, "gallery", "manifest.json", "sha256sums")
+)
+
+_SEPARATORS_AND_WILDCARDS = frozenset('/\\<>:"|?*')
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+_JOINERS = frozenset("\u200c\u200d")  # invisible, but Persian words and family emoji need them
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)", re.IGNORECASE
+)
+
+
+def safe_component(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """The text as one path component that every system accepts; "" where nothing is left of it."""
+    composed = unicodedata.normalize("NFC", text)
+    visible = "".join("_" if _is_unsafe(char) else char for char in composed)
+    cut = _cut(visible.lstrip(" .-"), max_bytes).rstrip(" .")
+    return f"_{_cut(cut, max_bytes - 1)}" if _DEVICE.match(cut.replace(" ", "")) else cut
+
+
+def account_folder(email: str) -> str:
+    """The folder of one account's assets, apart from every name that the root uses itself."""
+    folder = safe_component(email) or "_"
+    return f"_{folder}" if folder.casefold() in _RESERVED_FOLDERS else folder
+
+
+def fold(path: str) -> str:
+    """What two paths have in common that some file system would take for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def choose_paths(
+    asset: Asset,
+    suffixes: Mapping[Role, str],
+    *,
+    is_free: Callable[[str], bool],
+    by_account: bool,
+) -> dict[Role, str]:
+    """Where the asset's files go: `[email/]folder/stem-id.suffix` and `….cover.suffix` beside it.
+
+    Args:
+        asset: what to place.
+        suffixes: of each file that it has, by `media.suffix_of`.
+        is_free: whether a path can be had; it compares by `fold`.
+        by_account: whether the type folders sit under the account's own.
+
+    Returns:
+        The first free ones of: stem and id; the same with `-<updateTime>`; with a hash of the key.
+    """
+    folder = asset.content_type if asset.content_type in CONTENT_FOLDERS else OTHER_FOLDER
+    if by_account and asset.account:
+        folder = f"{account_folder(asset.account)}/{folder}"
+    paths: dict[Role, str] = {}
+    for tail in _tails(asset):
+        longest = max(map(len, suffixes.values()), default=0)
+        room = MAX_NAME_BYTES - len(tail) - len("-.cover") - longest
+        stem = safe_component(split_suffix(asset.name or "")[0], max_bytes=room)
+        base = f"{folder}/{stem}-{tail}" if stem else f"{folder}/{tail}"
+        paths = {role: file_path(base, role, suffix) for role, suffix in suffixes.items()}
+        if all(map(is_free, paths.values())):
+            break
+    return paths  # the last candidate bears a hash of the key: it is this asset's own
+
+
+def file_path(base: str, role: Role, suffix: str) -> str:
+    """The path of one of the asset's files: the cover lies beside the resource."""
+    return f"{base}.cover{suffix}" if role == "cover" else f"{base}{suffix}"
+
+
+def suffix_in(path: str) -> str:
+    """The suffix of one of our own paths, with its dot."""
+    return "." + path.rpartition(".")[2]
+
+
+def history_path(path: str, version: str) -> str:
+    """Where a replaced file is kept: the same path under `history/`, marked with its version."""
+    stem, dot, suffix = path.rpartition(".")
+    marked = f"{stem}@{version}.{suffix}" if dot and "/" not in suffix else f"{path}@{version}"
+    return f"{PRIVATE_FOLDER}/history/{marked}"
+
+
+def _is_unsafe(char: str) -> bool:
+    if char in _SEPARATORS_AND_WILDCARDS:
+        return True
+    return unicodedata.category(char) in _UNPRINTABLE and char not in _JOINERS
+
+
+def _tails(asset: Asset) -> tuple[str, str, str]:
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", asset.id)
+    if plain != asset.id or len(plain) > 64:  # noqa: PLR2004 - Kling's ids have 19 digits
+        plain = f"{plain[:40]}-{short_hash(asset.id)}"
+    return plain, f"{plain}-{asset.update_time_ms}", f"{plain}-{short_hash(asset.key)}"
+
+
+def short_hash(text: str) -> str:
+    """A name for a text that no other text has, for all that can be counted: 64 bits, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode()[: max(max_bytes, 0)].decode(errors="ignore")

@@ -1,0 +1,128 @@
+"""The walk through all pages of one account, and the proof that it saw the whole library.
+
+Pages shift when assets come and go, services clamp page sizes, repeat their last page or lose one.
+Nothing of that is told apart by looking at a single walk; see `planning.is_proven`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Set
+
+from mirror import planning
+from mirror.api import KlingApi
+from mirror.errors import ApiError
+from mirror.models import Asset, UnreadableItem
+from mirror.wire import Page, without_query
+
+MAX_WALKS = 4
+DOCUMENTED_PAGE_SIZE = 20
+_REFUSED = 400
+
+
+class Listing:
+    """One account's listing: iterate `assets` to its end, then look at what it proved.
+
+    Args:
+        api: the service.
+        account: the email, or None.
+        filters: `contentType` and `fileName`, as the API's query names them.
+        page_size: items wanted per page.
+        expected: the keys that were current when the run started and that the filters let through.
+
+    Attributes:
+        seen: the keys of every asset that any walk saw.
+        unreadable: items that could not be understood, each once.
+        conflicts: assets that were listed twice, with differing content.
+        is_proven: whether the last walk saw the whole library.
+        was_empty: whether the last walk saw nothing.
+    """
+
+    def __init__(
+        self,
+        api: KlingApi,
+        *,
+        account: str | None,
+        filters: Mapping[str, str],
+        page_size: int,
+        expected: Set[str],
+    ) -> None:
+        self.account = account
+        self.seen: set[str] = set()
+        self.unreadable: dict[bytes, UnreadableItem] = {}
+        self.conflicts: dict[str, Asset] = {}
+        self.pages = 0
+        self.walks = 0
+        self.is_proven = False
+        self.was_empty = False
+        self._api = api
+        self._filters = filters
+        self.expected = expected
+        self._shapes = _page_shapes(page_size)
+
+    async def assets(self) -> AsyncIterator[Asset]:
+        """Every asset, once, as soon as a page has it; walks again until the listing is proven.
+
+        Raises:
+            AccessError, ApiError: a page could not be had; nothing is proven then.
+        """
+        before: Set[str] | None = None
+        while self.walks < MAX_WALKS and not self.is_proven:
+            self.walks += 1
+            walk: dict[str, int] = {}
+            async for fresh in self._walk(walk):
+                for asset in fresh:
+                    if asset.key not in self.seen:
+                        self.seen.add(asset.key)
+                        yield asset
+            self.was_empty = not walk
+            self.is_proven = planning.is_proven(
+                seen=walk.keys(), expected=self.expected, before=before
+            )
+            before = walk.keys()
+
+    async def _walk(self, walk: dict[str, int]) -> AsyncIterator[list[Asset]]:
+        """What is new to the walk, page by page, until a page is empty or has nothing new."""
+        unreadable: set[bytes] = set()
+        number = 1
+        while True:
+            page = await self._page(number)
+            self.pages += 1
+            fresh = []
+            for asset in page.assets:
+                if asset.key not in walk:
+                    walk[asset.key] = _fingerprint(asset)
+                    fresh.append(asset)
+                elif walk[asset.key] != _fingerprint(asset):
+                    self.conflicts[asset.key] = asset
+            trouble = {item.raw: item for item in page.unreadable if item.raw not in unreadable}
+            unreadable |= trouble.keys()
+            self.unreadable |= trouble
+            if not fresh and not trouble:
+                return
+            yield fresh
+            number += 1
+
+    async def _page(self, number: int) -> Page:
+        while True:
+            query = {**self._filters, **self._shapes[0]}
+            try:
+                return await self._api.page(number, account=self.account, query=query)
+            except ApiError as error:
+                if error.status != _REFUSED or len(self._shapes) == 1:
+                    raise
+                self._shapes.pop(0)
+
+
+def _fingerprint(asset: Asset) -> int:
+    """What two items with one key must share; the query of a URL may differ each time."""
+    urls = {role: without_query(url) for role, url in asset.urls.items()}
+    return hash((asset.name, asset.content_type, urls.get("resource"), urls.get("cover")))
+
+
+def _page_shapes(page_size: int) -> list[dict[str, str | int]]:
+    """The queries to try in turn: what we want, and without what a service may refuse.
+
+    `sort=asc` keeps new uploads from shifting the pages; it is on the vendor's newer pages only.
+    The documented page size is 20; its maximum is not published.
+    """
+    sizes = dict.fromkeys((page_size, DOCUMENTED_PAGE_SIZE))
+    sorts: tuple[dict[str, str | int], ...] = ({"sort": "asc"}, {})
+    return [{"pageSize": size, **sort} for sort in sorts for size in sizes]

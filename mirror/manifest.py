@@ -1,0 +1,288 @@
+r"""`manifest.json` and its journal: what the mirror holds, kept so that no crash can make it lie.
+
+Every change is one line appended to the journal and made durable; the document itself is replaced
+once, at the end of a run. Loading reads the document and replays the journal over it. Journal
+lines set or delete whole records, so that replaying them again changes nothing: a crash between
+replacing the document and emptying the journal is harmless.
+
+A line is `<crc32, 8 hex digits> <JSON>\n`. What follows the first line that is not whole was being
+written when the power went; nothing of it had been promised.
+"""
+
+import io
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mirror.clock import now_iso
+from mirror.durable import disk_error, keep_copy, sync_folder, write_atomic
+from mirror.errors import ManifestError
+from mirror.models import Entry, Failure
+
+FORMAT: Final = "kling-mirror"
+VERSION: Final = 1
+NAME = "manifest.json"
+BACKUP_NAME = "manifest.json.bak"
+SUMS_NAME = "SHA256SUMS"
+
+
+class PutEntry(Struct, frozen=True, tag="entry", tag_field="op"):
+    """The asset is mirrored so; a failure of it is over."""
+
+    entry: Entry
+
+
+class DropEntry(Struct, frozen=True, tag="drop", tag_field="op"):
+    """The manifest knows the asset no more."""
+
+    key: str
+
+
+class PutFailure(Struct, frozen=True, tag="failure", tag_field="op"):
+    """The asset could not be mirrored."""
+
+    failure: Failure
+
+
+class DropFailure(Struct, frozen=True, tag="settled", tag_field="op"):
+    """The failure concerns nobody any more."""
+
+    key: str
+
+
+Change = PutEntry | DropEntry | PutFailure | DropFailure
+
+
+class _Document(Struct):
+    format: str
+    version: int
+    assets: Raw
+    failures: Raw
+    written: str = ""
+
+
+class _Head(Struct):
+    format: str
+    version: int
+
+
+_change_decoder = msgspec.json.Decoder(Change)
+_entries_decoder = msgspec.json.Decoder(dict[str, Entry])
+_failures_decoder = msgspec.json.Decoder(dict[str, Failure])
+
+
+class Manifest:
+    """What the mirror holds. Loaded whole; changed through `record` alone.
+
+    Args:
+        root: the mirror's root.
+        journal: the journal's path.
+
+    Attributes:
+        entries: by key.
+        failures: by key.
+    """
+
+    def __init__(self, root: Path, journal: Path) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.failures: dict[str, Failure] = {}
+        self._path = root / NAME
+        self._backup = root / BACKUP_NAME
+        self._sums = root / SUMS_NAME
+        self._journal_path = journal
+        self._journal_bytes = 0
+        self._descriptor = -1
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether `manifest.json` says all that is to be said."""
+        return self._journal_bytes == 0
+
+    def load(self) -> None:
+        """Read the document and the journal.
+
+        Raises:
+            ManifestError: newer than this program, missing, or damaged; nothing was touched.
+            DiskError: it cannot be read.
+        """
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            raise ManifestError(
+                "the manifest is missing from a folder that has been a mirror",
+                where=str(self._path),
+                hint=f"copy {BACKUP_NAME} beside it to {NAME} and run it again",
+            ) from None
+        except OSError as error:
+            raise disk_error(error, self._path) from None
+        self._read_document(data)
+        self._replay()
+
+    def record(self, changes: Iterable[Change]) -> None:
+        """Make changes durable in the journal, then true in memory.
+
+        Raises:
+            OSError: the journal could not be written; nothing changed in memory.
+        """
+        changes = list(changes)
+        data = b"".join(map(_line, changes))
+        if not data:
+            return
+        if self._descriptor < 0:
+            self._open_journal()
+        self._append(data)
+        for change in changes:
+            self._apply(change)
+
+    def compact(self) -> None:
+        """Write the whole manifest anew, keep the one before it, and empty the journal.
+
+        Raises:
+            OSError: the disk fails; the old manifest and the journal stand.
+        """
+        if self._path.exists():
+            keep_copy(self._path, self._backup)
+        write_atomic(self._path, self._as_document())
+        write_atomic(self._sums, self._as_sums())
+        if self._descriptor < 0:
+            self._open_journal()
+        os.ftruncate(self._descriptor, 0)
+        os.fsync(self._descriptor)
+        self._journal_bytes = 0
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _read_document(self, data: bytes) -> None:
+        try:
+            head = msgspec.json.decode(data, type=_Head)
+            if head.format == FORMAT and head.version > VERSION:
+                raise ManifestError(
+                    f"the manifest is of version {head.version}, this program knows {VERSION}",
+                    where=str(self._path),
+                    hint="update kling-mirror: pip install --upgrade kling-mirror",
+                )
+            if (head.format, head.version) != (FORMAT, VERSION):
+                raise msgspec.ValidationError("not a manifest of kling-mirror")
+            document = msgspec.json.decode(data, type=_Document)
+            self.entries = _entries_decoder.decode(document.assets)
+            self.failures = _failures_decoder.decode(document.failures)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ManifestError(
+                f"the manifest is damaged: {error}",
+                where=str(self._path),
+                hint=f"nothing was touched; {BACKUP_NAME} beside it is the one before: "
+                f"copy it to {NAME} and run it again",
+            ) from None
+
+    def _replay(self) -> None:
+        try:
+            data = self._journal_path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise disk_error(error, self._journal_path) from None
+        for line in io.BytesIO(data):
+            change = _parsed(line)
+            if change is None:
+                break
+            self._apply(change)
+            self._journal_bytes += len(line)
+
+    def _open_journal(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        is_new = not self._journal_path.exists()
+        self._descriptor = os.open(self._journal_path, flags, 0o644)
+        if is_new:
+            sync_folder(self._journal_path.parent)
+        self._keep_tail()
+        os.ftruncate(self._descriptor, self._journal_bytes)
+
+    def _keep_tail(self) -> None:
+        """What is cut off a journal holds no promise, but it is not ours to destroy unseen."""
+        os.lseek(self._descriptor, self._journal_bytes, os.SEEK_SET)
+        tail = os.read(self._descriptor, 1 << 30)
+        if tail.count(b"\n") > 1 or (tail.endswith(b"\n")):
+            write_atomic(self._journal_path.with_name("journal.damaged"), tail)
+
+    def _append(self, data: bytes) -> None:
+        os.lseek(self._descriptor, self._journal_bytes, os.SEEK_SET)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._journal_bytes)
+            raise
+        self._journal_bytes += len(data)
+
+    def _apply(self, change: Change) -> None:
+        match change:
+            case PutEntry(entry):
+                self.entries[entry.key] = entry
+                self.failures.pop(entry.key, None)
+            case DropEntry(key):
+                self.entries.pop(key, None)
+            case PutFailure(failure):
+                self.failures[failure.key] = failure
+            case DropFailure(key):
+                self.failures.pop(key, None)
+
+    def _as_document(self) -> bytes:
+        encode = msgspec.json.encode
+        head = {"format": FORMAT, "version": VERSION, "written": now_iso()}
+        return b'%s,\n"assets":%s,\n"failures":%s}\n' % (
+            encode(head)[:-1],
+            _one_a_line(self.entries),
+            _one_a_line(self.failures),
+        )
+
+    def _as_sums(self) -> bytes:
+        """`sha256sum`'s own format; our paths hold nothing that it would escape."""
+        stored = {
+            file.path: file.sha256 for entry in self.entries.values() for file in entry.files()
+        }
+        return "".join(f"{stored[path]}  {path}\n" for path in sorted(stored)).encode()
+
+
+def create(root: Path, journal: Path) -> None:
+    """Write an empty manifest where there is none.
+
+    From then on a missing one is a loss that is noticed, not a library to be fetched anew.
+    """
+    manifest = Manifest(root, journal)
+    if not (root / NAME).exists() and not (root / BACKUP_NAME).exists():
+        write_atomic(root / NAME, manifest._as_document())  # noqa: SLF001 - of its own kind
+
+
+def _one_a_line(records: dict[str, Entry] | dict[str, Failure]) -> bytes:
+    encode = msgspec.json.encode
+    lines = (b"%s:%s" % (encode(key), encode(record)) for key, record in records.items())
+    return b"{\n%s\n}" % b",\n".join(lines) if records else b"{}"
+
+
+def _line(change: Change) -> bytes:
+    # Line breaks can only stand between JSON's tokens: a manifest that was edited by hand has them.
+    data = msgspec.json.encode(change).replace(b"\n", b" ")
+    return b"%08x %s\n" % (zlib.crc32(data), data)
+
+
+def _parsed(line: bytes) -> Change | None:
+    """The change on a line of the journal, or None if the line is not whole."""
+    checksum, _, data = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(data):
+        return None
+    try:
+        change: Change = _change_decoder.decode(data)
+    except msgspec.DecodeError:
+        return None
+    return change

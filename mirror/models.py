@@ -1,0 +1,267 @@
+"""The values that travel through a run: frozen, without behaviour beyond their own fields.
+
+What is written to `manifest.json` keeps the names of the contract there (`updateTime`); in Python
+a name carries its unit (`update_time_ms`).
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+Role = Literal["resource", "cover"]
+State = Literal["current", "superseded", "gone"]
+ROLES: tuple[Role, Role] = ("resource", "cover")
+
+
+def key_of(asset_id: str, update_time_ms: int) -> str:
+    """The manifest's key of an asset: the API may list one id twice with different times."""
+    return f"{asset_id}@{update_time_ms}"
+
+
+class Asset(Struct, frozen=True, gc=False):
+    """One item of the listing, as far as we need to understand it.
+
+    Attributes:
+        id: always text; Kling's numbers exceed 2**53.
+        update_time_ms: epoch milliseconds; `createTime`, else 0, where the API left it out.
+        create_time_ms: epoch milliseconds, or None.
+        name: the file name that Kling generated; its suffix cannot be trusted.
+        content_type: `video`, `image`, `audio`, anything else, or None.
+        urls: where each file is; a role that Kling has no file for is left out.
+        account: the email whose listing it came from, or None when none was named.
+        raw: the API's own JSON object, every field of it.
+    """
+
+    id: str
+    update_time_ms: int
+    create_time_ms: int | None
+    name: str | None
+    content_type: str | None
+    urls: Mapping[Role, str]
+    account: str | None
+    raw: Raw
+
+    @property
+    def key(self) -> str:
+        """The manifest's key."""
+        return key_of(self.id, self.update_time_ms)
+
+
+class UnreadableItem(Struct, frozen=True):
+    """An item of the listing that is no asset that we could understand.
+
+    Attributes:
+        page: from 1.
+        position: from 1, within the page.
+        id: where it could be read.
+        error: the field at fault, and what is wrong with it.
+        raw: the item's JSON, to know it again on the next walk.
+    """
+
+    page: int
+    position: int
+    id: str | None
+    error: str
+    raw: bytes
+
+
+class StoredFile(Struct, frozen=True, gc=False):
+    """A complete, hashed, durable file of the mirror.
+
+    Attributes:
+        path: relative to the mirror's root, with `/`.
+        size: bytes.
+        sha256: hex.
+        etag: as the CDN sent it, or None.
+        last_modified: the CDN's HTTP date, or None.
+        content_type: the CDN's Content-Type, or None.
+        url: where it came from, without the query, which may be a secret.
+        fetched: when, ISO 8601 UTC.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    etag: str | None
+    last_modified: str | None
+    content_type: str | None
+    url: str
+    fetched: str
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """The manifest's record of one asset. It exists only once its files are durable.
+
+    Attributes:
+        gone_since: ISO 8601 UTC, when a proven listing first lacked it; None unless `gone`.
+        asset: the API's object with every URL cut at its query.
+    """
+
+    id: str
+    update_time_ms: int = field(name="updateTime")
+    account: str | None
+    content_type: str | None = field(name="contentType")
+    name: str | None
+    create_time_ms: int | None = field(name="createTime")
+    state: State
+    gone_since: str | None
+    resource: StoredFile | None
+    cover: StoredFile | None
+    asset: Raw
+
+    @property
+    def key(self) -> str:
+        """The manifest's key."""
+        return key_of(self.id, self.update_time_ms)
+
+    def files(self) -> tuple[StoredFile, ...]:
+        """The files that it has, resource first."""
+        return tuple(stored for stored in (self.resource, self.cover) if stored is not None)
+
+
+class Failure(Struct, frozen=True):
+    """An asset that could not be mirrored, until it is fetched or no longer listed.
+
+    Attributes:
+        attempts: in how many runs.
+        first: when it failed first, ISO 8601 UTC.
+        last: when it failed last, ISO 8601 UTC.
+    """
+
+    id: str
+    update_time_ms: int = field(name="updateTime")
+    account: str | None
+    role: Role
+    error: str
+    attempts: int
+    first: str
+    last: str
+
+    @property
+    def key(self) -> str:
+        """The manifest's key."""
+        return key_of(self.id, self.update_time_ms)
+
+
+class Kind(enum.StrEnum):
+    """What planning says of a listed asset; the summary counts by these words."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REPAIRED = "repaired"
+
+
+class Action(Struct, frozen=True, gc=False):
+    """What is to be done for one listed asset.
+
+    Attributes:
+        kind: how the summary counts it once it is done.
+        fetch: the roles whose bytes are wanted.
+        entry: the manifest's entry of the same key, or None.
+        supersedes: the entry of the same id that this asset replaces, or None.
+    """
+
+    asset: Asset
+    kind: Kind
+    fetch: tuple[Role, ...]
+    entry: Entry | None
+    supersedes: Entry | None
+
+
+class FailedFile(Struct, frozen=True):
+    """One line of the summary's `failures`; an unreadable item may have no id and no time."""
+
+    id: str | None
+    update_time_ms: int | None = field(name="updateTime")
+    role: Role
+    error: str
+
+
+class ListingCounts(Struct):
+    """The summary's `listing`: distinct assets, pages and walks over all accounts."""
+
+    assets: int = 0
+    pages: int = 0
+    walks: int = 0
+    proven: bool = False
+
+
+class AssetCounts(Struct):
+    """The summary's `assets`: listed = new + changed + unchanged + repaired + failed."""
+
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    repaired: int = 0
+    failed: int = 0
+    filtered: int = 0
+    gone: int = 0
+
+
+class FileCounts(Struct):
+    """The summary's `files`.
+
+    Attributes:
+        fetched: files whose bytes were new.
+        reused: files that turned out to be the same bytes that we had.
+        bytes: bytes received from the CDN.
+    """
+
+    fetched: int = 0
+    reused: int = 0
+    bytes: int = 0
+
+
+class Summary(Struct):
+    """What a run did: `sync --json` prints it, `runs.jsonl` keeps it.
+
+    Attributes:
+        started: ISO 8601 UTC.
+        duration_s: seconds.
+        changed: whether the mirror differs from before; off a terminal, no change is silence.
+    """
+
+    exit_code: int
+    dest: str
+    accounts: list[str]
+    listing: ListingCounts
+    assets: AssetCounts
+    files: FileCounts
+    failures: list[FailedFile]
+    started: str
+    duration_s: float = 0.0
+
+
+class Progress(Protocol):
+    """What a run tells while it is under way. Called from one thread, but for `received`."""
+
+    def planned(self, action: Action) -> None:
+        """The listing has this asset, and this is to be done for it."""
+
+    def received(self, count: int) -> None:
+        """So many bytes of files came in. Called from the transfers' thread."""
+
+    def done(self, action: Action, entry: Entry) -> None:
+        """The asset is mirrored, durable and recorded."""
+
+    def failed(self, action: Action | None, failure: FailedFile) -> None:
+        """The asset could not be mirrored; the next run tries again.
+
+        The action is None for an item that could not be read.
+        """
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know, though the run goes on."""
+
+    def trace(self, text: str) -> None:
+        """A request and its outcome."""
+
+
+def to_json(value: object) -> bytes:
+    """The value as one line of JSON."""
+    return msgspec.json.encode(value)

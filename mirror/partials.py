@@ -1,0 +1,130 @@
+"""Files on their way: the bytes so far, and a note beside them that makes them resumable.
+
+The note says how many bytes it vouches for and their SHA-256, so that a partial file that lost or
+changed bytes (a power cut) is found out before it is continued, and nothing spliced is ever built.
+"""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Note(Struct, frozen=True):
+    """What is known of a partial file.
+
+    Attributes:
+        url: without its query; bytes of another URL are not continued.
+        size: how many bytes the note vouches for.
+        sha256: of these bytes, hex.
+        etag: strong, or None.
+        last_modified: an HTTP date, or None.
+        content_type: as the CDN sent it.
+        complete: whether these bytes are the whole file, checked.
+    """
+
+    url: str
+    size: int
+    sha256: str
+    etag: str | None
+    last_modified: str | None
+    content_type: str | None
+    complete: bool
+
+
+class Resume:
+    """A partial file that was found as its note says.
+
+    Attributes:
+        note: that note.
+        hasher: SHA-256 over its bytes, to go on with.
+        head: the file's first bytes.
+    """
+
+    def __init__(self, note: Note, hasher: "_Hash", head: bytes) -> None:
+        self.note = note
+        self.hasher = hasher
+        self.head = head
+
+
+class Partial:
+    """One partial file and its note."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._note_path = path.with_name(f"{path.name}.json")
+
+    def has_note(self) -> bool:
+        """Whether it is worth looking for something to continue."""
+        return self._note_path.exists()
+
+    def resume(self, url: str, *, head_bytes: int) -> Resume | None:
+        """What can be continued; reads and hashes the bytes so far.
+
+        Args:
+            url: that will be asked, without its query.
+            head_bytes: how many of the first bytes are wanted.
+
+        Raises:
+            OSError: the disk fails; a file that is absent is no error.
+        """
+        try:
+            note = msgspec.json.decode(self._note_path.read_bytes(), type=Note)
+            if note.url != url:
+                return None
+            hasher = hashlib.sha256()
+            head = b""
+            with self.path.open("rb") as file:
+                left = note.size
+                while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+                    head = head or chunk[:head_bytes]
+                    hasher.update(chunk)
+                    left -= len(chunk)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        return Resume(note, hasher, head) if hasher.hexdigest() == note.sha256 else None
+
+    def save(self, note: Note) -> None:
+        """Vouch for the bytes so far.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        temporary = self._note_path.with_name(f"{self._note_path.name}.tmp")
+        temporary.write_bytes(msgspec.json.encode(note))
+        temporary.replace(self._note_path)
+
+    def open(self, offset: int) -> int:
+        """A descriptor that writes from the offset on; what lay behind it is gone.
+
+        Raises:
+            OSError: the disk fails, or something else lies there.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(self.path, flags, 0o644)
+        if offset == 0:
+            self.forget()
+        os.ftruncate(descriptor, offset)
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return descriptor
+
+    def forget(self) -> None:
+        """Drop the note: the bytes, if any, are worth nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            self._note_path.unlink()
+
+    def discard(self) -> None:
+        """Drop the note and the bytes."""
+        self.forget()
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()

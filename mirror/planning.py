@@ -1,0 +1,104 @@
+"""What a run has to do, decided without any I/O.
+
+`decide`, for one listed asset. "Entry" is the manifest's entry of the same key, "other" the current
+entry of the same id and contentType under another updateTime that the listing no longer has:
+
+    entry        files on disk      other   kind        fetch             supersedes
+    ─────        ─────────────      ─────   ────        ─────             ──────────
+    none         -                  no      new         all wanted        -
+    none         -                  yes     changed     all wanted        other
+    current      all right          -       unchanged   nothing           -
+    current      one wrong/missing  -       repaired    the wrong ones    -
+    current      wanted, never had  -       repaired    the missing ones  -
+    gone         as for current: an asset that comes back is current again
+    superseded   any                no      repaired    all wanted        -
+    superseded   any                yes     changed     all wanted        other
+
+"Wanted" is every role that has a URL, without the cover when covers are off. A cover that is on
+disk stays on record when covers are off, and is not asked for again.
+"""
+
+from collections.abc import Callable, Iterable, Set
+
+from mirror.models import ROLES, Action, Asset, Entry, Kind, Role, StoredFile
+
+MIN_GONE_LIMIT = 5
+"""So many assets may vanish at once from a library of any size."""
+
+
+def decide(
+    asset: Asset,
+    *,
+    entry: Entry | None,
+    other: Entry | None,
+    is_intact: Callable[[StoredFile], bool],
+    covers: bool,
+) -> Action:
+    """What to do for one listed asset, by the table above.
+
+    Args:
+        asset: the listed asset.
+        entry: the manifest's entry of the same key.
+        other: the entry that the asset replaces, if it does.
+        is_intact: whether a recorded file is on disk with its recorded size.
+        covers: whether covers are wanted.
+    """
+    wanted: tuple[Role, ...] = tuple(
+        role for role in ROLES if role == "resource" or (covers and asset.urls.get("cover"))
+    )
+    if entry is None or entry.state == "superseded":
+        again = Kind.NEW if entry is None else Kind.REPAIRED
+        return Action(asset, again if other is None else Kind.CHANGED, wanted, entry, other)
+    fetch = tuple(role for role in wanted if not _has(entry, role, is_intact))
+    kind = Kind.REPAIRED if fetch else Kind.UNCHANGED
+    return Action(asset, kind, fetch, entry, None)
+
+
+def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> bool:
+    stored = entry.resource if role == "resource" else entry.cover
+    return stored is not None and is_intact(stored)
+
+
+def is_proven(*, seen: Set[str], expected: Set[str], before: Set[str] | None) -> bool:
+    """Whether a walk saw the whole library.
+
+    A page that went missing on the way cannot be told from assets that were deleted; but it does
+    not go missing twice in the same place, and it hides nothing when all that we knew was seen.
+
+    Args:
+        seen: the keys that the walk saw.
+        expected: the keys that were current when the run started.
+        before: the keys that the walk before it saw, or None for the first.
+
+    Returns:
+        True when it saw every expected key and nothing else (an empty walk never counts), or the
+        same as the walk before.
+    """
+    return (bool(seen) and seen == expected) or (before is not None and seen == before)
+
+
+def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:
+    """The entries that one account's listing speaks of.
+
+    A listing without an account is the subscription's only one. It speaks of the entries without
+    account, and of those of the one email that they may have been mirrored with before.
+    """
+    entries = list(entries)
+    if account is not None:
+        return [entry for entry in entries if entry.account == account]
+    emails = {entry.account for entry in entries} - {None}
+    return entries if len(emails) <= 1 else [entry for entry in entries if entry.account is None]
+
+
+def gone_limit(max_gone: str | None, current: int) -> int:
+    """How many of an account's entries may vanish at once.
+
+    Args:
+        max_gone: `10%` or a number, or None for the larger of 5 and 10 %.
+        current: how many entries the account has.
+    """
+    if max_gone is None:
+        return max(MIN_GONE_LIMIT, current // 10)
+    if max_gone.endswith("%"):
+        return int(current * float(max_gone[:-1]) / 100)
+    return int(max_gone)

@@ -1,0 +1,217 @@
+"""What a person sees: one bar on a terminal, one line off it, and nothing at all without news.
+
+Prose goes to stderr; stdout is for data. Nothing that came from the service reaches a terminal
+without passing `printable`.
+"""
+
+import sys
+import threading
+import time
+from collections import deque
+from typing import TextIO
+
+from tqdm import tqdm
+
+from mirror.errors import MirrorError
+from mirror.models import Action, Entry, FailedFile, Kind, Summary
+
+_REDRAW_S = 0.1
+_RATE_WINDOW_S = 5.0
+_MOST_PROBLEM_LINES = 20
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files  {amount}  {speed}/s  ETA {remaining}"
+_NARROW_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/s"
+
+QUIET, NORMAL, FILES, REQUESTS = -1, 0, 1, 2
+"""Verbosity: `-q`, none, `-v`, `-vv`."""
+
+
+def printable(text: str) -> str:
+    """The text without anything that a terminal would obey or hide."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def size(count: float) -> str:
+    """Bytes for people: 1.5 MB is 1,500,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:  # noqa: PLR2004 - it would show as 1000
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB" if count < 999.5 else f"{count:,.0f} TB"  # noqa: PLR2004
+
+
+def complain(error: MirrorError, *, stream: TextIO) -> None:
+    """One error, in at most three lines: what, where, what to do."""
+    lines = [f"kling-mirror: {error.what}", error.where, error.hint]
+    stream.write("\n  ".join(printable(line) for line in lines if line) + "\n")
+
+
+class _Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
+    """tqdm, with the bytes that came in and their rate over the last seconds."""
+
+    monitor_interval = 0
+    byte_count = 0
+
+    @property
+    def format_dict(self) -> dict[str, object]:
+        """What the bar's format may name."""
+        return {
+            **super().format_dict,
+            "amount": size(self.byte_count),
+            "speed": size(self._speed()),
+        }
+
+    def _speed(self) -> float:
+        now = time.monotonic()
+        if not hasattr(self, "_samples"):
+            self._samples: deque[tuple[float, int]] = deque(((now, 0),))
+        self._samples.append((now, self.byte_count))
+        while len(self._samples) > 2 and self._samples[1][0] < now - _RATE_WINDOW_S:  # noqa: PLR2004
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (self.byte_count - before) / (now - then) if now - then > _REDRAW_S else 0.0
+
+
+class Console:
+    """`models.Progress` for people.
+
+    Args:
+        bar: whether to draw one.
+        news_only: whether a run without news says nothing (no terminal).
+        verbosity: `QUIET` to `REQUESTS`.
+        tells_plan: whether to name every asset that is planned (a dry run).
+        stream: where prose goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        bar: bool,
+        news_only: bool,
+        verbosity: int,
+        tells_plan: bool = False,
+        stream: TextIO = sys.stderr,
+    ) -> None:
+        self._news_only = news_only
+        self._tells_plan = tells_plan
+        self._verbosity = verbosity
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._drawn_at = 0.0
+        self._problems = 0
+        self._bar: _Bar | None = None
+        if bar and verbosity > QUIET:
+            wide = _columns(stream) >= 72  # noqa: PLR2004 - below it, the bar itself vanishes
+            self._bar = _Bar(
+                total=0,
+                file=stream,
+                leave=False,
+                dynamic_ncols=True,
+                miniters=1,
+                mininterval=_REDRAW_S,
+                bar_format=_BAR if wide else _NARROW_BAR,
+            )
+
+    def planned(self, action: Action) -> None:
+        """The listing has this asset."""
+        if self._tells_plan and self._verbosity > QUIET and action.kind is not Kind.UNCHANGED:
+            asset = action.asset
+            self._say(f"would fetch: {action.kind} {asset.content_type} {asset.id} {asset.name}")
+        if self._bar is not None and action.fetch:
+            with self._lock:
+                self._bar.total = (self._bar.total or 0) + len(action.fetch)
+                self._redraw()
+
+    def received(self, count: int) -> None:
+        """So many bytes came in."""
+        if self._bar is not None:
+            with self._lock:
+                self._bar.byte_count += count
+                self._redraw()
+
+    def done(self, action: Action, entry: Entry) -> None:
+        """The asset is mirrored."""
+        self._advance(action)
+        if self._verbosity >= FILES and action.kind is not Kind.UNCHANGED:
+            for role in action.fetch:
+                stored = entry.resource if role == "resource" else entry.cover
+                if stored is not None:
+                    self._say(f"{action.kind}: {stored.path} ({size(stored.size)})")
+
+    def failed(self, action: Action | None, failure: FailedFile) -> None:
+        """The asset could not be mirrored."""
+        if action is not None:
+            self._advance(action)
+        self.warn(f"{failure.role} of asset {failure.id or '(no id)'} failed: {failure.error}")
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know."""
+        self._problems += 1
+        if self._problems <= _MOST_PROBLEM_LINES or self._verbosity >= FILES:
+            self._say(f"kling-mirror: {text}")
+
+    def trace(self, text: str) -> None:
+        """A request and its outcome."""
+        if self._verbosity >= REQUESTS:
+            self._say(text)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def summarize(self, summary: Summary, *, news: bool, dry_run: bool) -> None:
+        """The run in one line, where there is something to say."""
+        self.close()
+        if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
+            self._say(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
+        if self._verbosity > QUIET and (news or not self._news_only):
+            self._say(f"kling-mirror: {_in_words(summary, dry_run=dry_run)}")
+
+    def _advance(self, action: Action) -> None:
+        if self._bar is not None and action.fetch:
+            with self._lock:
+                self._bar.n += len(action.fetch)
+                self._redraw()
+
+    def _redraw(self) -> None:
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn_at >= _REDRAW_S:
+            self._drawn_at = now
+            self._bar.refresh()
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            if self._bar is not None:
+                self._bar.clear()
+            self._stream.write(printable(text) + "\n")
+            self._stream.flush()
+
+
+def _columns(stream: TextIO) -> int:
+    import os  # noqa: PLC0415 - for this one question
+
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 80
+
+
+def _in_words(summary: Summary, *, dry_run: bool) -> str:
+    assets, files = summary.assets, summary.files
+    counts = {
+        "new": assets.new,
+        "changed": assets.changed,
+        "repaired": assets.repaired,
+        "failed": assets.failed,
+        "gone from Kling (kept here)": assets.gone,
+        "unchanged": assets.unchanged,
+    }
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    told = told or "Kling lists no asset"
+    if dry_run:
+        return f"dry run: {told}; nothing was written"
+    moved = f"; {files.fetched:,} files fetched" if files.fetched else ""
+    moved += f", {files.reused:,} reused" if files.reused else ""
+    moved += f" ({size(files.bytes)})" if files.bytes else ""
+    return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"

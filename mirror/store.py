@@ -1,0 +1,338 @@
+"""The mirror's root on disk: marker, lock, files on their way and in their places, free space.
+
+Only this module makes, moves or removes files in the tree. It never deletes a byte that it did not
+write in `partial/`: what is replaced goes to `history/` first.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
+from typing import Self
+
+import filelock
+import msgspec
+from msgspec import Struct
+
+from mirror import layout
+from mirror.clock import now_iso
+from mirror.durable import (
+    disk_error,
+    keep_copy,
+    make_folder,
+    sync_file,
+    sync_folder,
+    write_atomic,
+)
+from mirror.errors import DiskError, LockedError, UsageError
+from mirror.models import Role, StoredFile
+from mirror.partials import Partial
+
+_LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
+
+
+class Placement(Struct, frozen=True):
+    """A complete partial file and the place it is meant for.
+
+    Attributes:
+        partial: where its bytes are.
+        path: its place, relative to the root.
+        mtime_ms: epoch milliseconds, the asset's updateTime.
+    """
+
+    partial: Partial
+    path: str
+    mtime_ms: int
+
+
+class _Marker(Struct):
+    format: str
+    version: int
+    id: str
+    created: str
+
+
+class _Holder(Struct):
+    pid: int
+    since: str
+
+
+class KnownRoots:
+    """The roots that this user has mirrored to, remembered outside of them.
+
+    An empty folder where a mirror has been means that its volume is not mounted: filling the mount
+    point would be a second, wrong mirror on the wrong disk.
+
+    Args:
+        folder: the user's state folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "roots.json"
+
+    def __contains__(self, dest: Path) -> bool:
+        return str(dest) in self._read()
+
+    def add(self, dest: Path, root_id: str) -> None:
+        """Remember a root. A state folder that cannot be written costs only this protection."""
+        known = self._read()
+        if known.get(str(dest)) == root_id:
+            return
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._path, msgspec.json.encode({**known, str(dest): root_id}))
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            return {}
+
+
+class Store:
+    """A mirror's root. Use `create` or `open`, then `locked` before anything is written.
+
+    Args:
+        dest: the root; an absolute path.
+        min_free: bytes that must stay free on its disk.
+    """
+
+    def __init__(self, dest: Path, *, min_free: int = 0) -> None:
+        self.dest = dest
+        self.private = dest / layout.PRIVATE_FOLDER
+        self.journal = self.private / "journal"
+        self.runs = self.private / "runs.jsonl"
+        self._partials = self.private / "partial"
+        self._marker = self.private / "root.json"
+        self._holder = self.private / "lock.json"
+        self._min_free = min_free
+        self._prefix = f"{dest}{os.sep}"
+        self._folders: set[Path] = set()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the folder is a mirror's root."""
+        return self._marker.is_file()
+
+    def prepare(self, known: KnownRoots, *, again: bool = False) -> None:
+        """Make the folder a mirror's root, or see that it is one.
+
+        Args:
+            known: the roots of earlier runs.
+            again: begin anew even where an earlier root is missing.
+
+        Raises:
+            DiskError: it cannot be, or an earlier root's volume is not mounted.
+        """
+        try:
+            if not self.is_prepared:
+                if self.dest in known and not again:
+                    raise DiskError(
+                        "a mirror was here, and is not: is its disk mounted?",
+                        where=str(self.dest),
+                        hint="mount the disk; if you removed the mirror on purpose, begin anew "
+                        f"with `kling-mirror init --dest {self.dest}`",
+                    )
+                make_folder(self.private)
+                marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
+                write_atomic(self._marker, msgspec.json.encode(marker))
+            self._real_folder(self._partials)
+            known.add(self.dest, self._root_id())
+        except OSError as error:
+            raise disk_error(error, error.filename or self.dest) from None
+
+    def require_prepared(self) -> None:
+        """See that the folder is a mirror's root, for commands that only read it.
+
+        Raises:
+            UsageError: it is none.
+        """
+        if not self.is_prepared:
+            raise UsageError(
+                "there is no mirror here",
+                where=str(self.dest),
+                hint="give the mirror's folder with --dest, or make one with `kling-mirror sync`",
+            )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Self]:
+        """Hold the lock: one run at a time.
+
+        Raises:
+            LockedError: another run holds it.
+            DiskError: the file system cannot lock, or not be written.
+        """
+        lock = filelock.FileLock(self.private / "lock", timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise LockedError(
+                f"another run is at work{self._named_holder()}",
+                where=str(self.dest),
+                hint="wait until it is done",
+            ) from None
+        except OSError as error:
+            raise disk_error(error, self.private / "lock") from None
+        try:
+            with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
+                self._holder.write_bytes(msgspec.json.encode(_Holder(os.getpid(), now_iso())))
+            yield self
+        finally:
+            with contextlib.suppress(OSError):
+                self._holder.unlink()
+            lock.release()
+
+    def is_intact(self, stored: StoredFile) -> bool:
+        """Whether a file is in its place with its size. The bytes are `verify`'s business."""
+        try:
+            found = os.lstat(self._prefix + stored.path)
+        except (OSError, ValueError):
+            return False
+        return found.st_size == stored.size and stat.S_ISREG(found.st_mode)
+
+    def path(self, relative: str) -> Path:
+        """The absolute path of one of the mirror's files."""
+        return self.dest / relative
+
+    def partial(self, key: str, role: Role) -> Partial:
+        """Where an asset's file is while it is on its way."""
+        return Partial(self._partials / f"{layout.short_hash(key)}.{role}")
+
+    def clear_partials(self) -> None:
+        """Remove what is left of files that nobody waits for any more."""
+        for left in self._partials.iterdir():
+            left.unlink()
+
+    def check_room(self, needed: int) -> None:
+        """See that so many bytes fit, and leave the reserve.
+
+        Raises:
+            DiskError: they do not.
+        """
+        free = shutil.disk_usage(self.private).free
+        if free - needed < self._min_free:
+            raise DiskError(
+                f"the disk is nearly full: {free >> 20} MiB free, {needed >> 20} MiB to come, "
+                f"and {self._min_free >> 20} MiB are to stay free",
+                where=str(self.dest),
+                hint="free some space, or lower --min-free",
+            )
+
+    def make_durable(self, placement: Placement) -> None:
+        """Put the final time on a partial file, and its bytes on the disk.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
+        os.utime(placement.partial.path, ns=(mtime_ns, mtime_ns))
+        sync_file(placement.partial.path)
+
+    def keep(self, path: str, version: str) -> str:
+        """Give a file a durable second name in `history/`.
+
+        Args:
+            path: relative to the root.
+            version: what tells it from its successor.
+
+        Returns:
+            The second name's path, relative to the root.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        source = self.path(path)
+        wanted = layout.history_path(path, version)
+        kept, count = wanted, 1
+        while self.path(kept).exists() and not _same_bytes(source, self.path(kept)):
+            count += 1
+            kept = layout.history_path(path, f"{version}-{count}")
+        self._real_folder(self.path(kept).parent)
+        keep_copy(source, self.path(kept))
+        return kept
+
+    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
+        """Move files into their places, and make the places durable.
+
+        Args:
+            placements: whose partial files are durable.
+            kept: paths whose present files are in `history/` already.
+
+        Raises:
+            OSError: the disk fails, or a folder is a link that leads out of the root.
+        """
+        folders = set()
+        for placement in placements:
+            target = self.path(placement.path)
+            self._real_folder(target.parent)
+            if placement.path not in kept:
+                self._keep_stranger(placement)
+            placement.partial.path.replace(target)
+            placement.partial.discard()  # the note; and the name, where both were one file
+            folders.add(target.parent)
+        for folder in folders:
+            sync_folder(folder)
+
+    def remove(self, path: str) -> None:
+        """Take away a name whose file is in `history/`."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path(path).unlink()
+
+    def append_run(self, line: bytes) -> None:
+        """Add a run to `runs.jsonl`.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        with self.runs.open("ab") as file:
+            file.write(line + b"\n")
+
+    def _keep_stranger(self, placement: Placement) -> None:
+        """A file that nobody recorded lies in the way: keep it, unless it is the same."""
+        target = self.path(placement.path)
+        try:
+            found = os.lstat(target)
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(found.st_mode) and not _same_bytes(target, placement.partial.path):
+            self.keep(placement.path, f"replaced-{found.st_mtime_ns // 1_000_000}")
+
+    def _real_folder(self, folder: Path) -> None:
+        if folder in self._folders:
+            return
+        if not folder.resolve().is_relative_to(self.dest.resolve()):
+            raise DiskError(
+                "a link in the mirror leads out of it",
+                where=str(folder),
+                hint="replace the link by a folder",
+            )
+        make_folder(folder)
+        self._folders.add(folder)
+
+    def _root_id(self) -> str:
+        try:
+            return msgspec.json.decode(self._marker.read_bytes(), type=_Marker).id
+        except (OSError, msgspec.DecodeError):
+            return ""
+
+    def _named_holder(self) -> str:
+        try:
+            holder = msgspec.json.decode(self._holder.read_bytes(), type=_Holder)
+        except (OSError, msgspec.DecodeError):
+            return ""
+        return f": pid {holder.pid}, since {holder.since}"
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    if one.samefile(other):
+        return True
+    with one.open("rb") as left, other.open("rb") as right:
+        while chunk := left.read(1 << 20):
+            if chunk != right.read(1 << 20):
+                return False
+    return True

@@ -1,0 +1,251 @@
+"""The main job, from the lock to the summary."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from mirror import planning
+from mirror.api import KlingApi
+from mirror.clock import now_iso
+from mirror.commit import Committer
+from mirror.config import Settings
+from mirror.errors import AccessError, ExitCode, ListingError, MirrorError, UsageError
+from mirror.fetching import Fetcher
+from mirror.listing import MAX_WALKS, Listing
+from mirror.manifest import Change, DropFailure, Manifest, PutEntry, create
+from mirror.models import Entry, Progress, to_json
+from mirror.pipeline import Pipeline
+from mirror.stopping import Stop
+from mirror.store import KnownRoots, Store
+from mirror.tally import Result, Tally
+from mirror.transfer import Transfers
+
+_COMPACTED_WHEN_STOPPED = 20_000
+"""A manifest of so many entries is written within the two seconds that a stop may take."""
+
+
+def sync(  # noqa: PLR0913 - its parts are its caller's to choose
+    settings: Settings,
+    token: str,
+    *,
+    state_folder: Path,
+    progress: Progress,
+    stop: Stop,
+    dry_run: bool = False,
+) -> Result:
+    """Make the mirror a complete copy of what Kling lists.
+
+    Args:
+        settings: the effective ones.
+        token: the API token.
+        state_folder: where the roots of this user are remembered.
+        progress: told what happens.
+        stop: asked to stop through it.
+        dry_run: list and decide, write nothing but the lock.
+
+    Returns:
+        What was done, and the errors that stood in the way.
+    """
+    dest = settings.dest.absolute() if settings.dest else Path()
+    store = Store(dest, min_free=settings.min_free)
+    run = _Run(settings, token, store=store, progress=progress, stop=stop, dry_run=dry_run)
+    with run.tally.noting_errors():
+        if settings.dest is None:
+            raise UsageError(
+                "no folder to mirror to",
+                hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
+            )
+        if dry_run and not store.is_prepared:
+            run.go()
+        else:
+            store.prepare(KnownRoots(state_folder))
+            with store.locked():
+                if not dry_run:
+                    create(dest, store.journal)
+                run.manifest.load()
+                run.go()
+    return run.tally.result()
+
+
+class _Run:
+    """What the phases of one run share."""
+
+    def __init__(  # noqa: PLR0913 - what `sync` was given
+        self,
+        settings: Settings,
+        token: str,
+        *,
+        store: Store,
+        progress: Progress,
+        stop: Stop,
+        dry_run: bool,
+    ) -> None:
+        self.tally = Tally(store.dest)
+        self.manifest = Manifest(store.dest, store.journal)
+        self._settings = settings
+        self._token = token
+        self._store = store
+        self._progress = progress
+        self._stop = stop
+        self._dry_run = dry_run
+        self._being_replaced: set[str] = set()
+
+    def go(self) -> None:
+        """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
+        try:
+            with self.tally.noting_errors():
+                self._list_and_fetch()
+            if not self.tally.met(ExitCode.DISK):
+                with self.tally.noting_errors():
+                    self._end()
+        finally:
+            self.manifest.close()
+
+    def _list_and_fetch(self) -> None:
+        try:
+            asyncio.run(self._with_api())
+        except asyncio.CancelledError:
+            self._stop.check()
+            raise
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _with_api(self) -> None:
+        settings, task = self._settings, asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio.run made one
+        loop = asyncio.get_running_loop()
+        api = KlingApi(
+            settings.api_url,
+            self._token,
+            max_attempts=settings.max_attempts,
+            max_wait_s=settings.max_wait,
+            trace=self._progress.trace,
+        )
+        with self._stop.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+            async with api:
+                self.tally.accounts = await self._chosen_accounts(api)
+                pipeline = Pipeline(
+                    settings,
+                    api=api,
+                    store=self._store,
+                    manifest=self.manifest,
+                    tally=self.tally,
+                    progress=self._progress,
+                )
+                self._being_replaced = pipeline.being_replaced
+                if self._dry_run:
+                    await pipeline.plan()
+                else:
+                    await self._fetch_all(pipeline, api)
+
+    async def _fetch_all(self, pipeline: Pipeline, api: KlingApi) -> None:
+        settings = self._settings
+        committer = Committer(
+            self._store,
+            self.manifest,
+            by_account=bool(settings.email) or len(self.tally.accounts) > 1,
+            check_stop=self._stop.check,
+        )
+        with Transfers(
+            jobs=settings.jobs,
+            stall_timeout_s=settings.stall_timeout,
+            limit_rate=settings.limit_rate,
+            room=self._store.check_room,
+            on_bytes=self._received,
+        ) as transfers:
+            fetcher = Fetcher(
+                self._store,
+                transfers,
+                api,
+                max_attempts=settings.max_attempts,
+                max_wait_s=settings.max_wait,
+            )
+            await pipeline.run(fetcher, committer)
+
+    def _received(self, count: int) -> None:
+        self.tally.files.bytes += count
+        self._progress.received(count)
+
+    async def _chosen_accounts(self, api: KlingApi) -> list[str | None]:
+        if self._settings.email:
+            return list(self._settings.email)
+        if not self._settings.all_accounts:
+            return [None]
+        accounts = await api.accounts()
+        if not accounts:
+            raise AccessError(
+                "the subscription has no Kling account",
+                where=self._settings.api_url,
+                hint="add the account at useapi.net",
+            )
+        return list(accounts)
+
+    def _end(self) -> None:
+        stopped = self._stop.signum is not None
+        endings = [] if stopped else list(self._endings())
+        if self._dry_run:
+            return
+        self.manifest.record(endings)
+        has_time = not stopped or len(self.manifest.entries) < _COMPACTED_WHEN_STOPPED
+        if has_time and not self.manifest.is_compact:
+            self.manifest.compact()
+        is_clean = self.tally.result().summary.exit_code == ExitCode.COMPLETE
+        if is_clean and not self._is_filtered:
+            self._store.clear_partials()
+        self._store.append_run(
+            to_json(msgspec.structs.replace(self.tally.result().summary, failures=[]))
+        )
+
+    @property
+    def _is_filtered(self) -> bool:
+        return bool(self._settings.content_type or self._settings.file_name)
+
+    def _endings(self) -> Iterator[Change]:
+        """What the proven listings say of the assets that they lack."""
+        seen = set().union(*(listing.seen for listing in self.tally.listings))
+        seen |= self._being_replaced
+        for listing in self.tally.complete:
+            with self.tally.noting_errors():
+                if not listing.is_proven:
+                    raise ListingError(
+                        f"the listing differed on each of {MAX_WALKS} walks; nothing was marked "
+                        "gone",
+                        where=listing.account or self._settings.api_url,
+                        hint="what was found is mirrored; run it again when nothing is uploading",
+                    )
+                if not self._is_filtered and not listing.unreadable:
+                    for entry in self._vanished(listing, seen):
+                        self.tally.gone += 1
+                        gone = msgspec.structs.replace(entry, state="gone", gone_since=now_iso())
+                        yield PutEntry(gone)
+                    for key, failure in list(self.manifest.failures.items()):
+                        if failure.account == listing.account and key not in seen:
+                            yield DropFailure(key)
+
+    def _vanished(self, listing: Listing, seen: set[str]) -> list[Entry]:
+        entries = planning.of_account(self.manifest.entries.values(), listing.account)
+        vanished = [
+            entry for entry in entries if entry.state == "current" and entry.key not in seen
+        ]
+        limit = planning.gone_limit(self._settings.max_gone, len(listing.expected))
+        if vanished and (listing.was_empty or len(vanished) > limit):
+            count = len(vanished)
+            raise ListingError(
+                f"{count:,} of {len(listing.expected):,} assets vanished from the listing at once; "
+                "nothing was marked gone",
+                where=listing.account or self._settings.api_url,
+                hint="if you deleted them at Kling, run it once with "
+                f"--max-gone {count}; if not, check the account",
+            )
+        return vanished
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first; our own errors before any other."""
+    leaves = [
+        _first(error) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    return next((leaf for leaf in leaves if isinstance(leaf, MirrorError)), leaves[0])

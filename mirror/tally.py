@@ -1,0 +1,140 @@
+"""What a run has come to so far: counts, failures, errors; in the end, its summary."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from mirror.clock import now_iso
+from mirror.durable import disk_error
+from mirror.errors import ExitCode, MirrorError
+from mirror.listing import Listing
+from mirror.models import (
+    AssetCounts,
+    FailedFile,
+    FileCounts,
+    Kind,
+    ListingCounts,
+    Summary,
+)
+
+_WORST_FIRST = (
+    ExitCode.SIGINT,
+    ExitCode.SIGTERM,
+    ExitCode.LOCKED,
+    ExitCode.USAGE,
+    ExitCode.MANIFEST,
+    ExitCode.DISK,
+    ExitCode.ACCESS,
+    ExitCode.API,
+    ExitCode.LISTING,
+)
+
+
+class Result(Struct):
+    """How a run ended.
+
+    Attributes:
+        summary: what was done, whatever the end.
+        errors: why it is not complete, besides assets that failed; the worst gives the exit code.
+        has_news: whether anything happened that a person should hear of.
+    """
+
+    summary: Summary
+    errors: list[MirrorError]
+    has_news: bool
+
+
+class Tally:
+    """The run's counts, filled in by everything that works on it.
+
+    Args:
+        dest: the mirror's root.
+
+    Attributes:
+        accounts: the emails that are mirrored; None for the subscription's only one.
+        listings: every listing that was begun.
+        complete: the listings that were walked to their end.
+        errors: why the run is not complete, besides assets that failed.
+        failures: the assets that failed.
+        has_news: set when a record changed without a file.
+    """
+
+    def __init__(self, dest: Path) -> None:
+        self.dest = dest
+        self.accounts: list[str | None] = []
+        self.listings: list[Listing] = []
+        self.complete: list[Listing] = []
+        self.errors: list[MirrorError] = []
+        self.failures: list[FailedFile] = []
+        self.files = FileCounts()
+        self.filtered = 0
+        self.gone = 0
+        self.has_news = False
+        self._kinds = dict.fromkeys(Kind, 0)
+        self._started = now_iso()
+        self._began = time.monotonic()
+
+    def count(self, kind: Kind) -> None:
+        """One more asset of this kind is as it should be."""
+        self._kinds[kind] += 1
+
+    def note(self, error: MirrorError) -> None:
+        """Keep an error for the result. Each account may meet the same trouble: it is told once."""
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
+
+    @contextlib.contextmanager
+    def noting_errors(self) -> Iterator[None]:
+        """Keep what is raised inside for the result, and go on behind it."""
+        try:
+            yield
+        except MirrorError as error:
+            self.note(error)
+        except OSError as error:
+            self.note(disk_error(error, error.filename or self.dest))
+
+    def met(self, code: ExitCode) -> bool:
+        """Whether an error of this kind was noted."""
+        return any(error.exit_code == code for error in self.errors)
+
+    def result(self) -> Result:
+        """How the run ended, or stands."""
+        kinds = {kind.value: count for kind, count in self._kinds.items()}
+        assets = AssetCounts(
+            **kinds,
+            listed=sum(kinds.values()) + len(self.failures),
+            failed=len(self.failures),
+            filtered=self.filtered,
+            gone=self.gone,
+        )
+        summary = Summary(
+            exit_code=self._exit_code(),
+            dest=str(self.dest),
+            accounts=[account for account in self.accounts if account is not None],
+            listing=self._listing_counts(),
+            assets=assets,
+            files=self.files,
+            failures=self.failures,
+            started=self._started,
+            duration_s=round(time.monotonic() - self._began, 3),
+        )
+        did = assets.listed - assets.unchanged + assets.gone
+        return Result(summary, self.errors, has_news=self.has_news or did > 0)
+
+    def _exit_code(self) -> ExitCode:
+        codes = {error.exit_code for error in self.errors}
+        if not codes:
+            return ExitCode.SOME_FAILED if self.failures else ExitCode.COMPLETE
+        return next((code for code in _WORST_FIRST if code in codes), ExitCode.UNEXPECTED)
+
+    def _listing_counts(self) -> ListingCounts:
+        proven = [listing for listing in self.complete if listing.is_proven]
+        return ListingCounts(
+            assets=len(set().union(*(listing.seen for listing in self.listings))),
+            pages=sum(listing.pages for listing in self.listings),
+            walks=sum(listing.walks for listing in self.listings),
+            proven=0 < len(self.accounts) == len(proven),
+        )

@@ -1,0 +1,290 @@
+"""One URL → one checked partial file, many at a time, on libcurl's multi interface.
+
+One thread drives every transfer: libcurl's sockets in a selector, bytes written and hashed in its
+callbacks. The rest of the program awaits `Transfers.fetch`. The thread knows no asset, no manifest
+and no final name; what it finishes is complete and checked, but not yet durable.
+"""
+
+import asyncio
+import collections
+import contextlib
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import certifi
+import pycurl
+
+from mirror import __version__
+from mirror.durable import disk_error
+from mirror.errors import FetchError, MirrorError
+from mirror.partials import Partial, Resume
+from mirror.receiving import Received, Receiver, safe_url
+
+_BUFFER_BYTES = 256 * 1024
+_MAX_REDIRECTS = 8
+_TICK_S = 0.5
+_USER_AGENT = f"kling-mirror/{__version__}"
+_HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+_HOPELESS = frozenset(
+    (
+        pycurl.E_UNSUPPORTED_PROTOCOL,
+        pycurl.E_URL_MALFORMAT,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+    )
+)
+
+
+class Transfers:
+    """The thread that moves files. A context manager: leaving it ends every transfer.
+
+    Args:
+        jobs: connections, at the most.
+        stall_timeout_s: no byte for so long cuts a transfer.
+        limit_rate: bytes per second over all transfers, or None.
+        room: called with the bytes that an answer announces, before they are written; what it
+            raises ends the transfer.
+        on_bytes: called with the count of every chunk that arrives, from the thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: int,
+        stall_timeout_s: float,
+        limit_rate: int | None,
+        room: Callable[[int], None],
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self._stall_timeout_s = stall_timeout_s
+        self._limit_rate = limit_rate
+        self._room = room
+        self._on_bytes = on_bytes
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, jobs)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, jobs)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._idle: list[pycurl.Curl] = []
+        self._active: dict[pycurl.Curl, Receiver] = {}
+        self._due: float | None = None
+        self._free_at = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._wake_out, self._wake_in = socket.socketpair()
+        for end in (self._wake_in, self._wake_out):
+            end.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._orders: collections.deque[Callable[[], None]] = collections.deque()
+        self._closing = False
+        self._thread = threading.Thread(target=self._drive, name="transfers", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every transfer, keeping what can be resumed, and the thread."""
+        self._order(self._close)
+        self._thread.join()
+
+    async def fetch(
+        self,
+        url: str,
+        partial: Partial,
+        *,
+        resume: Resume | None = None,
+        known_etag: str | None = None,
+    ) -> Received:
+        """Fetch one URL into one partial file.
+
+        Args:
+            url: http or https; redirects stay there, and never leave https.
+            partial: where the bytes go.
+            resume: what can be continued; its note bears a validator.
+            known_etag: of a copy that may still be right; a 304 is then a result.
+
+        Raises:
+            FetchError: no complete and right file came; says whether to try again.
+            DiskError: the bytes could not be written.
+        """
+        transfer = Receiver(
+            url=safe_url(url),
+            partial=partial,
+            resume=resume,
+            known_etag=known_etag,
+            room=self._room,
+            future=asyncio.get_running_loop().create_future(),
+        )
+        self._order(lambda: self._start(transfer))
+        try:
+            return await transfer.future
+        except asyncio.CancelledError:
+            self._order(lambda: self._abandon(transfer))
+            raise
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        with contextlib.suppress(OSError):  # full: it is awake anyway; closed: it has ended
+            self._wake_out.send(b"\0")
+
+    # All below runs in the thread. libcurl's event bits (1 read, 2 write) are the selectors' own.
+
+    def _drive(self) -> None:
+        while not self._closing:
+            self._throttle()
+            timeout = _TICK_S if self._active else None
+            if self._due is not None:
+                until_due = max(0.0, self._due - time.monotonic())
+                timeout = until_due if timeout is None else min(timeout, until_due)
+            for key, events in self._selector.select(timeout):
+                if key.fileobj is self._wake_in:
+                    self._take_orders()
+                else:
+                    self._multi.socket_action(key.fd, events)
+            if self._due is not None and self._due <= time.monotonic():
+                self._due = None
+                self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._reap()
+            self._cut_stalled()
+        self._multi.close()
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _take_orders(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while len(self._wake_in.recv(4096)) == 4096:  # noqa: PLR2004 - one read's worth
+                pass
+        while self._orders:
+            self._orders.popleft()()
+
+    def _watch_socket(self, what: int, descriptor: int, *_: object) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(descriptor)
+        if what != pycurl.POLL_REMOVE:
+            self._selector.register(descriptor, what)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def _throttle(self) -> None:
+        """Under a limit, sleep until the bytes that came are paid for; TCP holds the rest back."""
+        if self._limit_rate is None:
+            return
+        slept_from = time.monotonic()
+        while (debt := self._free_at - time.monotonic()) > 0 and not self._orders:
+            time.sleep(min(debt, 0.05))
+        slept = time.monotonic() - slept_from
+        for transfer in self._active.values():
+            transfer.moved_at += slept
+
+    def _start(self, transfer: Receiver) -> None:
+        curl = self._idle.pop() if self._idle else pycurl.Curl()
+        curl.setopt(pycurl.URL, transfer.url)
+        curl.setopt(pycurl.PROTOCOLS, _HTTP)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._stall_timeout_s * 1000))
+        buffer_bytes = 16384 if self._limit_rate is not None else _BUFFER_BYTES
+        curl.setopt(pycurl.BUFFERSIZE, buffer_bytes)
+        curl.setopt(pycurl.CAINFO, os.environ.get("SSL_CERT_FILE") or certifi.where())
+        curl.setopt(pycurl.USERAGENT, _USER_AGENT)
+        curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
+        curl.setopt(pycurl.WRITEFUNCTION, self._counted(transfer))
+        transfer.moved_at = time.monotonic()
+        self._active[curl] = transfer
+        self._multi.add_handle(curl)
+
+    def _counted(self, transfer: Receiver) -> Callable[[bytes], int | None]:
+        def on_body(data: bytes) -> int | None:
+            now = time.monotonic()
+            transfer.moved_at = now
+            if self._limit_rate is not None:
+                self._free_at = max(self._free_at, now) + len(data) / self._limit_rate
+            self._on_bytes(len(data))
+            return transfer.on_body(data)
+
+        return on_body
+
+    def _reap(self) -> None:
+        left = 1
+        while left and self._active:
+            left, complete, broken = self._multi.info_read()
+            for curl in complete:
+                self._complete(curl)
+            for curl, code, message in broken:
+                transfer = self._release(curl)
+                text = message or f"libcurl's error {code}"
+                error = FetchError(text, retryable=code not in _HOPELESS)
+                self._finish(transfer, transfer.error or error)
+
+    def _complete(self, curl: pycurl.Curl) -> None:
+        redirect = curl.getinfo(pycurl.REDIRECT_URL)
+        transfer = self._release(curl)
+        try:
+            if redirect:
+                self._follow(transfer, redirect)
+            else:
+                transfer.close(failed=False)
+                self._finish(transfer, transfer.result())
+        except MirrorError as error:
+            self._finish(transfer, error)
+        except OSError as error:
+            self._finish(transfer, disk_error(error, transfer.partial.path))
+
+    def _follow(self, transfer: Receiver, redirect: str) -> None:
+        url = safe_url(redirect)
+        if transfer.url.lower().startswith("https:") and not url.lower().startswith("https:"):
+            raise FetchError("a redirect would leave https", retryable=False)
+        transfer.redirects += 1
+        if transfer.redirects > _MAX_REDIRECTS:
+            raise FetchError("too many redirects", retryable=False)
+        transfer.url = url
+        self._start(transfer)
+
+    def _cut_stalled(self) -> None:
+        limit = time.monotonic() - self._stall_timeout_s
+        for curl in [curl for curl, it in self._active.items() if it.moved_at < limit]:
+            text = f"stalled: no byte for {self._stall_timeout_s:g} s"
+            self._finish(self._release(curl), FetchError(text))
+
+    def _abandon(self, transfer: Receiver) -> None:
+        for curl in [curl for curl, it in self._active.items() if it is transfer]:
+            self._release(curl)
+        transfer.close(failed=True)
+
+    def _release(self, curl: pycurl.Curl) -> Receiver:
+        transfer = self._active.pop(curl)
+        self._multi.remove_handle(curl)
+        curl.reset()
+        self._idle.append(curl)
+        return transfer
+
+    def _finish(self, transfer: Receiver, outcome: Received | MirrorError) -> None:
+        transfer.close(failed=isinstance(outcome, MirrorError))
+        loop = transfer.future.get_loop()
+        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, transfer.future, outcome)
+
+    def _close(self) -> None:
+        for transfer in list(self._active.values()):
+            self._abandon(transfer)
+        for curl in self._idle:
+            curl.close()
+        self._closing = True
+
+
+def _resolve(future: "asyncio.Future[Received]", outcome: Received | MirrorError) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, MirrorError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,219 @@
+"""The API's answers, from bytes to values: pure, and total over whatever may arrive.
+
+Field names and their meaning: useapi.net, "Retrieve uploaded Kling assets" (August 2025). Every
+field there is optional; `id` exceeds 2**53 and is text; times are epoch milliseconds.
+"""
+
+import json
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct, field
+
+from mirror.models import Asset, Role, UnreadableItem
+
+_Id = Annotated[str, Meta(min_length=1)] | int
+_Millis = int | None
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class MalformedAnswerError(ValueError):
+    """An answer that is not what was asked for; the message says what came instead."""
+
+
+class Page(Struct, frozen=True):
+    """One page of the listing: what could be read, and what could not."""
+
+    assets: list[Asset]
+    unreadable: list[UnreadableItem]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the service had nothing to list there."""
+        return not self.assets and not self.unreadable
+
+
+class _File(Struct):
+    resource: str | None = None
+
+
+class _Item(Struct):
+    id: _Id
+    name: str | None = None
+    content_type: str | None = field(name="contentType", default=None)
+    resource: _File | None = None
+    cover: _File | None = None
+    create_time: _Millis = field(name="createTime", default=None)
+    update_time: _Millis = field(name="updateTime", default=None)
+
+
+class _Answer(Struct):
+    assets: list[Raw] | None = field(name="uploadAssetsList", default=None)
+
+
+_item_decoder = msgspec.json.Decoder(_Item, strict=True)
+_lax_item_decoder = msgspec.json.Decoder(_Item, strict=False)
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
+    """A page of the listing.
+
+    One item that cannot be understood does not hide the others: it is reported beside them.
+
+    Args:
+        body: of the answer.
+        page: its number, from 1, for what is reported.
+        account: whose listing it is.
+
+    Raises:
+        MalformedAnswerError: it is no listing at all.
+    """
+    try:
+        answer = _answer_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A lone surrogate is JSON by its grammar but no text; mend it, and look again.
+        body = _mended(body)
+        try:
+            answer = _answer_decoder.decode(body)
+        except msgspec.DecodeError as error:
+            raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
+    if answer.assets is None and not _may_lack_list(body):
+        raise MalformedAnswerError(_seen(body))
+    assets: list[Asset] = []
+    unreadable: list[UnreadableItem] = []
+    for position, raw in enumerate(answer.assets or (), start=1):
+        try:
+            assets.append(decode_item(raw, account=account))
+        except MalformedAnswerError as error:
+            found = _id_in(raw)
+            unreadable.append(UnreadableItem(page, position, found, str(error), bytes(raw)))
+    return Page(assets, unreadable)
+
+
+def decode_item(raw: Raw, *, account: str | None) -> Asset:
+    """One item of the listing.
+
+    Raises:
+        MalformedAnswerError: a field that matters has a wrong type; the message names it.
+    """
+    try:
+        item = _item_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            # A number as text (or the reverse) is understood all the same.
+            raw = Raw(_mended(bytes(raw)))
+            item = _lax_item_decoder.decode(raw)
+        except msgspec.DecodeError as error:
+            raise MalformedAnswerError(str(error)) from None
+    urls: dict[Role, str] = {}
+    if item.resource is not None and item.resource.resource:
+        urls["resource"] = item.resource.resource
+    if item.cover is not None and item.cover.resource:
+        urls["cover"] = item.cover.resource
+    updated = item.update_time if item.update_time is not None else item.create_time
+    return Asset(
+        id=str(item.id),
+        update_time_ms=updated or 0,
+        create_time_ms=item.create_time,
+        name=item.name,
+        content_type=item.content_type,
+        urls=urls,
+        account=account,
+        raw=raw,
+    )
+
+
+def decode_accounts(body: bytes) -> list[str]:
+    """The emails of the accounts endpoint's answer, an object keyed by email.
+
+    Raises:
+        MalformedAnswerError: it is something else.
+    """
+    try:
+        return list(msgspec.json.decode(_mended(body), type=dict[str, dict[str, Any]]))
+    except msgspec.DecodeError as error:
+        raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
+
+
+def error_text(body: bytes) -> tuple[str, object]:
+    """What an error's body says, and its `retryAfter`.
+
+    The API's own errors are flat (`{"error": "…", "code": 401}`), the upstream's are nested
+    (`{"error": {"code": …, "message": …}}`), a proxy's are HTML.
+    """
+    try:
+        answer = json.loads(_mended(body))
+    except MalformedAnswerError:
+        return _seen(body), None
+    if not isinstance(answer, dict):
+        return _seen(body), None
+    error = answer.get("error") or answer.get("message")
+    wish = answer.get("retryAfter")
+    if isinstance(error, dict):
+        wish = wish or error.get("retryAfter")
+        error = error.get("message") or error.get("code")
+    return str(error)[:300] if error else _seen(body), wish
+
+
+def stripped(raw: Raw) -> Raw:
+    """The item as the manifest keeps it: every field, every http(s) URL cut at its query."""
+    # The standard library's JSON keeps integers of any length, as ids may be.
+    return Raw(_dumped(_without_queries(json.loads(bytes(raw)))))
+
+
+def without_query(url: str) -> str:
+    """The URL without what may be a secret: its query and its fragment."""
+    return re.split(r"[?#]", url, maxsplit=1)[0]
+
+
+def _without_queries(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_queries(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_queries(inner) for inner in value]
+    if isinstance(value, str) and value[:8].lower().startswith(("http://", "https://")):
+        return without_query(value)
+    return value
+
+
+def _mended(body: bytes) -> bytes:
+    """The same JSON, with what is no Unicode text replaced.
+
+    Raises:
+        MalformedAnswerError: it is no JSON.
+    """
+    try:
+        return _dumped(json.loads(body))
+    except (ValueError, RecursionError):
+        raise MalformedAnswerError(_seen(body)) from None
+
+
+def _dumped(value: object) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _LONE_SURROGATE.sub("\ufffd", text).encode()
+
+
+def _may_lack_list(body: bytes) -> bool:
+    """Whether an object without `uploadAssetsList` is an empty listing: every field is optional."""
+    answer = msgspec.json.decode(body)
+    return isinstance(answer, dict) and not set(answer) - {"uploadAssetsList"}
+
+
+def _id_in(raw: Raw) -> str | None:
+    try:
+        item = json.loads(bytes(raw))
+    except ValueError:
+        return None
+    found = item.get("id") if isinstance(item, dict) else None
+    return str(found)[:100] if isinstance(found, (str, int)) else None
+
+
+def _seen(body: bytes) -> str:
+    """The beginning of an answer, for a message."""
+    text = " ".join(body[:200].decode(errors="replace").split())
+    if not text:
+        return "an empty body"
+    kind = "a web page" if text[:1] == "<" else "this"
+    return f"{kind}: {text[:80]}{'…' if len(text) > 80 else ''}"  # noqa: PLR2004 - one line's worth
