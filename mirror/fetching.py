@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from mirror import media
@@ -36,6 +37,7 @@ class Fetcher:
         api: looks an asset up again.
         max_attempts: how often one file is asked for.
         max_wait_s: the longest total wait for one file's retries.
+        trace: told of every request for a file, for `-vv`.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Fetcher:
         *,
         max_attempts: int,
         max_wait_s: float,
+        trace: Callable[[str], None],
     ) -> None:
         self._store = store
         self._transfers = transfers
         self._api = api
         self._max_attempts = max_attempts
         self._max_wait_s = max_wait_s
+        self._trace = trace
         self._pause = Pause()
 
     async def fetch(self, action: Action) -> Outcome:
@@ -147,9 +151,11 @@ class Fetcher:
         try:
             received = await self._transfers.fetch(url, partial, resume=resume, known_etag=known)
         except FetchError as error:
+            self._trace(f"GET {without_query(url)}: {error}")
             if error.retry_after_s is not None:
                 self._pause.extend(min(error.retry_after_s, self._max_wait_s))
             raise
+        self._trace(f"GET {without_query(url)}: {received.transferred} bytes")
         for algorithm, digest in received.digests:
             if await asyncio.to_thread(_digest, partial.path, algorithm) != digest:
                 partial.discard()

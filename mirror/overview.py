@@ -151,12 +151,12 @@ def entries_table(entries: Iterable[Entry]) -> str:
 
 
 def _verdict(state: Status) -> str:
-    if state.last_complete is None:
-        return "Not safe yet: no run has been complete."
     if state.is_complete:
         return f"Safe: everything that Kling listed at {state.last_complete} is here."
-    waiting = f"{len(state.failures):,} assets wait to be fetched; " if state.failures else ""
-    return f"Not complete: {waiting}the last complete run was at {state.last_complete}."
+    missing = f"{len(state.failures):,} of {state.current + len(state.failures):,} assets missing"
+    known = missing if state.failures else "the last run did not come to its end"
+    last = "no run yet" if state.last_complete is None else f"the one at {state.last_complete}"
+    return f"Not complete: {known}; last complete run: {last}."
 
 
 def _bytes(entry: Entry) -> int:

@@ -80,7 +80,7 @@ class Receiver:
         partial: Partial,
         resume: Resume | None,
         known_etag: str | None,
-        room: Callable[[int], None],
+        check_room: Callable[[], None],
         future: "asyncio.Future[Received]",
     ) -> None:
         self.url = url
@@ -91,11 +91,12 @@ class Receiver:
         self.future = future
         self.redirects = 0
         self.received = 0
+        self.announced = 0
         self.moved_at = 0.0
         self.error: MirrorError | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
-        self._room = room
+        self._check_room = check_room
         self._descriptor = -1
         self._hasher = hashlib.sha256()
         self._head = b""
@@ -112,6 +113,11 @@ class Receiver:
             lines.append(f"If-None-Match: {self.known_etag}")
         return lines
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the answer claims to be the file, or a part of it."""
+        return self.status in (_OK, _PART)
+
     # What libcurl calls. An exception in here would be printed by pycurl and lost: each becomes
     # `self.error`, and the answer -1 ends the transfer.
 
@@ -127,7 +133,7 @@ class Receiver:
 
     def on_body(self, data: bytes) -> int | None:
         """Take bytes of the body; those of an error or a redirect are let go."""
-        if self.status not in (_OK, _PART):
+        if not self.is_file:
             return None
         try:
             if self._descriptor < 0:
@@ -148,7 +154,8 @@ class Receiver:
             self._head = self.resume.head
         self._size = self._noted = offset
         length = self.headers.get("content-length", "")
-        self._room(int(length) if length.isdigit() else 0)
+        self.announced = int(length) if length.isdigit() else 0
+        self._check_room()
         self._descriptor = self.partial.open(offset)
 
     def _offset(self) -> int:
@@ -175,6 +182,7 @@ class Receiver:
         self._size += len(data)
         self.received += len(data)
         if self._size - self._noted >= _NOTE_EVERY_BYTES:
+            self._check_room()
             self.keep()
 
     # What the driving thread calls once libcurl is done with it.
@@ -229,7 +237,7 @@ class Receiver:
         """
         if self.status == _NOT_MODIFIED and self.known_etag is not None:
             return self._as_received(not_modified=True)
-        if self.status not in (_OK, _PART):
+        if not self.is_file:
             self._refuse()
         found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if self.status == _PART and found and int(found[3]) != self._size:

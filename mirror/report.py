@@ -141,7 +141,9 @@ class Console:
         """The asset could not be mirrored."""
         if action is not None:
             self._advance(action)
-        self.warn(f"{failure.role} of asset {failure.id or '(no id)'} failed: {failure.error}")
+        name = action.asset.name if action is not None else None
+        known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
+        self.warn(f"{known}: {failure.role} failed: {failure.error}")
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""

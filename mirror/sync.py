@@ -161,6 +161,7 @@ class _Run:
                 api,
                 max_attempts=settings.max_attempts,
                 max_wait_s=settings.max_wait,
+                trace=self._progress.trace,
             )
             await pipeline.run(fetcher, committer)
 

@@ -28,6 +28,7 @@ from mirror.receiving import Received, Receiver, safe_url
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
 _TICK_S = 0.5
+_EARNED_AHEAD_S = 0.1
 _USER_AGENT = f"kling-mirror/{__version__}"
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _HOPELESS = frozenset(
@@ -47,8 +48,8 @@ class Transfers:
         jobs: connections, at the most.
         stall_timeout_s: no byte for so long cuts a transfer.
         limit_rate: bytes per second over all transfers, or None.
-        room: called with the bytes that an answer announces, before they are written; what it
-            raises ends the transfer.
+        room: called with the bytes that are announced and not yet here, of all transfers, before
+            a file is begun and now and then; what it raises ends the transfer.
         on_bytes: called with the count of every chunk that arrives, from the thread.
     """
 
@@ -74,6 +75,7 @@ class Transfers:
         self._active: dict[pycurl.Curl, Receiver] = {}
         self._due: float | None = None
         self._free_at = 0.0
+        self._paused: collections.deque[pycurl.Curl] = collections.deque()
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
@@ -118,7 +120,7 @@ class Transfers:
             partial=partial,
             resume=resume,
             known_etag=known_etag,
-            room=self._room,
+            check_room=self._check_room,
             future=asyncio.get_running_loop().create_future(),
         )
         self._order(lambda: self._start(transfer))
@@ -137,12 +139,7 @@ class Transfers:
 
     def _drive(self) -> None:
         while not self._closing:
-            self._throttle()
-            timeout = _TICK_S if self._active else None
-            if self._due is not None:
-                until_due = max(0.0, self._due - time.monotonic())
-                timeout = until_due if timeout is None else min(timeout, until_due)
-            for key, events in self._selector.select(timeout):
+            for key, events in self._selector.select(self._timeout_s()):
                 if key.fileobj is self._wake_in:
                     self._take_orders()
                 else:
@@ -150,12 +147,23 @@ class Transfers:
             if self._due is not None and self._due <= time.monotonic():
                 self._due = None
                 self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._resume_paused()
             self._reap()
             self._cut_stalled()
         self._multi.close()
         self._selector.close()
         self._wake_in.close()
         self._wake_out.close()
+
+    def _timeout_s(self) -> float | None:
+        """How long to wait for sockets and orders: None is until one of them moves."""
+        now = time.monotonic()
+        waits = [_TICK_S] if self._active else []
+        if self._due is not None:
+            waits.append(max(0.0, self._due - now))
+        if self._paused:
+            waits.append(max(0.0, self._free_at - now))
+        return min(waits, default=None)
 
     def _take_orders(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -173,16 +181,12 @@ class Transfers:
     def _set_timer(self, milliseconds: int) -> None:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
-    def _throttle(self) -> None:
-        """Under a limit, sleep until the bytes that came are paid for; TCP holds the rest back."""
-        if self._limit_rate is None:
-            return
-        slept_from = time.monotonic()
-        while (debt := self._free_at - time.monotonic()) > 0 and not self._orders:
-            time.sleep(min(debt, 0.05))
-        slept = time.monotonic() - slept_from
-        for transfer in self._active.values():
-            transfer.moved_at += slept
+    def _resume_paused(self) -> None:
+        """Under a limit, let waiting transfers have what has been earned since, each in turn."""
+        while self._paused and self._free_at <= time.monotonic():
+            curl = self._paused.popleft()
+            self._active[curl].moved_at = time.monotonic()
+            curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
 
     def _start(self, transfer: Receiver) -> None:
         curl = self._idle.pop() if self._idle else pycurl.Curl()
@@ -197,21 +201,31 @@ class Transfers:
         curl.setopt(pycurl.USERAGENT, _USER_AGENT)
         curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
-        curl.setopt(pycurl.WRITEFUNCTION, self._counted(transfer))
+        curl.setopt(pycurl.WRITEFUNCTION, self._body_taker(curl, transfer))
         transfer.moved_at = time.monotonic()
         self._active[curl] = transfer
         self._multi.add_handle(curl)
 
-    def _counted(self, transfer: Receiver) -> Callable[[bytes], int | None]:
+    def _body_taker(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
         def on_body(data: bytes) -> int | None:
             now = time.monotonic()
-            transfer.moved_at = now
             if self._limit_rate is not None:
-                self._free_at = max(self._free_at, now) + len(data) / self._limit_rate
-            self._on_bytes(len(data))
+                if self._free_at > now:
+                    self._paused.append(curl)
+                    return pycurl.WRITEFUNC_PAUSE
+                self._free_at = (
+                    max(self._free_at, now - _EARNED_AHEAD_S) + len(data) / self._limit_rate
+                )
+            transfer.moved_at = now
+            if transfer.is_file:
+                self._on_bytes(len(data))
             return transfer.on_body(data)
 
         return on_body
+
+    def _check_room(self) -> None:
+        """See that all that is announced and still to come fits on the disk."""
+        self._room(sum(max(0, it.announced - it.received) for it in self._active.values()))
 
     def _reap(self) -> None:
         left = 1
@@ -252,6 +266,8 @@ class Transfers:
     def _cut_stalled(self) -> None:
         limit = time.monotonic() - self._stall_timeout_s
         for curl in [curl for curl, it in self._active.items() if it.moved_at < limit]:
+            if curl in self._paused:
+                continue  # it is we who wait
             text = f"stalled: no byte for {self._stall_timeout_s:g} s"
             self._finish(self._release(curl), FetchError(text))
 
@@ -262,6 +278,8 @@ class Transfers:
 
     def _release(self, curl: pycurl.Curl) -> Receiver:
         transfer = self._active.pop(curl)
+        with contextlib.suppress(ValueError):
+            self._paused.remove(curl)
         self._multi.remove_handle(curl)
         curl.reset()
         self._idle.append(curl)
