@@ -18,13 +18,17 @@ from mirror.errors import ExitCode, MirrorError, UsageError
 
 if TYPE_CHECKING:
     from mirror.config import Setting, Settings
+    from mirror.manifest import Manifest
+    from mirror.report import Console
     from mirror.stopping import Stop
+    from mirror.store import Store
 
+_CPUS = os.cpu_count() or 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _EXIT_CODES = """\
 exit codes:
   0    complete
-  1    unexpected error; `status --max-age` found the mirror wanting
+  1    unexpected error; `status --max-age` or `verify` found the mirror wanting
   2    usage or config, no token
   3    some assets failed or could not be read, the rest is safe
   4    token, subscription or account refused
@@ -42,6 +46,7 @@ typical use:
   kling-mirror init --dest ~/kling-mirror    write a config
   kling-mirror sync                          mirror everything; put this into cron
   kling-mirror status                        is everything here?
+  kling-mirror verify                        is every byte as it was?
 
 """
 
@@ -127,6 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     listing = add("list", _list, "list what is mirrored")
     _add_settings(listing, ("dest",))
     listing.add_argument("--json", action="store_true", help="print the entries as a JSON array")
+    verify = add("verify", _verify, "re-hash every file against the manifest")
+    _add_settings(verify, ("dest", "token_file", "api_url", "jobs", "limit_rate", "progress"))
+    how = verify.add_mutually_exclusive_group()
+    how.add_argument("--repair", action="store_true", help="fetch what is missing or damaged anew")
+    how.add_argument(
+        "--rebuild", action="store_true", help="make a lost or damaged manifest.json anew"
+    )
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
+    prune = add("prune", _prune, "move what is gone from Kling, or superseded, to the trash")
+    _add_settings(prune, ("dest",))
+    prune.add_argument("--dry-run", action="store_true", help="only tell")
+    prune.add_argument(
+        "--empty-trash", action="store_true", help="delete what is in the trash for good"
+    )
+    prune.add_argument("--json", action="store_true", help="print one JSON object")
     config = add("config", _config, "show the effective settings, each with where it came from")
     _add_settings(config, None)
     return parser
@@ -220,11 +240,47 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     return config.load(flags, environ=os.environ, config_path=arguments.config)
 
 
-def _dest(arguments: argparse.Namespace) -> Path:
-    dest = _settings(arguments).dest
-    if dest is None:
+def _store(arguments: argparse.Namespace) -> "Store":
+    """The mirror that a command is about; it must be there."""
+    from mirror.store import Store  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    if settings.dest is None:
         raise UsageError("which mirror?", hint="give --dest DIR, or set `dest` in the config")
-    return dest.absolute()
+    store = Store(settings.dest.absolute(), min_free=settings.min_free)
+    store.require_prepared()
+    return store
+
+
+def _manifest(store: "Store") -> "Manifest":
+    from mirror.manifest import Manifest  # noqa: PLC0415
+
+    manifest = Manifest(store.dest, store.journal)
+    manifest.load()
+    return manifest
+
+
+def _console(settings: "Settings", arguments: argparse.Namespace) -> "Console":
+    from mirror.report import Console  # noqa: PLC0415
+
+    is_terminal = sys.stderr.isatty()
+    return Console(
+        bar=settings.progress == "always" or (settings.progress == "auto" and is_terminal),
+        news_only=not is_terminal,
+        verbosity=arguments.verbosity,
+        tells_plan=getattr(arguments, "dry_run", False),
+    )
+
+
+def _tell(result: object, lines: Sequence[str], arguments: argparse.Namespace) -> None:
+    """The result as JSON on stdout, or in words on stderr."""
+    from mirror.models import to_json  # noqa: PLC0415
+    from mirror.report import printable  # noqa: PLC0415
+
+    if arguments.json:
+        sys.stdout.write(to_json(result).decode() + "\n")
+    elif arguments.verbosity >= 0:
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def _sync(arguments: argparse.Namespace) -> int:
@@ -243,16 +299,10 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
     import platformdirs  # noqa: PLC0415
 
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.report import Console, complain  # noqa: PLC0415
+    from mirror.report import complain  # noqa: PLC0415
     from mirror.sync import sync  # noqa: PLC0415
 
-    is_terminal = sys.stderr.isatty()
-    console = Console(
-        bar=settings.progress == "always" or (settings.progress == "auto" and is_terminal),
-        news_only=not is_terminal,
-        verbosity=arguments.verbosity,
-        tells_plan=arguments.dry_run,
-    )
+    console = _console(settings, arguments)
     try:
         with _stoppable() as stop:
             result = sync(
@@ -277,6 +327,7 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
 def _demo(arguments: argparse.Namespace) -> int:
     from mirror import config, demo  # noqa: PLC0415
     from mirror.demo.tour import tour  # noqa: PLC0415
+    from mirror.store import Store  # noqa: PLC0415
 
     dest = arguments.dest.absolute()
     with demo.demo_service() as service:
@@ -289,8 +340,55 @@ def _demo(arguments: argparse.Namespace) -> int:
         arguments.dry_run = arguments.json = False
         code = _run_sync(settings, demo.DEMO_TOKEN, arguments)
     if code == ExitCode.COMPLETE:
-        sys.stderr.write(tour(dest))
+        sys.stderr.write(tour(dest, _manifest(Store(dest))))
     return code
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from mirror import config, repair, verify  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    store = _store(arguments)
+    if arguments.rebuild:
+        return _rebuild(settings, store, arguments)
+    console = _console(settings, arguments)
+    with contextlib.closing(console), _stoppable() as stop:
+        if arguments.repair:
+            token = config.read_token(settings, _output_of)
+            with store.locked():
+                findings = repair.check_and_repair(
+                    settings, token, store, progress=console, stop=stop
+                )
+        else:
+            findings = verify.check(
+                store, _manifest(store), jobs=_CPUS, progress=console, stop=stop
+            )
+    _tell(findings, verify.in_words(findings), arguments)
+    return ExitCode.COMPLETE if findings.is_sound else ExitCode.UNEXPECTED
+
+
+def _rebuild(settings: "Settings", store: "Store", arguments: argparse.Namespace) -> int:
+    from mirror import rebuild  # noqa: PLC0415
+
+    console = _console(settings, arguments)
+    with contextlib.closing(console), _stoppable() as stop, store.locked():
+        rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
+    _tell(rebuilt, rebuild.in_words(rebuilt), arguments)
+    return ExitCode.COMPLETE
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from mirror import prune  # noqa: PLC0415
+
+    store = _store(arguments)
+    with _stoppable() as stop, store.locked():
+        manifest = _manifest(store)
+        with contextlib.closing(manifest):
+            pruned = prune.prune(store, manifest, dry_run=arguments.dry_run, stop=stop)
+        if arguments.empty_trash:
+            prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
+    _tell(pruned, prune.in_words(pruned, dry_run=arguments.dry_run), arguments)
+    return ExitCode.COMPLETE
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -313,7 +411,8 @@ def _status(arguments: argparse.Namespace) -> int:
     from mirror.models import to_json  # noqa: PLC0415
     from mirror.report import printable  # noqa: PLC0415
 
-    state = overview.status(*overview.load(_dest(arguments)))
+    store = _store(arguments)
+    state = overview.status(store, _manifest(store))
     if arguments.json:
         sys.stdout.write(to_json(state).decode() + "\n")
     elif arguments.verbosity >= 0:
@@ -334,8 +433,7 @@ def _list(arguments: argparse.Namespace) -> int:
     from mirror.models import to_json  # noqa: PLC0415
     from mirror.report import printable  # noqa: PLC0415
 
-    _, manifest = overview.load(_dest(arguments))
-    entries = list(manifest.entries.values())
+    entries = list(_manifest(_store(arguments)).entries.values())
     if arguments.json:
         sys.stdout.write(to_json(entries).decode() + "\n")
     else:

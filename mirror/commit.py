@@ -14,7 +14,7 @@ from msgspec import Struct
 from mirror import layout
 from mirror.clock import now_iso
 from mirror.manifest import Manifest, PutEntry, PutFailure
-from mirror.models import Action, Asset, Entry, Failure, Kind, Role, StoredFile
+from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile
 from mirror.partials import Partial
 from mirror.store import Placement, Store
 from mirror.wire import stripped
@@ -156,7 +156,7 @@ class Committer:
         if entry is not None and entry.state != "superseded" and entry.resource is not None:
             base = entry.resource.path.removesuffix(layout.suffix_in(entry.resource.path))
             for role, file in outcome.files.items():
-                old = entry.resource if role == "resource" else entry.cover
+                old = entry.file(role)
                 paths[role] = old.path if old else layout.file_path(base, role, file.suffix)
         owners.update((layout.fold(path), action.asset.key) for path in paths.values())
         return paths
@@ -174,7 +174,8 @@ class Committer:
     def _superseded(self, old: Entry, kept: set[str]) -> Entry:
         """The entry as superseded, its files in history; adds the paths that they had to `kept`."""
         files: dict[str, StoredFile | None] = {}
-        for role, stored in (("resource", old.resource), ("cover", old.cover)):
+        for role in ROLES:
+            stored = old.file(role)
             files[role] = None
             if stored is not None and self._store.is_intact(stored):
                 path = self._store.keep(stored.path, str(old.update_time_ms))

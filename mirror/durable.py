@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from mirror.errors import DiskError
@@ -31,78 +32,129 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
     return DiskError(what, where=str(where), hint=hint)
 
 
-def sync_file(path: Path) -> None:
-    """Make a file's bytes durable."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _no_step(_: str) -> None:
+    """Nobody watches."""
 
 
-def sync_folder(path: Path) -> None:
-    """Make a folder's names durable, where the system lets one."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows has no descriptors of folders
-        if os.name == "nt":
-            return
-        raise
-    try:
+class Disk:
+    """Every durable step that this program takes, in one place.
+
+    Args:
+        on_step: told the name of each step right before it is taken (`fsync`, `rename`, `link`,
+            `fsync folder`, `write`, `append`, `truncate`, `unlink`). A crash test stops the
+            process there.
+    """
+
+    def __init__(self, on_step: Callable[[str], None] = _no_step) -> None:
+        self._step = on_step
+
+    def sync_file(self, path: Path) -> None:
+        """Make a file's bytes durable."""
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync(self, descriptor: int) -> None:
+        """Make an open file's bytes durable."""
+        self._step("fsync")
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
+
+    def sync_folder(self, path: Path) -> None:
+        """Make a folder's names durable, where the system lets one."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except PermissionError:  # Windows has no descriptors of folders
+            if os.name == "nt":
+                return
             raise
-    finally:
-        os.close(descriptor)
+        try:
+            self._step("fsync folder")
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and its parents, each durable in the one above."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            if path.parent == path:
+                break
+            path = path.parent
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            self.sync_folder(folder.parent)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, in place of what has it. Durable with its folder."""
+        self._step("rename")
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Take a name away, if it is there."""
+        self._step("unlink")
+        path.unlink(missing_ok=True)
+
+    def write_atomic(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+        """Replace a file's content in one step: a reader, or a crash, sees the old or the new."""
+        temporary = _temporary(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+                self._step("write")
+                file.write(data)
+                file.flush()
+                self.sync(file.fileno())
+            self.rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        self.sync_folder(path.parent)
+
+    def keep_copy(self, source: Path, target: Path) -> None:
+        """Give a file a second name, durably; by a copy where there are no hard links."""
+        temporary = _temporary(target)
+        self._step("link")
+        try:
+            os.link(source, temporary, follow_symlinks=False)
+        except (OSError, NotImplementedError):
+            shutil.copy2(source, temporary, follow_symlinks=False)
+            self.sync_file(temporary)
+        self.rename(temporary, target)
+        temporary.unlink(missing_ok=True)  # rename does nothing when both are one file
+        self.sync_folder(target.parent)
+
+    def append(self, descriptor: int, data: bytes, *, at: int) -> None:
+        """Write behind the first bytes of a file, durably: all of it or, on an error, nothing."""
+        os.lseek(descriptor, at, os.SEEK_SET)
+        view = memoryview(data)
+        try:
+            while view:
+                self._step("append")
+                view = view[os.write(descriptor, view) :]
+            self.sync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, at)
+            raise
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut a file off, durably."""
+        self._step("truncate")
+        os.ftruncate(descriptor, size)
+        self.sync(descriptor)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, each durable in the one above."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        if path.parent == path:
-            break
-        path = path.parent
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        sync_folder(folder.parent)
-
-
-def write_atomic(path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
-    """Replace a file's content in one step: a reader, or a crash, sees the old or the new one."""
+def _temporary(path: Path) -> Path:
+    """A name beside a file, for what is to take its place; what a crash left there is removed."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def keep_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, durably; by a copy where the file system has no hard links."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    try:
-        os.link(source, temporary, follow_symlinks=False)
-    except (OSError, NotImplementedError):
-        shutil.copy2(source, temporary, follow_symlinks=False)
-        sync_file(temporary)
-    temporary.replace(target)
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # rename does nothing when both are one file
-    sync_folder(target.parent)
+    temporary.unlink(missing_ok=True)
+    return temporary

@@ -143,9 +143,19 @@ class ApiError(MirrorError):
 
 
 class ManifestError(MirrorError):
-    """The manifest is newer than this program, missing where it must be, or damaged."""
+    """The manifest is newer than this program, missing where it must be, or damaged.
+
+    Attributes:
+        is_newer: whether it is whole, and only this program too old.
+    """
 
     exit_code = ExitCode.MANIFEST
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", is_newer: bool = False
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.is_newer = is_newer
 
 
 class LockedError(MirrorError):

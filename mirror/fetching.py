@@ -6,8 +6,6 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 import asyncio
 import contextlib
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +14,11 @@ from mirror.api import KlingApi
 from mirror.commit import Failed, Fetched, FetchedFile, Outcome
 from mirror.durable import disk_error
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
-from mirror.models import Action, Asset, Entry, Kind, Role, StoredFile
+from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.partials import Note, Partial
 from mirror.receiving import Received, safe_url
 from mirror.retrying import Pause, retrying
-from mirror.store import Store
+from mirror.store import Store, link_or_copy
 from mirror.transfer import Transfers
 from mirror.wire import without_query
 
@@ -40,7 +38,7 @@ class Fetcher:
         trace: told of every request for a file, for `-vv`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
         store: Store,
         transfers: Transfers,
@@ -119,7 +117,7 @@ class Fetcher:
                 mine = None
             received = await self._attempts(safe_url(url), partial, mine)
             if received.not_modified and mine is not None:
-                await asyncio.to_thread(_link, self._store.path(mine.path), partial.path)
+                await asyncio.to_thread(link_or_copy, self._store.path(mine.path), partial.path)
         except OSError as error:
             raise disk_error(error, error.filename or partial.path) from None
         return _as_file(asset, role, partial, received, _old(action, role))
@@ -164,10 +162,7 @@ class Fetcher:
 
 
 def _old(action: Action, role: Role) -> StoredFile | None:
-    entry: Entry | None = action.supersedes
-    if entry is None:
-        return None
-    return entry.resource if role == "resource" else entry.cover
+    return None if action.supersedes is None else action.supersedes.file(role)
 
 
 def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
@@ -230,11 +225,3 @@ def _as_received(note: Note, head: bytes) -> Received:
 def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from mirror.clock import now_iso
-from mirror.durable import disk_error, keep_copy, sync_folder, write_atomic
+from mirror.durable import Disk, disk_error
 from mirror.errors import ManifestError
 from mirror.models import Entry, Failure
 
@@ -82,13 +82,14 @@ class Manifest:
     Args:
         root: the mirror's root.
         journal: the journal's path.
+        disk: takes the durable steps.
 
     Attributes:
         entries: by key.
         failures: by key.
     """
 
-    def __init__(self, root: Path, journal: Path) -> None:
+    def __init__(self, root: Path, journal: Path, disk: Disk | None = None) -> None:
         self.entries: dict[str, Entry] = {}
         self.failures: dict[str, Failure] = {}
         self._path = root / NAME
@@ -97,31 +98,66 @@ class Manifest:
         self._journal_path = journal
         self._journal_bytes = 0
         self._descriptor = -1
+        self._disk = disk or Disk()
 
     @property
     def is_compact(self) -> bool:
         """Whether `manifest.json` says all that is to be said."""
         return self._journal_bytes == 0
 
-    def load(self) -> None:
+    def begin(self) -> None:
+        """Write an empty manifest where there is none.
+
+        From then on a missing one is a loss that is noticed, not a library to be fetched anew.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        if not self._path.exists() and not self._backup.exists():
+            self._disk.write_atomic(self._path, self._as_document())
+
+    def load(self, name: str = NAME) -> None:
         """Read the document and the journal.
+
+        Args:
+            name: the document's; the backup's only to rebuild.
 
         Raises:
             ManifestError: newer than this program, missing, or damaged; nothing was touched.
             DiskError: it cannot be read.
         """
+        path = self._path.with_name(name)
         try:
-            data = self._path.read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             raise ManifestError(
                 "the manifest is missing from a folder that has been a mirror",
                 where=str(self._path),
-                hint=f"copy {BACKUP_NAME} beside it to {NAME} and run it again",
+                hint="make it anew with `kling-mirror verify --rebuild`",
             ) from None
         except OSError as error:
-            raise disk_error(error, self._path) from None
+            raise disk_error(error, path) from None
         self._read_document(data)
-        self._replay()
+        self.replay()
+
+    def replay(self) -> None:
+        """Take in the journal.
+
+        Raises:
+            DiskError: it cannot be read.
+        """
+        try:
+            data = self._journal_path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise disk_error(error, self._journal_path) from None
+        for line in io.BytesIO(data):
+            change = _parsed(line)
+            if change is None:
+                break
+            self._apply(change)
+            self._journal_bytes += len(line)
 
     def record(self, changes: Iterable[Change]) -> None:
         """Make changes durable in the journal, then true in memory.
@@ -135,24 +171,27 @@ class Manifest:
             return
         if self._descriptor < 0:
             self._open_journal()
-        self._append(data)
+        self._disk.append(self._descriptor, data, at=self._journal_bytes)
+        self._journal_bytes += len(data)
         for change in changes:
             self._apply(change)
 
-    def compact(self) -> None:
+    def compact(self, *, keep_backup: bool = True) -> None:
         """Write the whole manifest anew, keep the one before it, and empty the journal.
+
+        Args:
+            keep_backup: whether the present document is worth being the backup.
 
         Raises:
             OSError: the disk fails; the old manifest and the journal stand.
         """
-        if self._path.exists():
-            keep_copy(self._path, self._backup)
-        write_atomic(self._path, self._as_document())
-        write_atomic(self._sums, self._as_sums())
+        if keep_backup and self._path.exists():
+            self._disk.keep_copy(self._path, self._backup)
+        self._disk.write_atomic(self._path, self._as_document())
+        self._disk.write_atomic(self._sums, self._as_sums())
         if self._descriptor < 0:
             self._open_journal()
-        os.ftruncate(self._descriptor, 0)
-        os.fsync(self._descriptor)
+        self._disk.truncate(self._descriptor, 0)
         self._journal_bytes = 0
 
     def close(self) -> None:
@@ -169,6 +208,7 @@ class Manifest:
                     f"the manifest is of version {head.version}, this program knows {VERSION}",
                     where=str(self._path),
                     hint="update kling-mirror: pip install --upgrade kling-mirror",
+                    is_newer=True,
                 )
             if (head.format, head.version) != (FORMAT, VERSION):
                 raise msgspec.ValidationError("not a manifest of kling-mirror")
@@ -179,30 +219,15 @@ class Manifest:
             raise ManifestError(
                 f"the manifest is damaged: {error}",
                 where=str(self._path),
-                hint=f"nothing was touched; {BACKUP_NAME} beside it is the one before: "
-                f"copy it to {NAME} and run it again",
+                hint="nothing was touched; make it anew with `kling-mirror verify --rebuild`",
             ) from None
-
-    def _replay(self) -> None:
-        try:
-            data = self._journal_path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise disk_error(error, self._journal_path) from None
-        for line in io.BytesIO(data):
-            change = _parsed(line)
-            if change is None:
-                break
-            self._apply(change)
-            self._journal_bytes += len(line)
 
     def _open_journal(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         is_new = not self._journal_path.exists()
         self._descriptor = os.open(self._journal_path, flags, 0o644)
         if is_new:
-            sync_folder(self._journal_path.parent)
+            self._disk.sync_folder(self._journal_path.parent)
         self._keep_tail()
         os.ftruncate(self._descriptor, self._journal_bytes)
 
@@ -211,19 +236,7 @@ class Manifest:
         os.lseek(self._descriptor, self._journal_bytes, os.SEEK_SET)
         tail = os.read(self._descriptor, 1 << 30)
         if tail.count(b"\n") > 1 or (tail.endswith(b"\n")):
-            write_atomic(self._journal_path.with_name("journal.damaged"), tail)
-
-    def _append(self, data: bytes) -> None:
-        os.lseek(self._descriptor, self._journal_bytes, os.SEEK_SET)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            os.fsync(self._descriptor)
-        except OSError:
-            os.ftruncate(self._descriptor, self._journal_bytes)
-            raise
-        self._journal_bytes += len(data)
+            self._disk.write_atomic(self._journal_path.with_name("journal.damaged"), tail)
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -252,16 +265,6 @@ class Manifest:
             file.path: file.sha256 for entry in self.entries.values() for file in entry.files()
         }
         return "".join(f"{stored[path]}  {path}\n" for path in sorted(stored)).encode()
-
-
-def create(root: Path, journal: Path) -> None:
-    """Write an empty manifest where there is none.
-
-    From then on a missing one is a loss that is noticed, not a library to be fetched anew.
-    """
-    manifest = Manifest(root, journal)
-    if not (root / NAME).exists() and not (root / BACKUP_NAME).exists():
-        write_atomic(root / NAME, manifest._as_document())  # noqa: SLF001 - of its own kind
 
 
 def _one_a_line(records: dict[str, Entry] | dict[str, Failure]) -> bytes:

@@ -117,6 +117,10 @@ class Entry(Struct, frozen=True, gc=False):
         """The manifest's key."""
         return key_of(self.id, self.update_time_ms)
 
+    def file(self, role: Role) -> StoredFile | None:
+        """The file of that role, or None."""
+        return self.resource if role == "resource" else self.cover
+
     def files(self) -> tuple[StoredFile, ...]:
         """The files that it has, resource first."""
         return tuple(stored for stored in (self.resource, self.cover) if stored is not None)
@@ -239,6 +243,12 @@ class Summary(Struct):
 
 class Progress(Protocol):
     """What a run tells while it is under way. Called from one thread, but for `received`."""
+
+    def expect(self, files: int) -> None:
+        """So many more files are to be worked on."""
+
+    def advance(self, files: int) -> None:
+        """So many of them are done with."""
 
     def planned(self, action: Action) -> None:
         """The listing has this asset, and this is to be done for it."""

@@ -54,20 +54,6 @@ class Status(Struct):
     runs: list[Summary]
 
 
-def load(dest: Path) -> tuple[Store, Manifest]:
-    """The mirror at a folder, to be read.
-
-    Raises:
-        UsageError: there is none.
-        ManifestError: it cannot be read.
-    """
-    store = Store(dest)
-    store.require_prepared()
-    manifest = Manifest(dest, store.journal)
-    manifest.load()
-    return store, manifest
-
-
 def status(store: Store, manifest: Manifest) -> Status:
     """The state of the mirror."""
     runs = _runs(store.runs)

@@ -55,7 +55,7 @@ def decide(
 
 
 def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> bool:
-    stored = entry.resource if role == "resource" else entry.cover
+    stored = entry.file(role)
     return stored is not None and is_intact(stored)
 
 

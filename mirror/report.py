@@ -111,15 +111,26 @@ class Console:
                 bar_format=_BAR if wide else _NARROW_BAR,
             )
 
+    def expect(self, files: int) -> None:
+        """So many more files are to be worked on."""
+        if self._bar is not None and files:
+            with self._lock:
+                self._bar.total = (self._bar.total or 0) + files
+                self._redraw()
+
+    def advance(self, files: int) -> None:
+        """So many of them are done with."""
+        if self._bar is not None and files:
+            with self._lock:
+                self._bar.n += files
+                self._redraw()
+
     def planned(self, action: Action) -> None:
         """The listing has this asset."""
         if self._tells_plan and self._verbosity > QUIET and action.kind is not Kind.UNCHANGED:
             asset = action.asset
             self._say(f"would fetch: {action.kind} {asset.content_type} {asset.id} {asset.name}")
-        if self._bar is not None and action.fetch:
-            with self._lock:
-                self._bar.total = (self._bar.total or 0) + len(action.fetch)
-                self._redraw()
+        self.expect(len(action.fetch))
 
     def received(self, count: int) -> None:
         """So many bytes came in."""
@@ -130,17 +141,16 @@ class Console:
 
     def done(self, action: Action, entry: Entry) -> None:
         """The asset is mirrored."""
-        self._advance(action)
+        self.advance(len(action.fetch))
         if self._verbosity >= FILES and action.kind is not Kind.UNCHANGED:
             for role in action.fetch:
-                stored = entry.resource if role == "resource" else entry.cover
-                if stored is not None:
+                if (stored := entry.file(role)) is not None:
                     self._say(f"{action.kind}: {stored.path} ({size(stored.size)})")
 
     def failed(self, action: Action | None, failure: FailedFile) -> None:
         """The asset could not be mirrored."""
         if action is not None:
-            self._advance(action)
+            self.advance(len(action.fetch))
         name = action.asset.name if action is not None else None
         known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
         self.warn(f"{known}: {failure.role} failed: {failure.error}")
@@ -169,12 +179,6 @@ class Console:
             self._say(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
         if self._verbosity > QUIET and (news or not self._news_only):
             self._say(f"kling-mirror: {_in_words(summary, dry_run=dry_run)}")
-
-    def _advance(self, action: Action) -> None:
-        if self._bar is not None and action.fetch:
-            with self._lock:
-                self._bar.n += len(action.fetch)
-                self._redraw()
 
     def _redraw(self) -> None:
         now = time.monotonic()

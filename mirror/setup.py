@@ -5,8 +5,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mirror import config, durable, manifest
+from mirror import config
+from mirror.durable import Disk, disk_error
 from mirror.errors import UsageError
+from mirror.manifest import Manifest
 from mirror.store import KnownRoots, Store
 
 _PRIVATE = 0o600
@@ -38,23 +40,23 @@ def init(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) 
     token_file = settings.token_file or config_path.with_name("token")
     chosen["token_file"] = json.dumps(str(token_file.absolute()))
     try:
-        durable.make_folder(config_path.parent)
+        disk = Disk()
+        disk.make_folder(config_path.parent)
         text = config.example(**chosen)
-        durable.write_atomic(config_path, text.encode(), mode=_PRIVATE)
+        disk.write_atomic(config_path, text.encode(), mode=_PRIVATE)
         if not token_file.exists() and settings.token_file is None:
-            durable.write_atomic(token_file, b"", mode=_PRIVATE)
+            disk.write_atomic(token_file, b"", mode=_PRIVATE)
         if settings.dest is not None:
             _prepare(settings.dest.absolute(), state_folder)
     except OSError as error:
-        raise durable.disk_error(error, error.filename or config_path) from None
+        raise disk_error(error, error.filename or config_path) from None
     return _next_steps(config_path, token_file, settings.dest)
 
 
 def _prepare(dest: Path, state_folder: Path) -> None:
     store = Store(dest)
-    store.prepare(KnownRoots(state_folder), again=True)
-    with store.locked():
-        manifest.create(dest, store.journal)
+    manifest = Manifest(dest, store.journal)
+    store.prepare(KnownRoots(state_folder), begin=manifest.begin, again=True)
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 from typing import Self
 
@@ -19,14 +19,7 @@ from msgspec import Struct
 
 from mirror import layout
 from mirror.clock import now_iso
-from mirror.durable import (
-    disk_error,
-    keep_copy,
-    make_folder,
-    sync_file,
-    sync_folder,
-    write_atomic,
-)
+from mirror.durable import Disk, disk_error
 from mirror.errors import DiskError, LockedError, UsageError
 from mirror.models import Role, StoredFile
 from mirror.partials import Partial
@@ -83,7 +76,7 @@ class KnownRoots:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._path, msgspec.json.encode({**known, str(dest): root_id}))
+            Disk().write_atomic(self._path, msgspec.json.encode({**known, str(dest): root_id}))
 
     def _read(self) -> dict[str, str]:
         try:
@@ -98,9 +91,10 @@ class Store:
     Args:
         dest: the root; an absolute path.
         min_free: bytes that must stay free on its disk.
+        disk: takes the durable steps.
     """
 
-    def __init__(self, dest: Path, *, min_free: int = 0) -> None:
+    def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
         self.dest = dest
         self.private = dest / layout.PRIVATE_FOLDER
         self.journal = self.private / "journal"
@@ -109,6 +103,7 @@ class Store:
         self._marker = self.private / "root.json"
         self._holder = self.private / "lock.json"
         self._min_free = min_free
+        self._disk = disk or Disk()
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
 
@@ -117,11 +112,12 @@ class Store:
         """Whether the folder is a mirror's root."""
         return self._marker.is_file()
 
-    def prepare(self, known: KnownRoots, *, again: bool = False) -> None:
+    def prepare(self, known: KnownRoots, *, begin: Callable[[], None], again: bool = False) -> None:
         """Make the folder a mirror's root, or see that it is one.
 
         Args:
             known: the roots of earlier runs.
+            begin: called before the folder counts as a root, to put an empty manifest there.
             again: begin anew even where an earlier root is missing.
 
         Raises:
@@ -136,9 +132,10 @@ class Store:
                         hint="mount the disk; if you removed the mirror on purpose, begin anew "
                         f"with `kling-mirror init --dest {self.dest}`",
                     )
-                make_folder(self.private)
+                self._disk.make_folder(self.private)
+                begin()
                 marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
-                write_atomic(self._marker, msgspec.json.encode(marker))
+                self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
             self._real_folder(self._partials)
             known.add(self.dest, self._root_id())
         except OSError as error:
@@ -229,7 +226,7 @@ class Store:
         """
         mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
         os.utime(placement.partial.path, ns=(mtime_ns, mtime_ns))
-        sync_file(placement.partial.path)
+        self._disk.sync_file(placement.partial.path)
 
     def keep(self, path: str, version: str) -> str:
         """Give a file a durable second name in `history/`.
@@ -251,7 +248,7 @@ class Store:
             count += 1
             kept = layout.history_path(path, f"{version}-{count}")
         self._real_folder(self.path(kept).parent)
-        keep_copy(source, self.path(kept))
+        self._disk.keep_copy(source, self.path(kept))
         return kept
 
     def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
@@ -270,16 +267,55 @@ class Store:
             self._real_folder(target.parent)
             if placement.path not in kept:
                 self._keep_stranger(placement)
-            placement.partial.path.replace(target)
+            self._disk.rename(placement.partial.path, target)
             placement.partial.discard()  # the note; and the name, where both were one file
             folders.add(target.parent)
         for folder in folders:
-            sync_folder(folder)
+            self._disk.sync_folder(folder)
 
     def remove(self, path: str) -> None:
         """Take away a name whose file is in `history/`."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path(path).unlink()
+        self._disk.unlink(self.path(path))
+
+    def set_aside(self, path: str) -> None:
+        """Keep a damaged file of ours under `.kling-mirror/`.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        when = now_iso().replace(":", "")
+        self._disk.keep_copy(self.path(path), self.private / f"{path}.damaged-{when}")
+
+    @property
+    def trash_folder(self) -> Path:
+        """Where `prune` moves files."""
+        return self.private / "trash"
+
+    def keeping_folders(self) -> tuple[Path, Path]:
+        """The folders of files that are out of the tree, and not deleted."""
+        return self.private / "history", self.trash_folder
+
+    def trash(self, paths: Iterable[str], when: str, records: Iterable[bytes]) -> None:
+        """Give files a durable second name in the trash, with the entries that they belonged to.
+
+        Args:
+            paths: relative to the root.
+            when: names the folder of one `prune`.
+            records: JSON of the entries, a line each beside the files.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        folder = self.trash_folder / when
+        self._real_folder(folder)
+        for path in paths:
+            target = folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")
+            self._real_folder(target.parent)
+            self._disk.keep_copy(self.path(path), target)
+        with (folder / "entries.jsonl").open("ab") as file:
+            file.writelines(record + b"\n" for record in records)
+            file.flush()
+            self._disk.sync(file.fileno())
 
     def append_run(self, line: bytes) -> None:
         """Add a run to `runs.jsonl`.
@@ -309,7 +345,7 @@ class Store:
                 where=str(folder),
                 hint="replace the link by a folder",
             )
-        make_folder(folder)
+        self._disk.make_folder(folder)
         self._folders.add(folder)
 
     def _root_id(self) -> str:
@@ -324,6 +360,19 @@ class Store:
         except (OSError, msgspec.DecodeError):
             return ""
         return f": pid {holder.pid}, since {holder.since}"
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file's bytes a second name in `partial/`, not yet durable.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _same_bytes(one: Path, other: Path) -> bool:

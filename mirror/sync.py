@@ -1,6 +1,5 @@
 """The main job, from the lock to the summary."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,16 @@ from mirror.api import KlingApi
 from mirror.clock import now_iso
 from mirror.commit import Committer
 from mirror.config import Settings
-from mirror.errors import AccessError, ExitCode, ListingError, MirrorError, UsageError
-from mirror.fetching import Fetcher
+from mirror.durable import Disk
+from mirror.errors import AccessError, ExitCode, ListingError, UsageError
 from mirror.listing import MAX_WALKS, Listing
-from mirror.manifest import Change, DropFailure, Manifest, PutEntry, create
+from mirror.manifest import Change, DropFailure, Manifest, PutEntry
 from mirror.models import Entry, Progress, to_json
 from mirror.pipeline import Pipeline
+from mirror.running import opened, run_stoppable
 from mirror.stopping import Stop
 from mirror.store import KnownRoots, Store
 from mirror.tally import Result, Tally
-from mirror.transfer import Transfers
 
 _COMPACTED_WHEN_STOPPED = 20_000
 """A manifest of so many entries is written within the two seconds that a stop may take."""
@@ -34,6 +33,7 @@ def sync(  # noqa: PLR0913 - its parts are its caller's to choose
     progress: Progress,
     stop: Stop,
     dry_run: bool = False,
+    disk: Disk | None = None,
 ) -> Result:
     """Make the mirror a complete copy of what Kling lists.
 
@@ -44,13 +44,23 @@ def sync(  # noqa: PLR0913 - its parts are its caller's to choose
         progress: told what happens.
         stop: asked to stop through it.
         dry_run: list and decide, write nothing but the lock.
+        disk: takes the durable steps; a crash test brings its own.
 
     Returns:
         What was done, and the errors that stood in the way.
     """
     dest = settings.dest.absolute() if settings.dest else Path()
-    store = Store(dest, min_free=settings.min_free)
-    run = _Run(settings, token, store=store, progress=progress, stop=stop, dry_run=dry_run)
+    store = Store(dest, min_free=settings.min_free, disk=disk)
+    manifest = Manifest(dest, store.journal, disk)
+    run = _Run(
+        settings,
+        token,
+        store=store,
+        manifest=manifest,
+        progress=progress,
+        stop=stop,
+        dry_run=dry_run,
+    )
     with run.tally.noting_errors():
         if settings.dest is None:
             raise UsageError(
@@ -60,11 +70,9 @@ def sync(  # noqa: PLR0913 - its parts are its caller's to choose
         if dry_run and not store.is_prepared:
             run.go()
         else:
-            store.prepare(KnownRoots(state_folder))
+            store.prepare(KnownRoots(state_folder), begin=manifest.begin)
             with store.locked():
-                if not dry_run:
-                    create(dest, store.journal)
-                run.manifest.load()
+                manifest.load()
                 run.go()
     return run.tally.result()
 
@@ -78,12 +86,13 @@ class _Run:
         token: str,
         *,
         store: Store,
+        manifest: Manifest,
         progress: Progress,
         stop: Stop,
         dry_run: bool,
     ) -> None:
         self.tally = Tally(store.dest)
-        self.manifest = Manifest(store.dest, store.journal)
+        self._manifest = manifest
         self._settings = settings
         self._token = token
         self._store = store
@@ -96,72 +105,36 @@ class _Run:
         """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
         try:
             with self.tally.noting_errors():
-                self._list_and_fetch()
+                run_stoppable(self._list_and_fetch(), self._stop)
             if not self.tally.met(ExitCode.DISK):
                 with self.tally.noting_errors():
                     self._end()
         finally:
-            self.manifest.close()
+            self._manifest.close()
 
-    def _list_and_fetch(self) -> None:
-        try:
-            asyncio.run(self._with_api())
-        except asyncio.CancelledError:
-            self._stop.check()
-            raise
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
-
-    async def _with_api(self) -> None:
-        settings, task = self._settings, asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio.run made one
-        loop = asyncio.get_running_loop()
-        api = KlingApi(
-            settings.api_url,
-            self._token,
-            max_attempts=settings.max_attempts,
-            max_wait_s=settings.max_wait,
-            trace=self._progress.trace,
-        )
-        with self._stop.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
-            async with api:
-                self.tally.accounts = await self._chosen_accounts(api)
-                pipeline = Pipeline(
-                    settings,
-                    api=api,
-                    store=self._store,
-                    manifest=self.manifest,
-                    tally=self.tally,
-                    progress=self._progress,
-                )
-                self._being_replaced = pipeline.being_replaced
-                if self._dry_run:
-                    await pipeline.plan()
-                else:
-                    await self._fetch_all(pipeline, api)
-
-    async def _fetch_all(self, pipeline: Pipeline, api: KlingApi) -> None:
+    async def _list_and_fetch(self) -> None:
         settings = self._settings
-        committer = Committer(
-            self._store,
-            self.manifest,
-            by_account=bool(settings.email) or len(self.tally.accounts) > 1,
-            check_stop=self._stop.check,
-        )
-        with Transfers(
-            jobs=settings.jobs,
-            stall_timeout_s=settings.stall_timeout,
-            limit_rate=settings.limit_rate,
-            room=self._store.check_room,
-            on_bytes=self._received,
-        ) as transfers:
-            fetcher = Fetcher(
+        async with opened(
+            settings, self._token, self._store, self._progress, on_bytes=self._received
+        ) as (api, fetcher):
+            self.tally.accounts = await self._chosen_accounts(api)
+            pipeline = Pipeline(
+                settings,
+                api=api,
+                store=self._store,
+                manifest=self._manifest,
+                tally=self.tally,
+                progress=self._progress,
+            )
+            self._being_replaced = pipeline.being_replaced
+            if self._dry_run:
+                await pipeline.plan()
+                return
+            committer = Committer(
                 self._store,
-                transfers,
-                api,
-                max_attempts=settings.max_attempts,
-                max_wait_s=settings.max_wait,
-                trace=self._progress.trace,
+                self._manifest,
+                by_account=bool(settings.email) or len(self.tally.accounts) > 1,
+                check_stop=self._stop.check,
             )
             await pipeline.run(fetcher, committer)
 
@@ -188,10 +161,10 @@ class _Run:
         endings = [] if stopped else list(self._endings())
         if self._dry_run:
             return
-        self.manifest.record(endings)
-        has_time = not stopped or len(self.manifest.entries) < _COMPACTED_WHEN_STOPPED
-        if has_time and not self.manifest.is_compact:
-            self.manifest.compact()
+        self._manifest.record(endings)
+        has_time = not stopped or len(self._manifest.entries) < _COMPACTED_WHEN_STOPPED
+        if has_time and not self._manifest.is_compact:
+            self._manifest.compact()
         is_clean = self.tally.result().summary.exit_code == ExitCode.COMPLETE
         if is_clean and not self._is_filtered:
             self._store.clear_partials()
@@ -221,12 +194,12 @@ class _Run:
                         self.tally.gone += 1
                         gone = msgspec.structs.replace(entry, state="gone", gone_since=now_iso())
                         yield PutEntry(gone)
-                    for key, failure in list(self.manifest.failures.items()):
+                    for key, failure in list(self._manifest.failures.items()):
                         if failure.account == listing.account and key not in seen:
                             yield DropFailure(key)
 
     def _vanished(self, listing: Listing, seen: set[str]) -> list[Entry]:
-        entries = planning.of_account(self.manifest.entries.values(), listing.account)
+        entries = planning.of_account(self._manifest.entries.values(), listing.account)
         vanished = [
             entry for entry in entries if entry.state == "current" and entry.key not in seen
         ]
@@ -241,12 +214,3 @@ class _Run:
                 f"--max-gone {count}; if not, check the account",
             )
         return vanished
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first; our own errors before any other."""
-    leaves = [
-        _first(error) if isinstance(error, BaseExceptionGroup) else error
-        for error in group.exceptions
-    ]
-    return next((leaf for leaf in leaves if isinstance(leaf, MirrorError)), leaves[0])

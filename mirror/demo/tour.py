@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from mirror.overview import load
+from mirror.manifest import Manifest
 from mirror.report import size
 
 
-def tour(dest: Path) -> str:
+def tour(dest: Path, manifest: Manifest) -> str:
     """What landed, and what to do next.
 
     Args:
         dest: the demo's mirror.
+        manifest: its manifest, loaded.
     """
-    _, manifest = load(dest)
     stored = [file for entry in manifest.entries.values() for file in entry.files()]
     longest = max(len(file.path) for file in stored)
     files = "\n".join(

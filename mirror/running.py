@@ -1,0 +1,93 @@
+"""What each command that speaks to Kling needs: the event loop, the API, the transfers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+from mirror.api import KlingApi
+from mirror.config import Settings
+from mirror.errors import MirrorError
+from mirror.fetching import Fetcher
+from mirror.models import Progress
+from mirror.stopping import Stop
+from mirror.store import Store
+from mirror.transfer import Transfers
+
+
+def run_stoppable(work: Coroutine[object, object, None], stop: Stop) -> None:
+    """Run to the end, or until a stop is asked for.
+
+    Raises:
+        Interrupted: a stop was asked for.
+        MirrorError, OSError: the first error of the work, out of its groups.
+    """
+    try:
+        asyncio.run(_cancelled_by(work, stop))
+    except asyncio.CancelledError:
+        stop.check()
+        raise
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: Settings,
+    token: str,
+    store: Store,
+    progress: Progress,
+    *,
+    on_bytes: Callable[[int], None] | None = None,
+) -> AsyncIterator[tuple[KlingApi, Fetcher]]:
+    """The API, and what fetches files, as the settings have it.
+
+    Args:
+        settings: the effective ones.
+        token: the API token.
+        store: where files go.
+        progress: told of requests and bytes.
+        on_bytes: told of bytes in place of `progress.received`.
+    """
+    api = KlingApi(
+        settings.api_url,
+        token,
+        max_attempts=settings.max_attempts,
+        max_wait_s=settings.max_wait,
+        trace=progress.trace,
+    )
+    transfers = Transfers(
+        jobs=settings.jobs,
+        stall_timeout_s=settings.stall_timeout,
+        limit_rate=settings.limit_rate,
+        room=store.check_room,
+        on_bytes=on_bytes or progress.received,
+    )
+    async with api:
+        with transfers:
+            yield (
+                api,
+                Fetcher(
+                    store,
+                    transfers,
+                    api,
+                    max_attempts=settings.max_attempts,
+                    max_wait_s=settings.max_wait,
+                    trace=progress.trace,
+                ),
+            )
+
+
+async def _cancelled_by(work: Coroutine[object, object, None], stop: Stop) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    with stop.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+        await task
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first; our own errors before any other."""
+    leaves = [
+        _first(error) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    return next((leaf for leaf in leaves if isinstance(leaf, MirrorError)), leaves[0])
