@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.library import TOKEN, Library
 from mirror.demo.service import KlingService
+from tests.library import TOKEN, Library
 
 RunProgram = Callable[..., "Finished"]
 
@@ -50,11 +50,13 @@ def environ(home: Path) -> dict[str, str]:
 def program(environ: Mapping[str, str], tmp_path: Path) -> RunProgram:
     """Runs `kling-mirror` in a process of its own, without a terminal."""
 
-    def run(*arguments: object, env: Mapping[str, str] | None = None, **options: object) -> Finished:
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = tmp_path
+    ) -> Finished:
         done = subprocess.run(
             [sys.executable, "-m", "mirror", *map(str, arguments)],
             env={**environ, **(env or {})},
-            cwd=options.get("cwd", tmp_path),
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,

@@ -17,6 +17,7 @@ from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.library import EMAIL, JPEG, TOKEN, Library, media
 
+_NONE = dict.fromkeys(("new", "changed", "unchanged", "repaired", "failed"), 0)
 _KINDS = ("image", "audio", "video")
 _CONF = """\
 daemon off; pid {root}/pid; error_log {root}/error.log; worker_processes 1;
@@ -70,7 +71,7 @@ def cdn(tmp_path: Path) -> Iterator[Cdn]:
     root.mkdir(mode=0o755)
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o755)  # nginx's worker is another user
-    with KlingService(accounts={}, files={}, token="") as spare:  # noqa: S106 - for a free port
+    with KlingService(accounts={}, files={}, token="") as spare:
         port = spare.port
     running = Cdn(root, port)
     try:
@@ -135,7 +136,7 @@ def test_a_thousand_assets(
 
         first = sync("--json")
         assert first.code == 0, first.err
-        assert _counts(first) == dict(new=1000, changed=0, unchanged=0, repaired=0, failed=0)
+        assert _counts(first) == {**_NONE, "new": 1000}
         assert _stored(dest) == hashes
         subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=dest, check=True)  # noqa: S607
         assert sorted(cdn.asked()) == sorted(hashes)
@@ -161,6 +162,6 @@ def test_a_thousand_assets(
         added["resource"]["resource"] = cdn.put("1000", media("image", "added", 9000))
         third = sync("--json")
         assert third.code == 0, third.err
-        assert _counts(third) == dict(new=1, changed=1, unchanged=997, repaired=2, failed=0)
+        assert _counts(third) == {**_NONE, "new": 1, "changed": 1, "unchanged": 997, "repaired": 2}
         assert sorted(cdn.asked()) == ["10", "1000", "20", "moved"]
         subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=dest, check=True)  # noqa: S607

@@ -1,0 +1,66 @@
+"""Runs `sync` in forked children that end at a chosen durable step, as a power cut would end them.
+
+Started by test_crash_matrix.py as a process of its own that has no threads, so that it may fork.
+Reads a JSON line `{"dest", "api_url", "state", "stop_at"}` for each run; answers with the child's
+exit code and the names of the durable steps that it took.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from mirror import config
+from mirror.durable import Disk
+from mirror.report import Console
+from mirror.stopping import Stop
+from mirror.sync import sync
+from tests.library import TOKEN
+
+CRASHED = 77
+
+
+def _child(order: dict[str, object], report: int) -> None:
+    steps: list[str] = []
+
+    def on_step(name: str) -> None:
+        if len(steps) == order["stop_at"]:
+            os._exit(CRASHED)
+        steps.append(name)
+
+    settings = config.load(
+        {"dest": order["dest"], "api_url": order["api_url"], "min_free": "0", "jobs": "2"},
+        environ={},
+        config_path=Path(os.devnull),
+    )
+    result = sync(
+        settings,
+        TOKEN,
+        state_folder=Path(str(order["state"])),
+        progress=Console(bar=False, news_only=True, verbosity=-1),
+        stop=Stop(),
+        disk=Disk(on_step),
+    )
+    os.write(report, json.dumps(steps).encode())
+    os._exit(result.summary.exit_code)
+
+
+def main() -> None:
+    """Serve runs until the input ends."""
+    for line in sys.stdin:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            _child(json.loads(line), writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            steps = json.loads(pipe.read() or b"[]")
+        _, status = os.waitpid(pid, 0)
+        answer = {"code": os.waitstatus_to_exitcode(status), "steps": steps}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
