@@ -19,7 +19,6 @@ from mirror.retrying import Pause, retry_after_s, retrying
 
 T = TypeVar("T")
 
-MAX_ANSWER_BYTES = 64 << 20
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _OK = 200
 _SESSION_BROKEN = 596
@@ -37,6 +36,7 @@ class KlingApi:
         token: `user:<number>-<string>`; a password.
         max_attempts: how often one request is sent at the most.
         max_wait_s: the longest total wait for one request's retries.
+        max_answer_bytes: an answer that is longer is cut off.
         trace: told of every request and its outcome, for `-vv`.
     """
 
@@ -47,6 +47,7 @@ class KlingApi:
         *,
         max_attempts: int,
         max_wait_s: float,
+        max_answer_bytes: int,
         trace: Callable[[str], None],
     ) -> None:
         self._url = url.rstrip("/")
@@ -54,6 +55,7 @@ class KlingApi:
         self._token = token
         self._max_attempts = max_attempts
         self._max_wait_s = max_wait_s
+        self._max_answer_bytes = max_answer_bytes
         self._trace = trace
         self._pause = Pause()
         self._client = httpx.AsyncClient(
@@ -171,11 +173,11 @@ class KlingApi:
         async with self._client.stream("GET", self._url + path, params=params) as response:
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > self._max_answer_bytes:
                     raise ApiError(
-                        f"the API's answer is larger than {MAX_ANSWER_BYTES >> 20} MiB",
+                        f"the API's answer is longer than {self._max_answer_bytes:,} bytes",
                         where=self._host,
-                        hint="try a smaller --page-size",
+                        hint="try a smaller --page-size, or raise max_answer_size",
                     )
         return response, bytes(body)
 

@@ -51,6 +51,10 @@ class Settings(Struct, frozen=True):
     stall_timeout: float
     max_gone: str | None
     min_free: int
+    max_file_size: int | None
+    max_answer_size: int
+    allowed_hosts: tuple[str, ...]
+    allow_private_hosts: bool
     progress: Literal["auto", "always", "never"]
     sources: Mapping[str, str]
     config_path: Path | None
@@ -174,7 +178,7 @@ def parse_size(value: object) -> int:
     return int(number)
 
 
-def _rate(value: object) -> int | None:
+def _size_or_none(value: object) -> int | None:
     return parse_size(value) or None
 
 
@@ -271,7 +275,7 @@ SETTINGS = (
     Setting("jobs", _whole(1, _MOST_JOBS), 8, "8", "files fetched at a time", "how", "N"),
     Setting(
         "limit_rate",
-        _rate,
+        _size_or_none,
         None,
         '"5M"',
         "bytes per second, over all files together; 0 for no limit",
@@ -323,6 +327,41 @@ SETTINGS = (
         "stop (exit 6) rather than leave less than this on the disk; 0 for none",
         "safety",
         "SIZE",
+    ),
+    Setting(
+        "max_file_size",
+        _size_or_none,
+        None,
+        '"2G"',
+        "a file that is larger counts as failed; 0 for no limit",
+        "safety",
+        "SIZE",
+    ),
+    Setting(
+        "max_answer_size",
+        parse_size,
+        64_000_000,
+        '"64M"',
+        "an answer of the API that is longer is cut off",
+        "safety",
+        "SIZE",
+    ),
+    Setting(
+        "allowed_hosts",
+        _texts,
+        (),
+        '["klingai.com"]',
+        "fetch files from this host and its subdomains alone",
+        "safety",
+        "HOST",
+    ),
+    Setting(
+        "allow_private_hosts",
+        _switch,
+        False,
+        "false",
+        "fetch files from private addresses too, though the API is not at one",
+        "safety",
     ),
     Setting(
         "progress",

@@ -126,7 +126,7 @@ class ApiError(MirrorError):
 
     exit_code = ExitCode.API
 
-    def __init__(  # noqa: PLR0913 - one keyword per fact that the retry policy needs
+    def __init__(
         self,
         what: str,
         *,

@@ -16,7 +16,7 @@ from mirror.durable import disk_error
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
 from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.partials import Note, Partial
-from mirror.receiving import Received, safe_url
+from mirror.receiving import Received
 from mirror.retrying import Pause, retrying
 from mirror.store import Store, link_or_copy
 from mirror.transfer import Transfers
@@ -38,7 +38,7 @@ class Fetcher:
         trace: told of every request for a file, for `-vv`.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it joins
+    def __init__(
         self,
         store: Store,
         transfers: Transfers,
@@ -115,7 +115,7 @@ class Fetcher:
         try:
             if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
                 mine = None
-            received = await self._attempts(safe_url(url), partial, mine)
+            received = await self._attempts(url, partial, mine)
             if received.not_modified and mine is not None:
                 await asyncio.to_thread(link_or_copy, self._store.path(mine.path), partial.path)
         except OSError as error:
@@ -179,7 +179,7 @@ def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
 def _as_file(
     asset: Asset, role: Role, partial: Partial, received: Received, old: StoredFile | None
 ) -> FetchedFile:
-    url = without_query(safe_url(asset.urls[role]))
+    url = without_query(asset.urls[role])
     if received.not_modified and old is not None:
         return FetchedFile(
             partial=partial,

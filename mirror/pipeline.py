@@ -42,7 +42,7 @@ class Pipeline:
         being_replaced: keys of entries whose successors are listed, fetched or not.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it joins
+    def __init__(
         self,
         settings: Settings,
         *,

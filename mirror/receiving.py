@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable
 from typing import NoReturn
-from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
@@ -54,26 +53,10 @@ class Received(Struct, frozen=True):
     digests: tuple[tuple[str, str], ...]
 
 
-def safe_url(url: str) -> str:
-    """The URL in ASCII, as HTTP wants it.
-
-    Raises:
-        FetchError: it is no http(s) URL.
-    """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise FetchError("not an http(s) URL", where=url[:100], retryable=False)
-    return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
-
-
 class Receiver:
     """One request on its way: libcurl's callbacks, and what they found out."""
 
-    def __init__(  # noqa: PLR0913 - one keyword per fact of the request
+    def __init__(
         self,
         *,
         url: str,
@@ -81,6 +64,7 @@ class Receiver:
         resume: Resume | None,
         known_etag: str | None,
         check_room: Callable[[], None],
+        max_size: int | None,
         future: "asyncio.Future[Received]",
     ) -> None:
         self.url = url
@@ -97,6 +81,7 @@ class Receiver:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._check_room = check_room
+        self._max_size = max_size
         self._descriptor = -1
         self._hasher = hashlib.sha256()
         self._head = b""
@@ -155,8 +140,14 @@ class Receiver:
         self._size = self._noted = offset
         length = self.headers.get("content-length", "")
         self.announced = int(length) if length.isdigit() else 0
+        self._check_size(offset + self.announced)
         self._check_room()
         self._descriptor = self.partial.open(offset)
+
+    def _check_size(self, size: int) -> None:
+        if self._max_size is not None and size > self._max_size:
+            self.partial.discard()
+            raise FetchError("the file is larger than --max-file-size", retryable=False)
 
     def _offset(self) -> int:
         """Where the body belongs in the file; only what was asked for is spliced."""
@@ -181,6 +172,7 @@ class Receiver:
             view = view[os.write(self._descriptor, view) :]
         self._size += len(data)
         self.received += len(data)
+        self._check_size(self._size)
         if self._size - self._noted >= _NOTE_EVERY_BYTES:
             self._check_room()
             self.keep()

@@ -36,7 +36,7 @@ class Repairer:
         jobs: assets fetched at a time.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it joins
+    def __init__(
         self,
         store: Store,
         manifest: Manifest,
@@ -149,7 +149,7 @@ def check_and_repair(
     return findings
 
 
-async def _repair(  # noqa: PLR0913, PLR0917 - what `check_and_repair` was given
+async def _repair(  # noqa: PLR0917 - what `check_and_repair` was given
     settings: Settings,
     token: str,
     store: Store,

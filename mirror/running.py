@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 
+from mirror.addresses import UrlRules, leads_home
 from mirror.api import KlingApi
 from mirror.config import Settings
 from mirror.errors import MirrorError
@@ -53,12 +54,19 @@ async def opened(
         token,
         max_attempts=settings.max_attempts,
         max_wait_s=settings.max_wait,
+        max_answer_bytes=settings.max_answer_size,
         trace=progress.trace,
     )
     transfers = Transfers(
         jobs=settings.jobs,
         stall_timeout_s=settings.stall_timeout,
         limit_rate=settings.limit_rate,
+        max_size=settings.max_file_size,
+        rules=UrlRules(
+            allow_private=settings.allow_private_hosts
+            or await asyncio.to_thread(leads_home, settings.api_url),
+            allowed_hosts=settings.allowed_hosts,
+        ),
         room=store.check_room,
         on_bytes=on_bytes or progress.received,
     )

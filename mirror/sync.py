@@ -25,7 +25,7 @@ _COMPACTED_WHEN_STOPPED = 20_000
 """A manifest of so many entries is written within the two seconds that a stop may take."""
 
 
-def sync(  # noqa: PLR0913 - its parts are its caller's to choose
+def sync(
     settings: Settings,
     token: str,
     *,
@@ -80,7 +80,7 @@ def sync(  # noqa: PLR0913 - its parts are its caller's to choose
 class _Run:
     """What the phases of one run share."""
 
-    def __init__(  # noqa: PLR0913 - what `sync` was given
+    def __init__(
         self,
         settings: Settings,
         token: str,

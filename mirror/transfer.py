@@ -13,17 +13,19 @@ import selectors
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import certifi
 import pycurl
 
 from mirror import __version__
+from mirror.addresses import UrlRules
 from mirror.durable import disk_error
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
-from mirror.receiving import Received, Receiver, safe_url
+from mirror.receiving import Received, Receiver
 
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
@@ -48,6 +50,8 @@ class Transfers:
         jobs: connections, at the most.
         stall_timeout_s: no byte for so long cuts a transfer.
         limit_rate: bytes per second over all transfers, or None.
+        max_size: bytes of a file, at the most, or None.
+        rules: where URLs and redirects may lead.
         room: called with the bytes that are announced and not yet here, of all transfers, before
             a file is begun and now and then; what it raises ends the transfer.
         on_bytes: called with the count of every chunk that arrives, from the thread.
@@ -59,11 +63,16 @@ class Transfers:
         jobs: int,
         stall_timeout_s: float,
         limit_rate: int | None,
+        max_size: int | None,
+        rules: UrlRules,
         room: Callable[[int], None],
         on_bytes: Callable[[int], None],
     ) -> None:
         self._stall_timeout_s = stall_timeout_s
         self._limit_rate = limit_rate
+        self._max_size = max_size
+        self._rules = rules
+        self._has_proxy = bool(urllib.request.getproxies())
         self._room = room
         self._on_bytes = on_bytes
         self._multi = pycurl.CurlMulti()
@@ -116,11 +125,12 @@ class Transfers:
             DiskError: the bytes could not be written.
         """
         transfer = Receiver(
-            url=safe_url(url),
+            url=self._rules.checked(url),
             partial=partial,
             resume=resume,
             known_etag=known_etag,
             check_room=self._check_room,
+            max_size=self._max_size,
             future=asyncio.get_running_loop().create_future(),
         )
         self._order(lambda: self._start(transfer))
@@ -201,10 +211,27 @@ class Transfers:
         curl.setopt(pycurl.USERAGENT, _USER_AGENT)
         curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
+        if not self._has_proxy:  # a proxy is the user's own choice, and resolves names itself
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket_opener(transfer))
         curl.setopt(pycurl.WRITEFUNCTION, self._body_taker(curl, transfer))
         transfer.moved_at = time.monotonic()
         self._active[curl] = transfer
         self._multi.add_handle(curl)
+
+    def _socket_opener(self, transfer: Receiver) -> Callable[..., socket.socket | int]:
+        """Looks at the address that a name led to, at the only moment when that is certain."""
+
+        def open_socket(_: int, address: Any) -> socket.socket | int:  # noqa: ANN401 - pycurl's
+            try:
+                self._rules.check_address(str(address.addr[0]))
+                return socket.socket(address.family, address.socktype, address.protocol)
+            except MirrorError as error:
+                transfer.error = error
+            except OSError as error:
+                transfer.error = FetchError(f"no socket: {error.strerror}")
+            return pycurl.SOCKET_BAD
+
+        return open_socket
 
     def _body_taker(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
         def on_body(data: bytes) -> int | None:
@@ -254,7 +281,7 @@ class Transfers:
             self._finish(transfer, disk_error(error, transfer.partial.path))
 
     def _follow(self, transfer: Receiver, redirect: str) -> None:
-        url = safe_url(redirect)
+        url = self._rules.checked(redirect)
         if transfer.url.lower().startswith("https:") and not url.lower().startswith("https:"):
             raise FetchError("a redirect would leave https", retryable=False)
         transfer.redirects += 1

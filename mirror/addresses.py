@@ -1,0 +1,82 @@
+"""Where a listed URL may lead: it is data, and must not make us knock at the home router."""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
+
+from mirror.errors import FetchError
+
+
+class UrlRules:
+    """What may be asked for files.
+
+    Args:
+        allow_private: whether addresses that are not public may be connected to.
+        allowed_hosts: when not empty, the only hosts, and their subdomains, that may be asked.
+    """
+
+    def __init__(self, *, allow_private: bool = False, allowed_hosts: Iterable[str] = ()) -> None:
+        self._allow_private = allow_private
+        self._allowed = tuple(host.strip(".").lower() for host in allowed_hosts)
+
+    def checked(self, url: str) -> str:
+        """The URL in ASCII, as HTTP wants it.
+
+        Raises:
+            FetchError: it is no http(s) URL, or its host may not be asked.
+        """
+        try:
+            parts = urlsplit(url)
+            host = (parts.hostname or "").lower()
+            usable = parts.scheme.lower() in ("http", "https") and bool(host)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise FetchError("not an http(s) URL", where=url[:100], retryable=False)
+        if self._allowed and not any(f".{host}".endswith(f".{it}") for it in self._allowed):
+            raise FetchError("its host is not in allowed_hosts", where=host, retryable=False)
+        if not self._allow_private and (host == "localhost" or _is_private(host)):
+            raise _refused(host)
+        return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+
+    def check_address(self, address: str) -> None:
+        """See that an address that a host's name led to may be connected to.
+
+        Raises:
+            FetchError: it is not public.
+        """
+        if not self._allow_private and _is_private(address):
+            raise _refused(address)
+
+
+def leads_home(url: str) -> bool:
+    """Whether a URL's host is, or resolves to, an address that is not public.
+
+    The API's own host is the user's choice: where it is in the local network, so may the files be.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or _is_private(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return any(_is_private(str(address[4][0])) for address in found)
+
+
+def _is_private(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return not (mapped or ip).is_global
+
+
+def _refused(host: str) -> FetchError:
+    return FetchError(
+        "its URL leads to an address that is not public (allow_private_hosts would let it)",
+        where=host,
+        retryable=False,
+    )
