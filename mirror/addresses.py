@@ -33,7 +33,9 @@ class UrlRules:
         except ValueError:
             usable = False
         if not usable:
-            raise FetchError("not an http(s) URL", where=url[:100], retryable=False)
+            raise FetchError(
+                "not an http(s) URL", where=url.partition("?")[0][:100], retryable=False
+            )
         if self._allowed and not any(f".{host}".endswith(f".{it}") for it in self._allowed):
             raise FetchError("its host is not in allowed_hosts", where=host, retryable=False)
         if not self._allow_private and (host == "localhost" or _is_private(host)):

@@ -158,8 +158,9 @@ class KlingApi:
         try:
             return decode(body)
         except wire.MalformedAnswerError as error:
+            seen = str(error).replace(self._token, "…")
             raise ApiError(
-                f"the API answered something else than was asked for, {error}",
+                f"the API answered something else than was asked for, {seen}",
                 where=f"{self._host}{path}",
                 hint="check --api-url; if it is right, try again later",
                 retryable=True,

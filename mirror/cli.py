@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mirror.store import Store
 
 _CPUS = os.cpu_count() or 1
+_STOP_GRACE_S = 1.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _EXIT_CODES = """\
 exit codes:
@@ -454,7 +456,12 @@ def _config(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator["Stop"]:
-    """A `Stop` that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    """A `Stop` that SIGINT and SIGTERM set.
+
+    A name server or a network disk may hold a thread for longer than a stop may take. What is
+    durable is safe at any instant: after a grace the process just ends, as it does on a second
+    signal.
+    """
     from mirror.stopping import Stop  # noqa: PLC0415
 
     stop = Stop()
@@ -463,6 +470,9 @@ def _stoppable() -> Iterator["Stop"]:
         if stop.signum is not None:
             os._exit(128 + signum)
         stop.set(signum)
+        grace = threading.Timer(_STOP_GRACE_S, os._exit, (128 + signum,))
+        grace.daemon = True
+        grace.start()
 
     before = {signum: signal.signal(signum, on_signal) for signum in _SIGNALS}
     try:

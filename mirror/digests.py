@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import contextlib
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 
@@ -23,14 +25,15 @@ def declared(headers: Mapping[str, str], *, whole: bool) -> Iterator[tuple[str, 
     names = ["repr-digest", "digest", *(["content-digest"] if whole else [])]
     for name in names:
         for algorithm, value in _MEMBER.findall(headers.get(name, "")):
-            if (known := _ALGORITHMS.get(algorithm.lower())) and (digest := _hex(value)):
-                yield known, digest
-    if whole and (digest := _hex(headers.get("content-md5", "").strip())):
-        yield "md5", digest
+            if known := _ALGORITHMS.get(algorithm.lower()):
+                yield from _digest(known, value)
+    if whole:
+        yield from _digest("md5", headers.get("content-md5", "").strip())
 
 
-def _hex(value: str) -> str:
-    try:
-        return base64.b64decode(value, validate=True).hex()
-    except (binascii.Error, ValueError):
-        return ""
+def _digest(algorithm: str, value: str) -> Iterator[tuple[str, str]]:
+    """The digest, if the value is one: some servers send hex where base64 belongs."""
+    with contextlib.suppress(binascii.Error, ValueError):
+        digest = base64.b64decode(value, validate=True)
+        if len(digest) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
+            yield algorithm, digest.hex()

@@ -76,6 +76,9 @@ class Fetcher:
                     asset = fresh
                 except AssetError as error:
                     return self._failed(action, role, error, files)
+                except BaseException:  # a stop, or the disk: what is complete stays so
+                    self.keep(Fetched(action, files))
+                    raise
         return Fetched(action, files)
 
     def keep(self, outcome: Fetched) -> None:

@@ -5,9 +5,10 @@ two or three components that is valid on Linux, macOS and Windows, and the same 
 """
 
 import hashlib
+import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from mirror.media import split_suffix
 from mirror.models import Asset, Role
@@ -15,15 +16,26 @@ from mirror.models import Asset, Role
 MAX_NAME_BYTES = 150
 """Longest file name. ext4, APFS and NTFS allow 255; eCryptfs (older NAS boxes) only 143 to 150."""
 
+_ROOM_FOR_VERSION = len("@replaced-1754630473303-99")
+"""In `history/` a name grows by what tells it from its successor."""
+
 CONTENT_FOLDERS = ("video", "image", "audio")
 OTHER_FOLDER = "other"
 PRIVATE_FOLDER = ".kling-mirror"
 _RESERVED_FOLDERS = frozenset(
-    (*CONTENT_FOLDERS, OTHER_FOLDER, PRIVATE_FOLDER, "gallery", "manifest.json", "sha256sums")
+    (
+        *CONTENT_FOLDERS,
+        OTHER_FOLDER,
+        PRIVATE_FOLDER,
+        "gallery",
+        "manifest.json",
+        "manifest.json.bak",
+        "sha256sums",
+    )
 )
 
 _SEPARATORS_AND_WILDCARDS = frozenset('/\\<>:"|?*')
-_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _JOINERS = frozenset("\u200c\u200d")  # invisible, but Persian words and family emoji need them
 _DEVICE = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)", re.IGNORECASE
@@ -35,7 +47,9 @@ def safe_component(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     composed = unicodedata.normalize("NFC", text)
     visible = "".join("_" if _is_unsafe(char) else char for char in composed)
     cut = _cut(visible.lstrip(" .-"), max_bytes).rstrip(" .")
-    return f"_{_cut(cut, max_bytes - 1)}" if _DEVICE.match(cut.replace(" ", "")) else cut
+    if _DEVICE.match(cut.replace(" ", "")):
+        return f"_{_cut(cut, max_bytes - 1)}".rstrip(" .")
+    return cut
 
 
 def account_folder(email: str) -> str:
@@ -65,7 +79,8 @@ def choose_paths(
         by_account: whether the type folders sit under the account's own.
 
     Returns:
-        The first free ones of: stem and id; the same with `-<updateTime>`; with a hash of the key.
+        The first free ones of: stem and id; the same with `-<updateTime>`; with a hash of the key;
+        with a number behind that.
     """
     folder = asset.content_type if asset.content_type in CONTENT_FOLDERS else OTHER_FOLDER
     if by_account and asset.account:
@@ -73,13 +88,14 @@ def choose_paths(
     paths: dict[Role, str] = {}
     for tail in _tails(asset):
         longest = max(map(len, suffixes.values()), default=0)
-        room = MAX_NAME_BYTES - len(tail) - len("-.cover") - longest
+        room = MAX_NAME_BYTES - len(tail) - len("_-.cover") - longest - _ROOM_FOR_VERSION
         stem = safe_component(split_suffix(asset.name or "")[0], max_bytes=room)
-        base = f"{folder}/{stem}-{tail}" if stem else f"{folder}/{tail}"
+        name = f"{stem}-{tail}" if stem else tail
+        base = f"{folder}/_{name}" if _DEVICE.match(name) else f"{folder}/{name}"
         paths = {role: file_path(base, role, suffix) for role, suffix in suffixes.items()}
         if all(map(is_free, paths.values())):
             break
-    return paths  # the last candidate bears a hash of the key: it is this asset's own
+    return paths
 
 
 def file_path(base: str, role: Role, suffix: str) -> str:
@@ -105,16 +121,21 @@ def _is_unsafe(char: str) -> bool:
     return unicodedata.category(char) in _UNPRINTABLE and char not in _JOINERS
 
 
-def _tails(asset: Asset) -> tuple[str, str, str]:
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", asset.id)
+def _tails(asset: Asset) -> Iterator[str]:
+    """What may follow the stem: more and more, until no other asset has it."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", asset.id).lstrip("-")
     if plain != asset.id or len(plain) > 64:  # noqa: PLR2004 - Kling's ids have 19 digits
-        plain = f"{plain[:40]}-{short_hash(asset.id)}"
-    return plain, f"{plain}-{asset.update_time_ms}", f"{plain}-{short_hash(asset.key)}"
+        plain = f"{plain[:40]}-{short_hash(asset.id)}".lstrip("-")
+    yield plain
+    yield f"{plain}-{asset.update_time_ms}"
+    yield f"{plain}-{short_hash(asset.key)}"
+    for number in itertools.count(2):
+        yield f"{plain}-{short_hash(asset.key)}-{number}"
 
 
 def short_hash(text: str) -> str:
     """A name for a text that no other text has, for all that can be counted: 64 bits, hex."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _cut(text: str, max_bytes: int) -> str:

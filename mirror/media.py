@@ -58,10 +58,14 @@ _MEDIA_TYPES = {
 }
 _FRAME_SYNC = 0x7FF
 _RESERVED_VERSION = 1
+_ADTS, _LAYER_3 = 0, 1
 _ERROR_PAGES = (
-    ("HTML", (b"<!doctype html", b"<html", b"<head", b"<body")),
-    ("XML", (b"<?xml", b"<error")),
-    ("JSON", (b'{"', b"{}", b'[{"')),
+    (
+        "HTML",
+        re.compile(rb"<(!doctype\s+html|html|head|body|!--|title|h1|p)\b|<!--", re.IGNORECASE),
+    ),
+    ("XML", re.compile(rb"<[?!a-z]", re.IGNORECASE)),
+    ("JSON", re.compile(rb'\{\s*["}]|\[\s*[\[{"\]]')),
 )
 _SYNONYMS = (
     frozenset((".jpg", ".jpeg", ".jpe", ".jfif")),
@@ -90,12 +94,12 @@ def sniff(head: bytes) -> str | None:
 def _sniff_mpeg_audio(frame: int) -> str | None:
     """By a frame's first 16 bits: 11 set ones, two of the version, two of the layer, one more.
 
-    Layer 0 is reserved in MP3 (ISO 11172-3) and says AAC in ADTS (ISO 13818-7).
+    Layer 0 is reserved in ISO 11172-3 and says AAC in ADTS (ISO 13818-7).
     """
     sync, version, layer = frame >> 5, frame >> 3 & 3, frame >> 1 & 3
     if sync != _FRAME_SYNC or version == _RESERVED_VERSION:
         return None
-    return ".mp3" if layer else ".aac"
+    return {_ADTS: ".aac", _LAYER_3: ".mp3"}.get(layer)
 
 
 def suffix_of(head: bytes, content_type: str | None, name: str | None) -> str:
@@ -135,9 +139,11 @@ def error_page_type(head: bytes, content_type: str | None) -> str | None:
     """
     if sniff(head):
         return None
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for kind, beginnings in _ERROR_PAGES:
-        if start.startswith(beginnings):
+    start = head.removeprefix(b"\xef\xbb\xbf")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        start = head[2:].replace(b"\0", b"")  # UTF-16: its letters and zeros in turn
+    for kind, beginning in _ERROR_PAGES:
+        if beginning.match(start.lstrip()):
             return kind
     declared = (content_type or "").partition(";")[0].strip().lower()
     if declared == "text/html" or declared.endswith(("/json", "+json", "/xml", "+xml")):

@@ -109,11 +109,12 @@ class Partial:
         Raises:
             OSError: the disk fails, or something else lies there.
         """
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        flags |= getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self.path, flags, 0o644)
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         if offset == 0:
-            self.forget()
+            # What lies there may be a second name of a file in the tree: never write into it.
+            self.discard()
+            return os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(self.path, flags)
         os.ftruncate(descriptor, offset)
         os.lseek(descriptor, offset, os.SEEK_SET)
         return descriptor

@@ -157,8 +157,10 @@ class Receiver:
         if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
             self.partial.discard()
             raise FetchError("the server sent another part of the file than was asked for")
-        etag = self.headers.get("etag")
-        if etag and self.resume.note.etag and etag != self.resume.note.etag:
+        # A server that does not know If-Range sends the rest of whatever it has now.
+        known = self.resume.note
+        validators = (("etag", known.etag), ("last-modified", known.last_modified))
+        if any(self.headers.get(name) != value for name, value in validators if value):
             self.partial.discard()
             raise FetchError("the file changed while it was being fetched")
         return int(found[1])
@@ -237,6 +239,9 @@ class Receiver:
         if not self._size:
             self.partial.discard()
             raise FetchError("the file is empty")
+        if not self.headers.keys() & {"content-length", "transfer-encoding"}:
+            self.partial.discard()
+            raise FetchError("the server did not say how long the file is: it may be cut")
         if kind := error_page_type(self._head, self.headers.get("content-type")):
             self.partial.discard()
             raise FetchError(f"the server sent an error page ({kind}) in place of the file")

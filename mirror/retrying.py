@@ -42,15 +42,15 @@ def retrying(*, max_attempts: int, max_wait_s: float) -> tenacity.AsyncRetrying:
 
     Args:
         max_attempts: how often the request is sent at the most.
-        max_wait_s: once the next wait would take longer than what is left of this, in total, the
-            last error is raised.
+        max_wait_s: once the waits between the attempts would add up to more than this, the last
+            error is raised.
     """
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(_is_retryable),
         wait=_wait_s,
-        stop=tenacity.stop_any(
-            tenacity.stop_after_attempt(max_attempts),
-            tenacity.stop_before_delay(max_wait_s),
+        stop=lambda state: (
+            state.attempt_number >= max_attempts
+            or state.idle_for + state.upcoming_sleep > max_wait_s
         ),
         reraise=True,
     )

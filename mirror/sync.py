@@ -206,11 +206,16 @@ class _Run:
         limit = planning.gone_limit(self._settings.max_gone, len(listing.expected))
         if vanished and (listing.was_empty or len(vanished) > limit):
             count = len(vanished)
+            hint = (
+                f"if you deleted them at Kling, run it once with --max-gone {count}; if not, "
+                "check the account"
+            )
+            if listing.was_empty:
+                hint = "check the account; what is mirrored stays as it is"
             raise ListingError(
                 f"{count:,} of {len(listing.expected):,} assets vanished from the listing at once; "
                 "nothing was marked gone",
                 where=listing.account or self._settings.api_url,
-                hint="if you deleted them at Kling, run it once with "
-                f"--max-gone {count}; if not, check the account",
+                hint=hint,
             )
         return vanished

@@ -72,6 +72,7 @@ class Transfers:
         self._limit_rate = limit_rate
         self._max_size = max_size
         self._rules = rules
+        self._opened: list[socket.socket] = []
         self._has_proxy = bool(urllib.request.getproxies())
         self._room = room
         self._on_bytes = on_bytes
@@ -157,6 +158,8 @@ class Transfers:
             if self._due is not None and self._due <= time.monotonic():
                 self._due = None
                 self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            while self._opened:  # libcurl has its own duplicate of each
+                self._opened.pop().close()
             self._resume_paused()
             self._reap()
             self._cut_stalled()
@@ -224,11 +227,14 @@ class Transfers:
         def open_socket(_: int, address: Any) -> socket.socket | int:  # noqa: ANN401 - pycurl's
             try:
                 self._rules.check_address(str(address.addr[0]))
-                return socket.socket(address.family, address.socktype, address.protocol)
+                opened = socket.socket(address.family, address.socktype, address.protocol)
             except MirrorError as error:
                 transfer.error = error
             except OSError as error:
                 transfer.error = FetchError(f"no socket: {error.strerror}")
+            else:
+                self._opened.append(opened)
+                return opened
             return pycurl.SOCKET_BAD
 
         return open_socket

@@ -14,7 +14,8 @@ from msgspec import Meta, Raw, Struct, field
 from mirror.models import Asset, Role, UnreadableItem
 
 _Id = Annotated[str, Meta(min_length=1)] | int
-_Millis = int | None
+_Millis = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"(?P<key>(?=\s*:))?', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -158,9 +159,12 @@ def error_text(body: bytes) -> tuple[str, object]:
 
 
 def stripped(raw: Raw) -> Raw:
-    """The item as the manifest keeps it: every field, every http(s) URL cut at its query."""
-    # The standard library's JSON keeps integers of any length, as ids may be.
-    return Raw(_dumped(_without_queries(json.loads(bytes(raw)))))
+    """The item as the manifest keeps it: every field, every http(s) URL cut at its query.
+
+    It works on the strings of the JSON text, so that numbers stay as they were written and no depth
+    of nesting matters.
+    """
+    return Raw(_STRING.sub(_stripped_string, bytes(raw).decode(errors="replace")).encode())
 
 
 def without_query(url: str) -> str:
@@ -168,14 +172,14 @@ def without_query(url: str) -> str:
     return re.split(r"[?#]", url, maxsplit=1)[0]
 
 
-def _without_queries(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _without_queries(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_queries(inner) for inner in value]
-    if isinstance(value, str) and value[:8].lower().startswith(("http://", "https://")):
-        return without_query(value)
-    return value
+def _stripped_string(found: re.Match[str]) -> str:
+    token = found[0]
+    if "\\" not in token and token[1:5].lower() != "http":
+        return token
+    text = _LONE_SURROGATE.sub("\ufffd", json.loads(token, strict=False))
+    if found["key"] is None and text[:8].lower().startswith(("http://", "https://")):
+        text = without_query(text)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _mended(body: bytes) -> bytes:
@@ -185,26 +189,25 @@ def _mended(body: bytes) -> bytes:
         MalformedAnswerError: it is no JSON.
     """
     try:
-        return _dumped(json.loads(body))
+        value = json.loads(body.decode("utf-8-sig", errors="replace"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         raise MalformedAnswerError(_seen(body)) from None
-
-
-def _dumped(value: object) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _LONE_SURROGATE.sub("\ufffd", text).encode()
 
 
 def _may_lack_list(body: bytes) -> bool:
     """Whether an object without `uploadAssetsList` is an empty listing: every field is optional."""
-    answer = msgspec.json.decode(body)
-    return isinstance(answer, dict) and not set(answer) - {"uploadAssetsList"}
+    try:
+        return msgspec.json.decode(body, type=dict[str, Raw]).keys() <= {"uploadAssetsList"}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _id_in(raw: Raw) -> str | None:
     try:
         item = json.loads(bytes(raw))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     found = item.get("id") if isinstance(item, dict) else None
     return str(found)[:100] if isinstance(found, (str, int)) else None
