@@ -5,7 +5,6 @@ not followed. Every error of httpx and every status is translated here, and nowh
 """
 
 import re
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -144,7 +143,7 @@ class KlingApi:
         asked = f"GET {path} {_shown(params)}"
         try:
             response, body = await self._send(path, params)
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
             self._trace(f"{asked}: {error!r}")
             raise ApiError(
                 f"the API could not be reached: {str(error) or type(error).__name__}",

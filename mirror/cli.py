@@ -78,22 +78,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return ExitCode.SIGINT
     except BrokenPipeError:  # `kling-mirror list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return ExitCode.COMPLETE
+    except OSError as error:  # of ours, all are translated: it is the output's
+        _forget_stdout()
+        sys.stderr.write(f"kling-mirror: the output could not be written: {error.strerror}\n")
+        return ExitCode.UNEXPECTED
     return code
+
+
+def _forget_stdout() -> None:
+    """What is left in its buffer cannot be written when the process ends, either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # The parser.
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _add_shared(shared, argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
         prog="kling-mirror",
         description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
         epilog=_TYPICAL + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # `--token X` must not mean `--token-file X`
     )
     parser.add_argument("--version", action="version", version=f"kling-mirror {__version__}")
     _add_shared(parser, None)
@@ -107,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
             parents=[shared],
             epilog=_EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         command.set_defaults(command=function)
         return command
@@ -149,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
         "--empty-trash", action="store_true", help="delete what is in the trash for good"
     )
     prune.add_argument("--json", action="store_true", help="print one JSON object")
+    gallery = add("gallery", _gallery, "write an offline page to look through the mirror")
+    _add_settings(gallery, ("dest",))
     config = add("config", _config, "show the effective settings, each with where it came from")
     _add_settings(config, None)
     return parser
@@ -181,8 +194,19 @@ def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
     )
 
 
+class _NoToken(argparse.Action):
+    """Refuses a token among the arguments, without showing it once more."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "there is no --token: other users see arguments; use --token-file, the environment "
+            "(KLING_MIRROR_TOKEN) or the config"
+        )
+
+
 def _fill_sync(parser: argparse.ArgumentParser) -> None:
     _add_settings(parser, None)
+    parser.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
     parser.add_argument(
         "--dry-run", action="store_true", help="list and decide, write nothing, tell the plan"
     )
@@ -390,6 +414,17 @@ def _prune(arguments: argparse.Namespace) -> int:
         if arguments.empty_trash:
             prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
     _tell(pruned, prune.in_words(pruned, dry_run=arguments.dry_run), arguments)
+    return ExitCode.COMPLETE
+
+
+def _gallery(arguments: argparse.Namespace) -> int:
+    from mirror import gallery  # noqa: PLC0415
+
+    store = _store(arguments)
+    with store.locked():
+        page = gallery.write(store, _manifest(store))
+    if arguments.verbosity >= 0:
+        sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page.as_uri()}\n")
     return ExitCode.COMPLETE
 
 

@@ -4,6 +4,7 @@
 `kling-mirror config` and config.example.toml are all read off it.
 """
 
+import contextlib
 import difflib
 import json
 import os
@@ -12,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -111,7 +113,13 @@ def _text(value: object) -> str:
 
 
 def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
+    text = _text(value)
+    if "\0" in text:
+        raise ValueError("expected a path, which cannot hold a NUL character")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("expected a path; there is no such user") from None
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -126,6 +134,14 @@ def _content_types(value: object) -> tuple[str, ...]:
     if not set(types) <= {"video", "image", "audio"}:
         raise ValueError("expected video, image or audio")
     return types
+
+
+def _short(value: object) -> str:
+    """A value as text; "" for a number of thousands of digits, which Python refuses to write."""
+    try:
+        return str(value).strip()
+    except ValueError:
+        return ""
 
 
 def _switch(value: object) -> bool:
@@ -167,7 +183,7 @@ def parse_size(value: object) -> int:
     Raises:
         ValueError: it is none.
     """
-    text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+    text = _short(value).lower().removesuffix("b").removesuffix("i")
     unit = text[-1:] if text[-1:] in "kmgt" else ""
     try:
         number = float(text.removesuffix(unit)) * _UNITS[unit]
@@ -183,7 +199,7 @@ def _size_or_none(value: object) -> int | None:
 
 
 def _share_or_count(value: object) -> str:
-    text = str(value).strip()
+    text = _short(value)
     number = text.removesuffix("%")
     if isinstance(value, bool) or not (number.isascii() and number.isdigit()):
         raise ValueError("expected a number such as 20, or a share such as 10%")
@@ -192,10 +208,12 @@ def _share_or_count(value: object) -> str:
 
 def _url(value: object) -> str:
     text = _text(value).rstrip("/")
-    scheme, _, rest = text.partition("://")
-    if scheme.lower() not in ("http", "https") or not rest.strip("/"):
-        raise ValueError("expected a URL that begins with https:// or http://")
-    return text
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        is_clean = text.isprintable() and not any(map(str.isspace, text))
+        if parts.scheme in ("http", "https") and parts.hostname and is_clean and parts.port != 0:
+            return text
+    raise ValueError("expected a URL that begins with https:// or http://")
 
 
 def _progress(value: object) -> str:
@@ -453,6 +471,8 @@ def read_token(settings: Settings, run: Callable[[str], str]) -> str:
             text = settings.token_file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
+            if ":" in settings.token_file.name:  # the token itself, put where its file belongs
+                where = settings.sources[name]
             raise UsageError(f"the token file cannot be read: {reason}", where=where) from None
     else:
         text = run(str(settings.token_command))
@@ -542,7 +562,7 @@ def _parsed(setting: Setting, value: object, where: str) -> object:
     try:
         return setting.parse(value)
     except ValueError as error:
-        shown = "" if setting.name.startswith("token") else f", not {value!r}"
+        shown = f", not {value!r}" if _short(value) and setting.group != "token" else ""
         raise UsageError(f"{error}{shown}", where=where) from None
 
 
@@ -565,13 +585,18 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
     except OSError as error:
         what = f"the config file cannot be read: {error.strerror}"
         raise UsageError(what, where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the config file is not TOML: {error}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number's length
+        what = str(error).partition("\n")[0]
+        raise UsageError(f"the config file is not TOML: {what}", where=str(path)) from None
 
 
 def _env_path(environ: Mapping[str, str]) -> Path | None:
     text = environ.get(f"{ENV_PREFIX}CONFIG", "").strip()
-    return Path(text).expanduser() if text else None
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:
+        what = "expected a path; there is no such user"
+        raise UsageError(what, where=f"{ENV_PREFIX}CONFIG") from None
 
 
 def _rank(source: str) -> int:

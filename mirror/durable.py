@@ -96,7 +96,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, in place of what has it. Durable with its folder."""
         self._step("rename")
-        source.replace(target)
+        try:
+            source.replace(target)
+        except OSError as error:  # which names the source, though the target is at fault
+            raise OSError(error.errno, error.strerror, str(target)) from None
 
     def unlink(self, path: Path) -> None:
         """Take a name away, if it is there."""
@@ -125,12 +128,15 @@ class Disk:
         temporary = _temporary(target)
         self._step("link")
         try:
-            os.link(source, temporary, follow_symlinks=False)
-        except (OSError, NotImplementedError):
-            shutil.copy2(source, temporary, follow_symlinks=False)
-            self.sync_file(temporary)
-        self.rename(temporary, target)
-        temporary.unlink(missing_ok=True)  # rename does nothing when both are one file
+            try:
+                os.link(source, temporary, follow_symlinks=False)
+            except (OSError, NotImplementedError):
+                shutil.copy2(source, temporary, follow_symlinks=False)
+                self.sync_file(temporary)
+            self.rename(temporary, target)
+        finally:  # also because rename does nothing when both are one file
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         self.sync_folder(target.parent)
 
     def append(self, descriptor: int, data: bytes, *, at: int) -> None:

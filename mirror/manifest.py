@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from mirror.clock import now_iso
 from mirror.durable import Disk, disk_error
 from mirror.errors import ManifestError
-from mirror.models import Entry, Failure
+from mirror.models import NOT_JSON, Entry, Failure
 
 FORMAT: Final = "kling-mirror"
 VERSION: Final = 1
@@ -127,18 +127,13 @@ class Manifest:
             DiskError: it cannot be read.
         """
         path = self._path.with_name(name)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise ManifestError(
-                "the manifest is missing from a folder that has been a mirror",
-                where=str(self._path),
-                hint="make it anew with `kling-mirror verify --rebuild`",
-            ) from None
-        except OSError as error:
-            raise disk_error(error, path) from None
-        self._read_document(data)
-        self.replay()
+        while True:
+            before = _identity(path)
+            self.entries, self.failures, self._journal_bytes = {}, {}, 0
+            self._read_document(self._document_bytes(path))
+            self.replay()
+            if _identity(path) == before:  # else a run has replaced it, and emptied the journal
+                return
 
     def replay(self) -> None:
         """Take in the journal.
@@ -200,6 +195,18 @@ class Manifest:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _document_bytes(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise ManifestError(
+                "the manifest is missing from a folder that has been a mirror",
+                where=str(path),
+                hint="make it anew with `kling-mirror verify --rebuild`",
+            ) from None
+        except OSError as error:
+            raise disk_error(error, path) from None
+
     def _read_document(self, data: bytes) -> None:
         try:
             head = msgspec.json.decode(data, type=_Head)
@@ -215,7 +222,7 @@ class Manifest:
             document = msgspec.json.decode(data, type=_Document)
             self.entries = _entries_decoder.decode(document.assets)
             self.failures = _failures_decoder.decode(document.failures)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise ManifestError(
                 f"the manifest is damaged: {error}",
                 where=str(self._path),
@@ -233,10 +240,12 @@ class Manifest:
 
     def _keep_tail(self) -> None:
         """What is cut off a journal holds no promise, but it is not ours to destroy unseen."""
-        os.lseek(self._descriptor, self._journal_bytes, os.SEEK_SET)
-        tail = os.read(self._descriptor, 1 << 30)
-        if tail.count(b"\n") > 1 or (tail.endswith(b"\n")):
-            self._disk.write_atomic(self._journal_path.with_name("journal.damaged"), tail)
+        with self._journal_path.open("rb") as file:
+            file.seek(self._journal_bytes)
+            tail = file.read()
+        if b"\n" in tail:
+            name = f"journal.damaged-{now_iso().replace(':', '')}"
+            self._disk.write_atomic(self._journal_path.with_name(name), tail)
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -267,6 +276,15 @@ class Manifest:
         return "".join(f"{stored[path]}  {path}\n" for path in sorted(stored)).encode()
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that takes its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _one_a_line(records: dict[str, Entry] | dict[str, Failure]) -> bytes:
     encode = msgspec.json.encode
     lines = (b"%s:%s" % (encode(key), encode(record)) for key, record in records.items())
@@ -286,6 +304,6 @@ def _parsed(line: bytes) -> Change | None:
         return None
     try:
         change: Change = _change_decoder.decode(data)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     return change

@@ -272,6 +272,10 @@ class Progress(Protocol):
         """A request and its outcome."""
 
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what was expected: bad UTF-8 has its own error."""
+
+
 def to_json(value: object) -> bytes:
     """The value as one line of JSON."""
     return msgspec.json.encode(value)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from mirror.errors import ExitCode
 from mirror.manifest import Manifest
-from mirror.models import Entry, Failure, Summary
+from mirror.models import NOT_JSON, Entry, Failure, Summary
 from mirror.report import size
 from mirror.store import Store
 
@@ -169,6 +169,6 @@ def _runs(path: Path) -> list[Summary]:
     for line in lines:
         try:
             runs.append(msgspec.json.decode(line, type=Summary))
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
     return runs

@@ -8,10 +8,12 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from mirror.models import NOT_JSON
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -33,7 +35,7 @@ class Note(Struct, frozen=True):
     """
 
     url: str
-    size: int
+    size: Annotated[int, Meta(ge=0)]
     sha256: str
     etag: str | None
     last_modified: str | None
@@ -89,9 +91,10 @@ class Partial:
                     head = head or chunk[:head_bytes]
                     hasher.update(chunk)
                     left -= len(chunk)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *NOT_JSON):
             return None
-        return Resume(note, hasher, head) if hasher.hexdigest() == note.sha256 else None
+        is_whole = not left and hasher.hexdigest() == note.sha256
+        return Resume(note, hasher, head) if is_whole else None
 
     def save(self, note: Note) -> None:
         """Vouch for the bytes so far.

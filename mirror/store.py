@@ -11,7 +11,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import filelock
 import msgspec
@@ -19,9 +19,9 @@ from msgspec import Struct
 
 from mirror import layout
 from mirror.clock import now_iso
-from mirror.durable import Disk, disk_error
+from mirror.durable import FILE_MODE, Disk, disk_error
 from mirror.errors import DiskError, LockedError, UsageError
-from mirror.models import Role, StoredFile
+from mirror.models import NOT_JSON, Role, StoredFile
 from mirror.partials import Partial
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
@@ -67,21 +67,22 @@ class KnownRoots:
         self._path = folder / "roots.json"
 
     def __contains__(self, dest: Path) -> bool:
-        return str(dest) in self._read()
+        return str(dest.resolve()) in self._read()
 
     def add(self, dest: Path, root_id: str) -> None:
         """Remember a root. A state folder that cannot be written costs only this protection."""
         known = self._read()
-        if known.get(str(dest)) == root_id:
+        name = str(dest.resolve())
+        if known.get(name) == root_id:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            Disk().write_atomic(self._path, msgspec.json.encode({**known, str(dest): root_id}))
+            Disk().write_atomic(self._path, msgspec.json.encode({**known, name: root_id}))
 
     def _read(self) -> dict[str, str]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             return {}
 
 
@@ -124,15 +125,10 @@ class Store:
             DiskError: it cannot be, or an earlier root's volume is not mounted.
         """
         try:
+            if not again:
+                self.require_mounted(known)
+            self._real_folder(self.private)
             if not self.is_prepared:
-                if self.dest in known and not again:
-                    raise DiskError(
-                        "a mirror was here, and is not: is its disk mounted?",
-                        where=str(self.dest),
-                        hint="mount the disk; if you removed the mirror on purpose, begin anew "
-                        f"with `kling-mirror init --dest {self.dest}`",
-                    )
-                self._disk.make_folder(self.private)
                 begin()
                 marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
                 self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
@@ -140,6 +136,20 @@ class Store:
             known.add(self.dest, self._root_id())
         except OSError as error:
             raise disk_error(error, error.filename or self.dest) from None
+
+    def require_mounted(self, known: KnownRoots) -> None:
+        """See that a root of earlier runs is there.
+
+        Raises:
+            DiskError: it is not.
+        """
+        if not self.is_prepared and self.dest in known:
+            raise DiskError(
+                "a mirror was here, and is not: is its disk mounted?",
+                where=str(self.dest),
+                hint="mount the disk; if you removed the mirror on purpose, begin anew "
+                f"with `kling-mirror init --dest {self.dest}`",
+            )
 
     def require_prepared(self) -> None:
         """See that the folder is a mirror's root, for commands that only read it.
@@ -164,6 +174,7 @@ class Store:
         """
         lock = filelock.FileLock(self.private / "lock", timeout=0, thread_local=False)
         try:
+            self._appending(self.private / "lock").close()  # with our mode, if it is new
             lock.acquire()
         except filelock.Timeout:
             raise LockedError(
@@ -175,7 +186,8 @@ class Store:
             raise disk_error(error, self.private / "lock") from None
         try:
             with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
-                self._holder.write_bytes(msgspec.json.encode(_Holder(os.getpid(), now_iso())))
+                holder = msgspec.json.encode(_Holder(os.getpid(), now_iso()))
+                self._disk.write_atomic(self._holder, holder)
             yield self
         finally:
             with contextlib.suppress(OSError):
@@ -312,7 +324,7 @@ class Store:
             target = folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")
             self._real_folder(target.parent)
             self._disk.keep_copy(self.path(path), target)
-        with (folder / "entries.jsonl").open("ab") as file:
+        with self._appending(folder / "entries.jsonl") as file:
             file.writelines(record + b"\n" for record in records)
             file.flush()
             self._disk.sync(file.fileno())
@@ -323,8 +335,13 @@ class Store:
         Raises:
             OSError: the disk fails.
         """
-        with self.runs.open("ab") as file:
+        with self._appending(self.runs) as file:
             file.write(line + b"\n")
+
+    def _appending(self, path: Path) -> BinaryIO:
+        """A file of ours to be added to; a link in its place is not followed."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0), FILE_MODE), "ab")
 
     def _keep_stranger(self, placement: Placement) -> None:
         """A file that nobody recorded lies in the way: keep it, unless it is the same."""
@@ -351,13 +368,13 @@ class Store:
     def _root_id(self) -> str:
         try:
             return msgspec.json.decode(self._marker.read_bytes(), type=_Marker).id
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             return ""
 
     def _named_holder(self) -> str:
         try:
             holder = msgspec.json.decode(self._holder.read_bytes(), type=_Holder)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             return ""
         return f": pid {holder.pid}, since {holder.since}"
 

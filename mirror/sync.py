@@ -67,10 +67,12 @@ def sync(
                 "no folder to mirror to",
                 hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
             )
+        known = KnownRoots(state_folder)
         if dry_run and not store.is_prepared:
+            store.require_mounted(known)
             run.go()
         else:
-            store.prepare(KnownRoots(state_folder), begin=manifest.begin)
+            store.prepare(known, begin=manifest.begin)
             with store.locked():
                 manifest.load()
                 run.go()

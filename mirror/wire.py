@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from mirror.models import Asset, Role, UnreadableItem
+from mirror.models import NOT_JSON, Asset, Role, UnreadableItem
 
 _Id = Annotated[str, Meta(min_length=1)] | int
 _Millis = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
@@ -73,12 +73,12 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     """
     try:
         answer = _answer_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         # A lone surrogate is JSON by its grammar but no text; mend it, and look again.
         body = _mended(body)
         try:
             answer = _answer_decoder.decode(body)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
     if answer.assets is None and not _may_lack_list(body):
         raise MalformedAnswerError(_seen(body))
@@ -101,12 +101,12 @@ def decode_item(raw: Raw, *, account: str | None) -> Asset:
     """
     try:
         item = _item_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         try:
             # A number as text (or the reverse) is understood all the same.
             raw = Raw(_mended(bytes(raw)))
             item = _lax_item_decoder.decode(raw)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise MalformedAnswerError(str(error)) from None
     urls: dict[Role, str] = {}
     if item.resource is not None and item.resource.resource:
@@ -134,7 +134,7 @@ def decode_accounts(body: bytes) -> list[str]:
     """
     try:
         return list(msgspec.json.decode(_mended(body), type=dict[str, dict[str, Any]]))
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
 
 
@@ -200,7 +200,7 @@ def _may_lack_list(body: bytes) -> bool:
     """Whether an object without `uploadAssetsList` is an empty listing: every field is optional."""
     try:
         return msgspec.json.decode(body, type=dict[str, Raw]).keys() <= {"uploadAssetsList"}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return False
 
 

@@ -1,0 +1,1 @@
+"""The tests: of the program as a user runs it, over real sockets and files."""

@@ -36,7 +36,7 @@ class Library:
         """A service over this library, not yet started."""
         return of(accounts=self.accounts, files=self.files, token=TOKEN)
 
-    def add(  # noqa: PLR0913 - one keyword per thing that a test may want to differ
+    def add(
         self,
         number: int,
         kind: str = "video",

@@ -1,0 +1,181 @@
+"""What the page knows: the manifest's entries as rows, one script beside the page.
+
+`fetch` does not read files beside a page that was opened from `file://`; a script does. Rows are
+arrays, named once by `fields`, one asset a line: compact, and a diff shows what changed.
+
+Whatever the service said arrives here as data. It is JSON, and escaped so that neither the HTML
+parser nor a script's can take any of it for something else.
+"""
+
+import json
+import math
+
+import msgspec
+from msgspec import Struct
+
+from mirror.media import split_suffix
+from mirror.models import Entry
+
+MARK = b"/* kling-mirror gallery: data */\n"
+"""How the file begins; what begins otherwise was not written by us."""
+
+FORMAT = 1
+"""The rows' format; a page of another one says so instead of showing nonsense."""
+
+_SHOWN_AS = {
+    "image": (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".avif"),
+    "video": (".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".ogv"),
+    "audio": (".mp3", ".wav", ".wave", ".m4a", ".m4b", ".flac", ".aac", ".ogg", ".oga", ".opus"),
+}
+_KIND_OF = {suffix: kind for kind, suffixes in _SHOWN_AS.items() for suffix in suffixes}
+_SHOWN_FIELDS = frozenset(
+    ("id", "name", "contentType", "createTime", "updateTime", "resource", "cover", "favored")
+)
+_SAYS_NOTHING = ("", "{}", "[]", "null")
+_LONGEST_TEXT = 2000
+_EXACT_IN_JS = 2**53
+_ESCAPES = {
+    char.encode(): f"\\u{ord(char):04x}".encode() for char in ("<", ">", "&", "\u2028", "\u2029")
+}
+
+
+class Row(Struct, frozen=True, array_like=True, gc=False):
+    """One entry, in the order of the script's `fields`.
+
+    Attributes:
+        updated: epoch milliseconds; text where JavaScript's numbers are not exact.
+        created: epoch milliseconds, or None.
+        gone: since when it exists only here, ISO 8601 UTC, or None.
+        favored: 1 where the asset is a favourite.
+        kind: how a browser can show the resource (`image`, `video`, `audio`), or "".
+        duration: milliseconds, or 0.
+        width: pixels, or 0.
+        height: pixels, or 0.
+        path: the resource's, relative to the mirror's root; "" where there is none.
+        size: the resource's bytes.
+        total: bytes of all of its files.
+        sha: the resource's SHA-256, hex.
+        fetched: when the resource was fetched, ISO 8601 UTC.
+        cover: the cover's path; "" where there is none.
+        coverSha: the cover's SHA-256, hex.
+        more: which of `more` says what else Kling told of it.
+    """
+
+    id: str
+    updated: int | str
+    created: int | str | None
+    name: str | None
+    type: str | None
+    account: str | None
+    state: str
+    gone: str | None
+    favored: int
+    kind: str
+    duration: float
+    width: float
+    height: float
+    path: str
+    size: int
+    total: int
+    sha: str
+    fetched: str
+    cover: str
+    coverSha: str  # noqa: N815 - the page's own spelling
+    more: int
+
+
+class _Head(Struct):
+    format: int
+    mirror: str
+    fields: tuple[str, ...]
+
+
+def script(entries: list[Entry], *, mirror: str) -> bytes:
+    """The data as a script that sets `klingMirror`; the same entries give the same bytes.
+
+    Args:
+        entries: what to show.
+        mirror: the mirror's name.
+    """
+    more: dict[tuple[tuple[str, str], ...], int] = {}
+    in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms))
+    rows = [_row(entry, more) for entry in in_order]
+    encode = msgspec.json.encode
+    head = encode(_Head(FORMAT, _text(mirror), Row.__struct_fields__))
+    data = b'%s,\n"more":%s,\n"rows":[\n%s\n]}' % (
+        head[:-1],
+        encode(list(more)),
+        b",\n".join(map(encode, rows)),
+    )
+    for char, escaped in _ESCAPES.items():
+        data = data.replace(char, escaped)
+    return b"%sglobalThis.klingMirror = %s;\n" % (MARK, data)
+
+
+def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
+    told = _told(entry)
+    shape = told.get("resource")
+    shape = shape if isinstance(shape, dict) else {}
+    resource, cover = entry.resource, entry.cover
+    return Row(
+        id=entry.id,
+        updated=_exact(entry.update_time_ms),
+        created=None if entry.create_time_ms is None else _exact(entry.create_time_ms),
+        name=entry.name,
+        type=entry.content_type,
+        account=entry.account,
+        state=entry.state,
+        gone=entry.gone_since,
+        favored=int(told.get("favored") in (True, "true")),
+        kind=_KIND_OF.get(split_suffix(resource.path)[1].lower(), "") if resource else "",
+        duration=_number(shape.get("duration")),
+        width=_number(shape.get("width")),
+        height=_number(shape.get("height")),
+        path=resource.path if resource else "",
+        size=resource.size if resource else 0,
+        total=sum(stored.size for stored in entry.files()),
+        sha=resource.sha256 if resource else "",
+        fetched=resource.fetched if resource else "",
+        cover=cover.path if cover else "",
+        coverSha=cover.sha256 if cover else "",
+        more=more.setdefault(_other_fields(told), len(more)),
+    )
+
+
+def _told(entry: Entry) -> dict[str, object]:
+    """The API's own object, as far as it is one."""
+    try:
+        told = json.loads(bytes(entry.asset))
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _other_fields(told: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    """What the page has no place of its own for, each as text, without what says nothing."""
+    fields = []
+    for name, value in told.items():
+        try:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            text = "…"
+        if name not in _SHOWN_FIELDS and text not in _SAYS_NOTHING:
+            fields.append((_text(name), _text(text)))
+    return tuple(fields)
+
+
+def _text(text: str) -> str:
+    """The text without lone surrogates, which no encoding has, and of a bearable length."""
+    cut = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return cut.encode(errors="replace").decode()
+
+
+def _number(value: object) -> float:
+    """A measure that can be shown, or 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return value if 0 < value < _EXACT_IN_JS and math.isfinite(value) else 0
+
+
+def _exact(value: int) -> int | str:
+    return value if abs(value) < _EXACT_IN_JS else str(value)

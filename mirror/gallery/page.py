@@ -1,0 +1,120 @@
+"""The page's two files, written only where they differ from what is there."""
+
+import base64
+import hashlib
+import os
+import stat
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mirror.durable import Disk, disk_error
+from mirror.errors import DiskError
+from mirror.gallery import data
+from mirror.manifest import Manifest
+from mirror.store import Store
+
+FOLDER = "gallery"
+_MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
+_SCRIPTS = ("words.js", "library.js", "grid.js", "detail.js", "main.js")
+
+
+def write(store: Store, manifest: Manifest) -> Path:
+    """Write the page for the manifest's entries, or leave it where it says the same already.
+
+    The data comes before the page, so that a page is never newer than its data.
+
+    Args:
+        store: the root; locked, if another run may write the page.
+        manifest: loaded.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
+    """
+    script = data.script(list(manifest.entries.values()), mirror=store.dest.name or "Kling")
+    folder = store.dest / FOLDER
+    page = folder / "index.html"
+    disk = Disk()
+    try:
+        _make_folder(folder, disk)
+        _replace(folder / "data.js", script, mark=data.MARK, disk=disk)
+        _replace(page, _page(script), mark=_MARK, disk=disk)
+    except OSError as error:
+        raise disk_error(error, error.filename or folder) from None
+    return page
+
+
+def _page(script: bytes) -> bytes:
+    """The page, which holds nothing that came from the service: that is the data's alone."""
+    environment = Environment(
+        loader=PackageLoader("mirror.gallery"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    style, code = _static("style.css"), "\n".join(map(_static, _SCRIPTS))
+    # Nobody who could put text into the page knows all of the data, and so the nonce.
+    nonce = base64.b64encode(hashlib.sha256(script).digest()[:18]).decode()
+    policy = (
+        "default-src 'none'",
+        "img-src 'self' file:",
+        "media-src 'self' file:",
+        f"style-src {_hash_source(style)}",
+        f"script-src {_hash_source(code)} 'nonce-{nonce}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    html = environment.get_template("page.html").render(
+        policy="; ".join(policy),
+        nonce=nonce,
+        style=Markup(style),  # noqa: S704 - our own files, as they are in the package
+        code=Markup(code),  # noqa: S704 - as above
+        format=data.FORMAT,
+    )
+    return _MARK + html.encode()
+
+
+def _static(name: str) -> str:
+    return (package_files(__package__) / "static" / name).read_text(encoding="utf-8")
+
+
+def _hash_source(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _make_folder(folder: Path, disk: Disk) -> None:
+    if folder.resolve() != folder.parent.resolve() / folder.name:
+        raise DiskError(
+            "a link is in the way where the gallery's folder should be",
+            where=str(folder),
+            hint="move the link away",
+        )
+    disk.make_folder(folder)
+
+
+def _replace(path: Path, content: bytes, *, mark: bytes, disk: Disk) -> None:
+    """Put the content there, unless it is; what was not written by us is not ours to replace."""
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)
+        present = path.read_bytes() if is_file else b""
+    except FileNotFoundError:
+        disk.write_atomic(path, content)
+        return
+    if not present.startswith(mark):
+        raise DiskError(
+            "something that is not ours is in the gallery's way",
+            where=str(path),
+            hint="move it away, and write the gallery again",
+        )
+    if present != content:
+        disk.write_atomic(path, content)

@@ -1,0 +1,83 @@
+// The data as assets, and the questions that the page asks of them. No DOM.
+
+class Library {
+  constructor(data) {
+    this.name = data.mirror;
+    this.assets = data.rows.map((row) => asset(row, data));
+    this.byKey = new Map(this.assets.map((one) => [one.key, one]));
+    this.accounts = [...new Set(this.assets.map((one) => one.account))].sort();
+    this.orders = new Map();
+  }
+
+  /** How many assets there are of each type. */
+  types() {
+    const counts = new Map();
+    for (const { type } of this.assets) counts.set(type, (counts.get(type) ?? 0) + 1);
+    return counts;
+  }
+
+  /** All assets of one id, newest first. */
+  versions(id) {
+    return this.sorted("-date").filter((one) => one.id === id);
+  }
+
+  /** The assets that match every filter, in the order wished for. */
+  select({ text, type, account, state, favored, sort }) {
+    const words = folded(text).split(/\s+/).filter(Boolean);
+    return this.sorted(sort).filter(
+      (one) =>
+        (!type || one.type === type) &&
+        (!account || one.account === account.slice(1)) &&
+        (!state || one.state === state) &&
+        (!favored || one.favored) &&
+        words.every((word) => one.sought.includes(word)),
+    );
+  }
+
+  /** All assets in an order such as "name" or "-size"; what lacks the measure comes last. */
+  sorted(order) {
+    if (!this.orders.has(order)) {
+      const sign = order.startsWith("-") ? -1 : 1;
+      const measure = MEASURES[order.replace("-", "")];
+      const compare = order.endsWith("name") ? names.compare : (a, b) => a - b;
+      const measured = this.assets.map((one) => [measure(one), one]);
+      const lacks = (value) => value === 0 || Number.isNaN(value);
+      measured.sort(
+        ([a, one], [b, other]) =>
+          lacks(a) - lacks(b) || sign * compare(a, b) || other.updated - one.updated,
+      );
+      this.orders.set(order, measured.map(([, one]) => one));
+    }
+    return this.orders.get(order);
+  }
+}
+
+const names = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+const MEASURES = {
+  date: (one) => one.date,
+  size: (one) => one.size,
+  duration: (one) => one.duration,
+  name: (one) => one.title.slice(0, 200),
+};
+
+/** Text as the search compares it. */
+function folded(text) {
+  return text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
+}
+
+/** One row with its fields' names, and what follows from them. */
+function asset(row, data) {
+  const one = Object.fromEntries(data.fields.map((field, at) => [field, row[at]]));
+  one.key = `${one.id}@${one.updated}`;
+  one.saidType = one.type;
+  one.type = Object.hasOwn(TYPE_WORDS, one.type ?? "") ? one.type : "other";
+  one.title = one.name?.trim() || one.id;
+  one.sought = folded(`${one.name ?? ""}\n${one.id}`);
+  one.account ??= "";
+  one.updated = Number(one.updated);
+  one.created = one.created === null ? null : Number(one.created);
+  one.date = one.created || one.updated;
+  one.more = data.more[one.more];
+  return one;
+}
