@@ -4,6 +4,7 @@ The only module that holds the token, and it sends it to the API's own host alon
 not followed. Every error of httpx and every status is translated here, and nowhere else.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Self, TypeVar
@@ -18,7 +19,8 @@ from mirror.retrying import Pause, retry_after_s, retrying
 
 T = TypeVar("T")
 
-_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+_LONGEST_ANSWER = 10
+"""An answer may take so many times the silence that is borne: one that only drips is cut."""
 _OK = 200
 _SESSION_BROKEN = 596
 _RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
@@ -35,6 +37,7 @@ class KlingApi:
         token: `user:<number>-<string>`; a password.
         max_attempts: how often one request is sent at the most.
         max_wait_s: the longest total wait for one request's retries.
+        stall_timeout_s: no byte for so long ends an attempt.
         max_answer_bytes: an answer that is longer is cut off.
         trace: told of every request and its outcome, for `-vv`.
     """
@@ -46,6 +49,7 @@ class KlingApi:
         *,
         max_attempts: int,
         max_wait_s: float,
+        stall_timeout_s: float,
         max_answer_bytes: int,
         trace: Callable[[str], None],
     ) -> None:
@@ -55,6 +59,7 @@ class KlingApi:
         self._max_attempts = max_attempts
         self._max_wait_s = max_wait_s
         self._max_answer_bytes = max_answer_bytes
+        self._longest_answer_s = _LONGEST_ANSWER * stall_timeout_s
         self._trace = trace
         self._pause = Pause()
         self._client = httpx.AsyncClient(
@@ -63,7 +68,7 @@ class KlingApi:
                 "Accept": "application/json",
                 "User-Agent": f"kling-mirror/{__version__}",
             },
-            timeout=_TIMEOUT,
+            timeout=httpx.Timeout(stall_timeout_s),
             follow_redirects=False,
             limits=httpx.Limits(max_connections=2),
         )
@@ -142,7 +147,8 @@ class KlingApi:
     ) -> T:
         asked = f"GET {path} {_shown(params)}"
         try:
-            response, body = await self._send(path, params)
+            async with asyncio.timeout(self._longest_answer_s):
+                response, body = await self._send(path, params)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
             self._trace(f"{asked}: {error!r}")
             raise ApiError(

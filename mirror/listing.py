@@ -55,6 +55,7 @@ class Listing:
         self._api = api
         self._filters = filters
         self.expected = expected
+        self._has_hole = False
         self._shapes = _page_shapes(page_size)
 
     async def assets(self) -> AsyncIterator[Asset]:
@@ -66,6 +67,7 @@ class Listing:
         before: Set[str] | None = None
         while self.walks < MAX_WALKS and not self.is_proven:
             self.walks += 1
+            self._has_hole = False
             walk: dict[str, int] = {}
             async for fresh in self._walk(walk):
                 for asset in fresh:
@@ -74,12 +76,20 @@ class Listing:
                         yield asset
             self.was_empty = not walk
             self.is_proven = planning.is_proven(
-                seen=walk.keys(), expected=self.expected, before=before
+                seen=walk.keys(),
+                expected=self.expected,
+                before=None if self._has_hole else before,
             )
-            before = walk.keys()
+            before = None if self._has_hole else walk.keys()
 
     async def _walk(self, walk: dict[str, int]) -> AsyncIterator[list[Asset]]:
-        """What is new to the walk, page by page, until a page is empty or has nothing new."""
+        """What is new to the walk, page by page, until a page is empty or has nothing new.
+
+        An empty page may be one that the service lost. Unless the walk has already seen exactly
+        what was expected, the page behind it must be empty, too; if it is not, the walk goes on,
+        but it has a hole and can prove nothing by being the same again.
+        """
+        was_empty = False
         unreadable: set[bytes] = set()
         number = 1
         while True:
@@ -95,9 +105,14 @@ class Listing:
             trouble = {item.raw: item for item in page.unreadable if item.raw not in unreadable}
             unreadable |= trouble.keys()
             self.unreadable |= trouble
-            if not fresh and not trouble:
+            if page.is_empty and not was_empty and walk and walk.keys() != self.expected:
+                was_empty = True
+            elif not fresh and not trouble:
                 return
-            yield fresh
+            else:
+                self._has_hole |= was_empty
+                was_empty = False
+                yield fresh
             number += 1
 
     async def _page(self, number: int) -> Page:

@@ -54,6 +54,7 @@ async def opened(
         token,
         max_attempts=settings.max_attempts,
         max_wait_s=settings.max_wait,
+        stall_timeout_s=settings.stall_timeout,
         max_answer_bytes=settings.max_answer_size,
         trace=progress.trace,
     )

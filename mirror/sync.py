@@ -186,7 +186,7 @@ class _Run:
             with self.tally.noting_errors():
                 if not listing.is_proven:
                     raise ListingError(
-                        f"the listing differed on each of {MAX_WALKS} walks; nothing was marked "
+                        f"the listing could not be proven in {MAX_WALKS} walks; nothing was marked "
                         "gone",
                         where=listing.account or self._settings.api_url,
                         hint="what was found is mirrored; run it again when nothing is uploading",

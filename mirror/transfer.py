@@ -35,7 +35,6 @@ _USER_AGENT = f"kling-mirror/{__version__}"
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _HOPELESS = frozenset(
     (
-        pycurl.E_UNSUPPORTED_PROTOCOL,
         pycurl.E_URL_MALFORMAT,
         pycurl.E_PEER_FAILED_VERIFICATION,
         pycurl.E_SSL_CACERT_BADFILE,

@@ -313,7 +313,8 @@ def test_a_clamped_page_size_hides_nothing(
     service.fail(clamps(7), ASSETS_PATH)
     first = run_sync(service, dest).summary
     assert first.exit_code == 0
-    assert (first.listing.assets, first.listing.pages, first.listing.walks) == (30, 12, 2)
+    # 5 pages, an empty one, and the one behind it, twice
+    assert (first.listing.assets, first.listing.pages, first.listing.walks) == (30, 14, 2)
     assert first.listing.proven
     check_mirror(dest, library)
     second = run_sync(service, dest).summary
@@ -389,16 +390,27 @@ def test_one_empty_page_marks_nothing_gone(
     assert snapshot(dest) == mirrored
 
 
-def test_an_empty_page_that_stays_is_not_believed(
+def test_an_empty_page_that_stays_hides_nothing(
     sync: RunProgram, service: Misbehaving, dest: Path, mirrored: dict[str, str]
 ) -> None:
-    """Exit 5: too much vanished at once, nothing is marked gone."""
+    """Exit 5: it is no end while the page behind it has assets, however often it is lost."""
     service.fail(lists_nothing(), ASSETS_PATH, when=is_page(2))
-    done = sync("--page-size", PAGE)
+    done = sync("--page-size", PAGE, "--max-gone", "100%")
     assert done.code == 5
     check_output(done.out, done.err)
-    assert "7 of 12 assets vanished" in done.err
+    assert "could not be proven in 4 walks" in done.err
     assert snapshot(dest) == mirrored
+
+
+def test_an_empty_page_that_stays_is_no_end_of_a_first_run(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """What lies behind it is mirrored, and the run is not called complete."""
+    _fill(library)
+    service.fail(lists_nothing(), ASSETS_PATH, when=is_page(2))
+    summary = run_sync(service, dest, page_size=PAGE).summary
+    assert (summary.exit_code, summary.listing.proven) == (5, False)
+    assert summary.assets.new == ROUND - PAGE
 
 
 EMPTY = {
