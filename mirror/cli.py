@@ -9,16 +9,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from mirror import __version__
+from mirror.arguments import parse
 from mirror.errors import ExitCode, MirrorError, UsageError
 
 if TYPE_CHECKING:
-    from mirror.config import Setting, Settings
+    from mirror.config import Settings
     from mirror.manifest import Manifest
     from mirror.report import Console
     from mirror.stopping import Stop
@@ -27,30 +27,6 @@ if TYPE_CHECKING:
 _CPUS = os.cpu_count() or 1
 _STOP_GRACE_S = 1.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_EXIT_CODES = """\
-exit codes:
-  0    complete
-  1    unexpected error; `status --max-age` or `verify` found the mirror wanting
-  2    usage or config, no token
-  3    some assets failed or could not be read, the rest is safe
-  4    token, subscription or account refused
-  5    the listing cannot be trusted, or too much vanished: nothing was marked gone
-  6    the disk: full, below the reserve, read-only, no permission, not mounted
-  7    the API could not be reached, kept failing, or answered what is no listing
-  8    the manifest is newer than this program, or damaged: nothing was touched
-  11   another run is at work on the same folder
-  130  stopped by Ctrl-C (SIGINT)
-  143  stopped by SIGTERM
-"""
-_TYPICAL = """\
-typical use:
-  kling-mirror demo                          try it, without token or network
-  kling-mirror init --dest ~/kling-mirror    write a config
-  kling-mirror sync                          mirror everything; put this into cron
-  kling-mirror status                        is everything here?
-  kling-mirror verify                        is every byte as it was?
-
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,13 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = _parser().parse_args(argv)
-    arguments.verbosity = -1 if arguments.quiet else arguments.verbose
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
-        code: int = arguments.command(arguments)
+        code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except MirrorError as error:
-        from mirror.report import complain  # noqa: PLC0415
+        from mirror.text import complain  # noqa: PLC0415
 
         complain(error, stream=sys.stderr)
         return error.exit_code
@@ -90,170 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _forget_stdout() -> None:
     """What is left in its buffer cannot be written when the process ends, either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# The parser.
-
-
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    _add_shared(shared, argparse.SUPPRESS)
-    parser = argparse.ArgumentParser(
-        prog="kling-mirror",
-        description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
-        epilog=_TYPICAL + _EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # `--token X` must not mean `--token-file X`
-    )
-    parser.add_argument("--version", action="version", version=f"kling-mirror {__version__}")
-    _add_shared(parser, None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, function: object, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            parents=[shared],
-            epilog=_EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command.set_defaults(command=function)
-        return command
-
-    _fill_sync(add("sync", _sync, "mirror everything that was uploaded; fetch only what changed"))
-    demo = add("demo", _demo, "sync a small library from an embedded service: no token, no network")
-    demo.add_argument(
-        "--dest",
-        type=Path,
-        default=Path("kling-mirror-demo"),
-        metavar="DIR",
-        help="the demo's folder (default: %(default)s)",
-    )
-    init = add("init", _init, "write a commented config (0600) and prepare the mirror's folder")
-    _add_settings(init, ("dest", "token_file", "email", "all_accounts", "api_url"))
-    status = add("status", _status, "tell what is mirrored, what failed, what exists only here")
-    _add_settings(status, ("dest",))
-    status.add_argument("--json", action="store_true", help="print one JSON object")
-    status.add_argument(
-        "--max-age",
-        type=_duration,
-        metavar="AGE",
-        help="exit 1 if the last complete run is older, such as 26h, 90m or 2d",
-    )
-    listing = add("list", _list, "list what is mirrored")
-    _add_settings(listing, ("dest",))
-    listing.add_argument("--json", action="store_true", help="print the entries as a JSON array")
-    verify = add("verify", _verify, "re-hash every file against the manifest")
-    _add_settings(verify, ("dest", "token_file", "api_url", "jobs", "limit_rate", "progress"))
-    how = verify.add_mutually_exclusive_group()
-    how.add_argument("--repair", action="store_true", help="fetch what is missing or damaged anew")
-    how.add_argument(
-        "--rebuild", action="store_true", help="make a lost or damaged manifest.json anew"
-    )
-    verify.add_argument("--json", action="store_true", help="print one JSON object")
-    prune = add("prune", _prune, "move what is gone from Kling, or superseded, to the trash")
-    _add_settings(prune, ("dest",))
-    prune.add_argument("--dry-run", action="store_true", help="only tell")
-    prune.add_argument(
-        "--empty-trash", action="store_true", help="delete what is in the trash for good"
-    )
-    prune.add_argument("--json", action="store_true", help="print one JSON object")
-    gallery = add("gallery", _gallery, "write an offline page to look through the mirror")
-    _add_settings(gallery, ("dest",))
-    config = add("config", _config, "show the effective settings, each with where it came from")
-    _add_settings(config, None)
-    return parser
-
-
-def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
-    """The flags that stand before or after the command."""
-    is_top = default is None
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        default=default,
-        help="the config file (default: config.toml in the user's config folder)",
-    )
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument(
-        "-v",
-        "--verbose",
-        action="count",
-        default=0 if is_top else default,
-        help="name each file; -vv each request",
-    )
-    loudness.add_argument(
-        "-q",
-        "--quiet",
-        action="store_true",
-        default=False if is_top else default,
-        help="errors only",
-    )
-
-
-class _NoToken(argparse.Action):
-    """Refuses a token among the arguments, without showing it once more."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.error(
-            "there is no --token: other users see arguments; use --token-file, the environment "
-            "(KLING_MIRROR_TOKEN) or the config"
-        )
-
-
-def _fill_sync(parser: argparse.ArgumentParser) -> None:
-    _add_settings(parser, None)
-    parser.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="list and decide, write nothing, tell the plan"
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
-
-
-def _add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...] | None) -> None:
-    from mirror.config import SETTINGS, group_title  # noqa: PLC0415
-
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for setting in SETTINGS:
-        if setting.flag is None or (names is not None and setting.name not in names):
-            continue
-        title = group_title(setting.group)
-        group = groups.get(title) or parser.add_argument_group(title)
-        groups[title] = group
-        _add_setting(group, setting)
-
-
-def _add_setting(group: "argparse._ArgumentGroup", setting: "Setting") -> None:
-    flag = str(setting.flag)
-    if not setting.metavar:
-        group.add_argument(
-            flag, dest=setting.name, action="store_const", const=True, help=setting.help
-        )
-    elif setting.is_list:
-        group.add_argument(
-            flag,
-            dest=setting.name,
-            action="append",
-            metavar=setting.metavar,
-            help=f"{setting.help} (repeatable)",
-        )
-    else:
-        note = "" if setting.default is None else f" (default: {setting.shown_default})"
-        group.add_argument(
-            flag, dest=setting.name, metavar=setting.metavar, help=setting.help + note
-        )
-
-
-def _duration(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    try:
-        seconds = float(text[:-1]) * units[text[-1:]]
-    except (ValueError, KeyError):
-        raise argparse.ArgumentTypeError("expected a time such as 26h, 90m or 2d") from None
-    return seconds
 
 
 # The commands.
@@ -301,7 +112,7 @@ def _console(settings: "Settings", arguments: argparse.Namespace) -> "Console":
 def _tell(result: object, lines: Sequence[str], arguments: argparse.Namespace) -> None:
     """The result as JSON on stdout, or in words on stderr."""
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.report import printable  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
 
     if arguments.json:
         sys.stdout.write(to_json(result).decode() + "\n")
@@ -325,8 +136,8 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
     import platformdirs  # noqa: PLC0415
 
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.report import complain  # noqa: PLC0415
     from mirror.sync import sync  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
 
     console = _console(settings, arguments)
     try:
@@ -446,7 +257,7 @@ def _init(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from mirror import overview  # noqa: PLC0415
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.report import printable  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
 
     store = _store(arguments)
     state = overview.status(store, _manifest(store))
@@ -468,7 +279,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from mirror import overview  # noqa: PLC0415
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.report import printable  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
 
     entries = list(_manifest(_store(arguments)).entries.values())
     if arguments.json:
@@ -531,3 +342,16 @@ def _output_of(command: str) -> str:
             hint="run it by hand to see why",
         )
     return done.stdout.decode(errors="replace")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "sync": _sync,
+    "demo": _demo,
+    "init": _init,
+    "status": _status,
+    "list": _list,
+    "verify": _verify,
+    "prune": _prune,
+    "gallery": _gallery,
+    "config": _config,
+}

@@ -9,7 +9,6 @@ import difflib
 import json
 import os
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -577,7 +576,10 @@ def _known(name: str, path: Path) -> Setting:
 
 def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        import tomllib  # noqa: PLC0415 - only where there is something to read
+
+        return tomllib.loads(text)
     except FileNotFoundError:
         if not required:
             return None

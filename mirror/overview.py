@@ -11,8 +11,8 @@ from msgspec import Struct
 from mirror.errors import ExitCode
 from mirror.manifest import Manifest
 from mirror.models import NOT_JSON, Entry, Failure, Summary
-from mirror.report import size
 from mirror.store import Store
+from mirror.text import size
 
 _SHOWN_RUNS = 5
 _TAIL_BYTES = 1 << 20

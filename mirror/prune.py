@@ -12,9 +12,9 @@ from msgspec import Struct, field
 from mirror.clock import now_iso
 from mirror.manifest import DropEntry, Manifest
 from mirror.models import Entry, to_json
-from mirror.report import size
 from mirror.stopping import Stop
 from mirror.store import Store
+from mirror.text import size
 
 _BATCH = 256
 

@@ -12,8 +12,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from mirror.errors import MirrorError
 from mirror.models import Action, Entry, FailedFile, Kind, Summary
+from mirror.text import printable, size
 
 _REDRAW_S = 0.1
 _RATE_WINDOW_S = 5.0
@@ -23,26 +23,6 @@ _NARROW_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/
 
 QUIET, NORMAL, FILES, REQUESTS = -1, 0, 1, 2
 """Verbosity: `-q`, none, `-v`, `-vv`."""
-
-
-def printable(text: str) -> str:
-    """The text without anything that a terminal would obey or hide."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-
-
-def size(count: float) -> str:
-    """Bytes for people: 1.5 MB is 1,500,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:  # noqa: PLR2004 - it would show as 1000
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB" if count < 999.5 else f"{count:,.0f} TB"  # noqa: PLR2004
-
-
-def complain(error: MirrorError, *, stream: TextIO) -> None:
-    """One error, in at most three lines: what, where, what to do."""
-    lines = [f"kling-mirror: {error.what}", error.where, error.hint]
-    stream.write("\n  ".join(printable(line) for line in lines if line) + "\n")
 
 
 class _Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only

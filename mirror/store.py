@@ -8,12 +8,10 @@ import contextlib
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 from typing import BinaryIO, Self
 
-import filelock
 import msgspec
 from msgspec import Struct
 
@@ -130,6 +128,8 @@ class Store:
             self._real_folder(self.private)
             if not self.is_prepared:
                 begin()
+                import uuid  # noqa: PLC0415 - for new roots alone
+
                 marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
                 self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
             self._real_folder(self._partials)
@@ -172,6 +172,8 @@ class Store:
             LockedError: another run holds it.
             DiskError: the file system cannot lock, or not be written.
         """
+        import filelock  # noqa: PLC0415 - commands that only read start without it
+
         lock = filelock.FileLock(self.private / "lock", timeout=0, thread_local=False)
         try:
             self._appending(self.private / "lock").close()  # with our mode, if it is new

@@ -43,10 +43,10 @@ from mirror.demo.service import (
     json_response,
 )
 from mirror.models import Action, Entry, FailedFile
-from mirror.report import complain
 from mirror.stopping import Stop
 from mirror.sync import sync
 from mirror.tally import Result
+from mirror.text import complain
 from tests.library import TOKEN, Library
 
 Answer = Callable[[Request], Response]

@@ -96,13 +96,6 @@ def test_a_night_with_news_says_it_in_one_line(
     assert cron("sync") == Finished(0, "", "")
 
 
-def test_quiet_is_quiet(library: Library, configure: Callable[..., Path], cron: RunCron) -> None:
-    """With `-q` even news are not printed."""
-    library.add(1)
-    configure()
-    assert cron("-q", "sync") == Finished(0, "", "")
-
-
 def test_a_config_that_others_may_read(
     library: Library, configure: Callable[..., Path], cron: RunCron
 ) -> None:

@@ -14,7 +14,7 @@ ROWS = (
     # values: they know nobody
     ("errors", "models", "clock"),
     # tools: each does one thing, for anybody
-    ("stopping", "addresses", "media", "digests", "retrying", "durable", "partials"),
+    ("stopping", "addresses", "text", "media", "digests", "retrying", "durable", "partials"),
     # rules: pure decisions
     ("layout", "planning", "config", "wire"),
     # the world: disk, API, one answer of a CDN, the terminal
@@ -28,7 +28,7 @@ ROWS = (
     ("sync", "verify", "prune", "overview", "setup"),
     ("repair", "rebuild"),
     # the face
-    ("demo", "gallery"),
+    ("demo", "gallery", "arguments"),
     ("cli",),
     ("__main__",),
 )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mirror.manifest import Manifest
-from mirror.report import size
+from mirror.text import size
 
 
 def tour(dest: Path, manifest: Manifest) -> str:
