@@ -100,9 +100,9 @@ class Committer:
         failures = [self._failure(outcome) for outcome in batch if isinstance(outcome, Failed)]
         planned = {outcome.action.asset.key: self._planned(outcome) for outcome in fetched}
         placements = [placement for _, moves in planned.values() for placement in moves]
-        for placement in placements:
-            self._check_stop()
-            self._store.make_durable(placement)
+        self._check_stop()
+        self._store.make_durable(placements)
+        self._check_stop()
         kept: set[str] = set()
         superseded = [
             self._superseded(outcome.action.supersedes, kept)

@@ -115,7 +115,7 @@ class Repairer:
         partial = self._store.partial(_key(finding), finding.role)
         shutil.copyfile(copy, partial.path)
         placement = Placement(partial, stored.path, finding.update_time_ms)
-        self._store.make_durable(placement)
+        self._store.make_durable([placement])
         self._store.place([placement], kept=frozenset())
 
 

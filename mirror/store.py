@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -232,15 +232,16 @@ class Store:
                 hint="free some space, or lower --min-free",
             )
 
-    def make_durable(self, placement: Placement) -> None:
-        """Put the final time on a partial file, and its bytes on the disk.
+    def make_durable(self, placements: Sequence[Placement]) -> None:
+        """Put the final times on partial files, and their bytes on the disk.
 
         Raises:
             OSError: the disk fails.
         """
-        mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
-        os.utime(placement.partial.path, ns=(mtime_ns, mtime_ns))
-        self._disk.sync_file(placement.partial.path)
+        for placement in placements:
+            mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
+            os.utime(placement.partial.path, ns=(mtime_ns, mtime_ns))
+        self._disk.sync_files(placement.partial.path for placement in placements)
 
     def keep(self, path: str, version: str) -> str:
         """Give a file a durable second name in `history/`.

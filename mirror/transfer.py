@@ -91,6 +91,8 @@ class Transfers:
             end.setblocking(False)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._orders: collections.deque[Callable[[], None]] = collections.deque()
+        self._is_woken = False
+        self._finished: list[tuple[Receiver, Received | MirrorError]] = []
         self._closing = False
         self._thread = threading.Thread(target=self._drive, name="transfers", daemon=True)
 
@@ -142,8 +144,10 @@ class Transfers:
 
     def _order(self, order: Callable[[], None]) -> None:
         self._orders.append(order)
-        with contextlib.suppress(OSError):  # full: it is awake anyway; closed: it has ended
-            self._wake_out.send(b"\0")
+        if not self._is_woken:  # one byte for all orders that are given until it looks
+            self._is_woken = True
+            with contextlib.suppress(OSError):  # closed: it has ended
+                self._wake_out.send(b"\0")
 
     # All below runs in the thread. libcurl's event bits (1 read, 2 write) are the selectors' own.
 
@@ -162,6 +166,7 @@ class Transfers:
             self._resume_paused()
             self._reap()
             self._cut_stalled()
+            self._report()
         self._multi.close()
         self._selector.close()
         self._wake_in.close()
@@ -179,8 +184,8 @@ class Transfers:
 
     def _take_orders(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while len(self._wake_in.recv(4096)) == 4096:  # noqa: PLR2004 - one read's worth
-                pass
+            self._wake_in.recv(4096)
+        self._is_woken = False
         while self._orders:
             self._orders.popleft()()
 
@@ -319,9 +324,15 @@ class Transfers:
 
     def _finish(self, transfer: Receiver, outcome: Received | MirrorError) -> None:
         transfer.close(failed=isinstance(outcome, MirrorError))
-        loop = transfer.future.get_loop()
-        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, transfer.future, outcome)
+        self._finished.append((transfer, outcome))
+
+    def _report(self) -> None:
+        """Hand over what is finished, all at once: waking the loop is what costs."""
+        if self._finished:
+            finished, self._finished = self._finished, []
+            loop = finished[0][0].future.get_loop()
+            with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, finished)
 
     def _close(self) -> None:
         for transfer in list(self._active.values()):
@@ -331,10 +342,11 @@ class Transfers:
         self._closing = True
 
 
-def _resolve(future: "asyncio.Future[Received]", outcome: Received | MirrorError) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, MirrorError):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+def _resolve(finished: list[tuple[Receiver, Received | MirrorError]]) -> None:
+    for transfer, outcome in finished:
+        if transfer.future.done():
+            continue
+        if isinstance(outcome, MirrorError):
+            transfer.future.set_exception(outcome)
+        else:
+            transfer.future.set_result(outcome)

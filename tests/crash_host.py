@@ -10,6 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+import anyio._backends._asyncio  # noqa: F401 - what a run imports late is here before the forks
+import filelock  # noqa: F401
+import httpcore  # noqa: F401
+
 from mirror import config
 from mirror.durable import Disk
 from mirror.report import Console
