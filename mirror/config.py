@@ -476,7 +476,13 @@ def read_token(settings: Settings, run: Callable[[str], str]) -> str:
     else:
         text = run(str(settings.token_command))
     token = text.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+    if not token:
+        raise UsageError(
+            "there is no API token in it yet",
+            where=where,
+            hint="put the token of your useapi.net subscription there: user:<number>-<letters>",
+        )
+    if not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(
             "that is no API token: it must be one word",
             where=where,

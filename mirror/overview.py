@@ -139,9 +139,11 @@ def entries_table(entries: Iterable[Entry]) -> str:
 def _verdict(state: Status) -> str:
     if state.is_complete:
         return f"Safe: everything that Kling listed at {state.last_complete} is here."
+    if not state.runs:
+        return "Nothing is mirrored yet: run `kling-mirror sync`."
     missing = f"{len(state.failures):,} of {state.current + len(state.failures):,} assets missing"
     known = missing if state.failures else "the last run did not come to its end"
-    last = "no run yet" if state.last_complete is None else f"the one at {state.last_complete}"
+    last = "none yet" if state.last_complete is None else f"the one at {state.last_complete}"
     return f"Not complete: {known}; last complete run: {last}."
 
 

@@ -59,7 +59,7 @@ class Console:
         news_only: whether a run without news says nothing (no terminal).
         verbosity: `QUIET` to `REQUESTS`.
         tells_plan: whether to name every asset that is planned (a dry run).
-        stream: where prose goes.
+        stream: where prose goes; stderr if None.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Console:
         news_only: bool,
         verbosity: int,
         tells_plan: bool = False,
-        stream: TextIO = sys.stderr,
+        stream: TextIO | None = None,
     ) -> None:
         self._news_only = news_only
         self._tells_plan = tells_plan
         self._verbosity = verbosity
-        self._stream = stream
+        self._stream = stream = stream or sys.stderr
         self._lock = threading.Lock()
         self._drawn_at = 0.0
         self._problems = 0
