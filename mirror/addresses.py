@@ -7,6 +7,9 @@ from urllib.parse import quote, urlsplit
 
 from mirror.errors import FetchError
 
+_IPV4_INSIDE = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+"""IPv4-compatible addresses and NAT64: their last 32 bits are an IPv4 address."""
+
 
 class UrlRules:
     """What may be asked for files.
@@ -68,12 +71,19 @@ def leads_home(url: str) -> bool:
 
 
 def _is_private(address: str) -> bool:
+    """Whether an address, or the IPv4 address inside it, is not of the public Internet."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return not (mapped or ip).is_global
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not ip.is_global or ip.is_multicast
+    inner = ip.ipv4_mapped or ip.sixtofour
+    if inner is None and any(ip in network for network in _IPV4_INSIDE):
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if inner is not None and _is_private(str(inner)):
+        return True
+    return not (ip.is_global or ip.ipv4_mapped) or ip.is_multicast or ip.is_site_local
 
 
 def _refused(host: str) -> FetchError:

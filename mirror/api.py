@@ -5,6 +5,7 @@ not followed. Every error of httpx and every status is translated here, and nowh
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Self, TypeVar
@@ -25,7 +26,6 @@ _OK = 200
 _SESSION_BROKEN = 596
 _RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 _FAILS_FROM = 500
-_LOOK_UP_PAGES = 50
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
 
@@ -116,15 +116,15 @@ class KlingApi:
         if keyword:
             query["fileName"] = keyword
         seen: set[str] = set()
-        for number in range(1, _LOOK_UP_PAGES + 1):
+        for number in itertools.count(1):
             page = await self.page(number, account=asset.account, query=query)
             keys = {found.key: found for found in page.assets}
             if asset.key in keys:
                 return keys[asset.key]
             if keys.keys() <= seen:
-                break
+                return None
             seen |= keys.keys()
-        return None
+        raise AssertionError("a listing has an end")
 
     async def accounts(self) -> list[str]:
         """The emails of the subscription's Kling accounts.

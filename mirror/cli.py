@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
         code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except MirrorError as error:
@@ -208,7 +208,7 @@ def _rebuild(settings: "Settings", store: "Store", arguments: argparse.Namespace
     from mirror import rebuild  # noqa: PLC0415
 
     console = _console(settings, arguments)
-    with contextlib.closing(console), _stoppable() as stop, store.locked():
+    with contextlib.closing(console), _stoppable() as stop, store.locked(), _writing(store):
         rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
     _tell(rebuilt, rebuild.in_words(rebuilt), arguments)
     return ExitCode.COMPLETE
@@ -218,7 +218,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     from mirror import prune  # noqa: PLC0415
 
     store = _store(arguments)
-    with _stoppable() as stop, store.locked():
+    with _stoppable() as stop, store.locked(), _writing(store):
         manifest = _manifest(store)
         with contextlib.closing(manifest):
             pruned = prune.prune(store, manifest, dry_run=arguments.dry_run, stop=stop)
@@ -300,6 +300,13 @@ def _config(arguments: argparse.Namespace) -> int:
 # What the commands need of the process.
 
 
+def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
+    """Tells of the disk's refusals; an OSError that is left is the output's."""
+    from mirror.durable import disk_errors  # noqa: PLC0415
+
+    return disk_errors(store.dest)
+
+
 @contextlib.contextmanager
 def _stoppable() -> Iterator["Stop"]:
     """A `Stop` that SIGINT and SIGTERM set.
@@ -311,19 +318,22 @@ def _stoppable() -> Iterator["Stop"]:
     from mirror.stopping import Stop  # noqa: PLC0415
 
     stop = Stop()
+    graces: list[threading.Timer] = []
 
     def on_signal(signum: int, _: FrameType | None) -> None:
         if stop.signum is not None:
             os._exit(128 + signum)
         stop.set(signum)
-        grace = threading.Timer(_STOP_GRACE_S, os._exit, (128 + signum,))
-        grace.daemon = True
-        grace.start()
+        graces.append(threading.Timer(_STOP_GRACE_S, os._exit, (128 + signum,)))
+        graces[-1].daemon = True
+        graces[-1].start()
 
     before = {signum: signal.signal(signum, on_signal) for signum in _SIGNALS}
     try:
         yield stop
     finally:
+        for grace in graces:
+            grace.cancel()
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

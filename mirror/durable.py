@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +32,19 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
         error.errno or 0, (error.strerror or str(error), "check the disk and the folder")
     )
     return DiskError(what, where=str(where), hint=hint)
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Tell of the operating system's refusals in our words.
+
+    Raises:
+        DiskError: in place of an OSError that names no better place than `where`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, error.filename or where) from None
 
 
 def _no_step(_: str) -> None:

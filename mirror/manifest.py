@@ -151,7 +151,7 @@ class Manifest:
             change = _parsed(line)
             if change is None:
                 break
-            self._apply(change)
+            self.apply(change)
             self._journal_bytes += len(line)
 
     def record(self, changes: Iterable[Change]) -> None:
@@ -169,7 +169,7 @@ class Manifest:
         self._disk.append(self._descriptor, data, at=self._journal_bytes)
         self._journal_bytes += len(data)
         for change in changes:
-            self._apply(change)
+            self.apply(change)
 
     def compact(self, *, keep_backup: bool = True) -> None:
         """Write the whole manifest anew, keep the one before it, and empty the journal.
@@ -247,7 +247,8 @@ class Manifest:
             name = f"journal.damaged-{now_iso().replace(':', '')}"
             self._disk.write_atomic(self._journal_path.with_name(name), tail)
 
-    def _apply(self, change: Change) -> None:
+    def apply(self, change: Change) -> None:
+        """Make a change true in memory alone."""
         match change:
             case PutEntry(entry):
                 self.entries[entry.key] = entry

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from mirror.clock import now_iso
 from mirror.manifest import DropEntry, Manifest
 from mirror.models import Entry, to_json
 from mirror.stopping import Stop
@@ -51,8 +50,10 @@ def prune(store: Store, manifest: Manifest, *, dry_run: bool, stop: Stop) -> Pru
         Interrupted: stopped between two batches.
     """
     pruned = Pruned()
+    if not dry_run:
+        _finish_earlier(store, manifest)
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
-    when = now_iso().replace(":", "")
+    when = store.new_trash_name()
     for batch in _batches(entries):
         stop.check()
         paths = [stored.path for entry in batch for stored in entry.files()]
@@ -68,6 +69,15 @@ def prune(store: Store, manifest: Manifest, *, dry_run: bool, stop: Stop) -> Pru
     if not dry_run and not manifest.is_compact:
         manifest.compact()
     return pruned
+
+
+def _finish_earlier(store: Store, manifest: Manifest) -> None:
+    """Take away the old names that a crash left of files that are in the trash already."""
+    known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
+    for folder, entry in store.trashed():
+        for stored in entry.files():
+            if stored.path not in known:
+                store.remove_if_trashed(stored.path, folder)
 
 
 def empty_trash(store: Store, pruned: Pruned, *, dry_run: bool) -> None:

@@ -6,6 +6,7 @@ makes an entry of it. What else the API said of it is lost until the asset chang
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,14 @@ from msgspec import Raw, Struct, field
 from mirror.clock import now_iso
 from mirror.errors import ManifestError
 from mirror.layout import CONTENT_FOLDERS
-from mirror.manifest import BACKUP_NAME, NAME, Manifest, PutEntry
+from mirror.manifest import BACKUP_NAME, NAME, Change, DropEntry, Manifest, PutEntry
 from mirror.media import split_suffix
-from mirror.models import Entry, Progress, StoredFile
+from mirror.models import ROLES, Entry, Progress, StoredFile
 from mirror.stopping import Stop
 from mirror.store import Store
 from mirror.verify import files_in_tree, sha256_of
 
-_NAME = re.compile(r"(?:(?P<stem>.*)-)?(?P<id>\d{6,30})(?:-(?P<time>\d{10,16}))?")
+_NAME = re.compile(r"(?:(?P<stem>.*)-)?(?P<id>\d{6,30})")
 _COVER = ".cover"
 
 
@@ -33,7 +34,7 @@ class Rebuilt(Struct):
         entries: in all.
         from_files: keys of entries that were made of files alone.
         unknown: files that no entry could be made of.
-        missing: paths of entries whose files are not there.
+        missing: recorded paths where the recorded bytes are not.
     """
 
     base: str | None
@@ -58,6 +59,9 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
     """
     manifest, base = _base(store)
     rebuilt = Rebuilt(base)
+    corrections = _held_against_files(manifest, store, rebuilt, stop)
+    for change in corrections:
+        manifest.apply(change)
     known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
     loose = sorted(files_in_tree(store.dest) - known)
     progress.expect(len(loose))
@@ -74,22 +78,16 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
             rebuilt.from_files.append(key)
     if base != NAME and store.path(NAME).exists():
         store.set_aside(NAME)
-    manifest.record(PutEntry(found[key]) for key in rebuilt.from_files)
+    manifest.record([*corrections, *(PutEntry(found[key]) for key in rebuilt.from_files)])
     manifest.compact(keep_backup=base == NAME)
     rebuilt.entries = len(manifest.entries)
-    rebuilt.missing = [
-        stored.path
-        for entry in manifest.entries.values()
-        for stored in entry.files()
-        if not store.is_intact(stored)
-    ]
     return rebuilt
 
 
 def in_words(rebuilt: Rebuilt) -> list[str]:
     """What was rebuilt, for people, a line each; the verdict comes last."""
     lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
-    lines += [f"recorded, but missing or of another size: {path}" for path in rebuilt.missing]
+    lines += [f"recorded, but missing or replaced: {path}" for path in rebuilt.missing]
     made_of = [rebuilt.base or "no earlier manifest", "the journal"]
     if rebuilt.from_files:
         made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")
@@ -112,16 +110,58 @@ def _base(store: Store) -> tuple[Manifest, str | None]:
     return manifest, None
 
 
+def _held_against_files(
+    manifest: Manifest, store: Store, rebuilt: Rebuilt, stop: Stop
+) -> list[Change]:
+    """What must change in the manifest so that no entry says what its files do not.
+
+    A backup may be older than the files: where an asset was replaced since, its earlier version
+    is in history, and what lies at its place is a version that the backup does not know.
+    """
+    history = {}
+    for path in sorted((store.private / "history").rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            history[sha256_of(path)] = path.relative_to(store.dest).as_posix()
+    changes: list[Change] = []
+    for entry in manifest.entries.values():
+        stop.check()
+        replaced = [it for it in entry.files() if _is_replaced(store.path(it.path), it)]
+        absent = [it for it in entry.files() if not store.path(it.path).is_file()]
+        rebuilt.missing += [stored.path for stored in (*replaced, *absent)]
+        if not replaced:
+            continue
+        kept = {role: _kept(entry.file(role), history) for role in ROLES}
+        if kept["resource"] is None:
+            changes.append(DropEntry(entry.key))
+        else:
+            old = msgspec.structs.replace(entry, state="superseded", gone_since=None, **kept)
+            changes.append(PutEntry(old))
+    return changes
+
+
+def _is_replaced(path: Path, stored: StoredFile) -> bool:
+    return path.is_file() and (path.is_symlink() or sha256_of(path) != stored.sha256)
+
+
+def _kept(stored: StoredFile | None, history: Mapping[str, str]) -> StoredFile | None:
+    if stored is None or stored.sha256 not in history:
+        return None
+    return msgspec.structs.replace(stored, path=history[stored.sha256])
+
+
 def _add(found: dict[str, Entry], path: str, store: Store) -> bool:
     """Make an entry of a file, or add it to its asset's; False where its name tells nothing."""
     folders = path.split("/")[:-1]
     stem, suffix = split_suffix(path.rpartition("/")[2])
     is_cover = stem.endswith(_COVER)
+    file = store.path(path)
     match = _NAME.fullmatch(stem.removesuffix(_COVER))
-    if match is None or not folders:
+    if match is None or not folders or file.is_symlink():
         return False
-    stored = _stored(store.path(path), path)
-    time_ms = int(match["time"] or store.path(path).stat().st_mtime_ns // 1_000_000)
+    time_ms = file.stat().st_mtime_ns // 1_000_000
+    if match["id"] == str(time_ms) and (inner := _NAME.fullmatch(match["stem"] or "")):
+        match = inner  # a collision was settled by the time, behind the id
+    stored = _stored(file, path)
     entry = Entry(
         id=match["id"],
         update_time_ms=time_ms,

@@ -87,6 +87,7 @@ class Receiver:
         self._head = b""
         self._size = 0
         self._noted = 0
+        self._is_worthless = False
 
     def request_headers(self) -> list[str]:
         """The header lines that ask for what is wanted, and for nothing encoded."""
@@ -146,7 +147,7 @@ class Receiver:
 
     def _check_size(self, size: int) -> None:
         if self._max_size is not None and size > self._max_size:
-            self.partial.discard()
+            self._is_worthless = True
             raise FetchError("the file is larger than --max-file-size", retryable=False)
 
     def _offset(self) -> int:
@@ -184,7 +185,7 @@ class Receiver:
     def keep(self) -> None:
         """Vouch for the bytes so far, where the server lets them be continued."""
         etag, last_modified = self._strong_etag(), self._strong_date()
-        if self._size and (etag or last_modified):
+        if self._size and (etag or last_modified) and not self._is_worthless:
             self._noted = self._size
             self.partial.save(self._note(etag, last_modified))
 
@@ -222,6 +223,8 @@ class Receiver:
                     self.keep()
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._is_worthless:
+            self.partial.discard()
 
     def result(self) -> Received:
         """What was received.

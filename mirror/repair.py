@@ -6,14 +6,16 @@ Each file is looked up at Kling by its asset's key. Where Kling has it no more, 
 
 import asyncio
 import contextlib
+import itertools
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mirror import verify
 from mirror.api import KlingApi
 from mirror.commit import Committer, Fetched
 from mirror.config import Settings
+from mirror.durable import disk_errors
 from mirror.fetching import Fetcher
 from mirror.manifest import Manifest
 from mirror.models import Action, Asset, Entry, Kind, Progress, StoredFile, key_of
@@ -66,7 +68,7 @@ class Repairer:
             by_key.setdefault(key_of(finding.id, finding.update_time_ms), []).append(finding)
         async with asyncio.TaskGroup() as group:
             for key, wrong in by_key.items():
-                group.create_task(self._fetch(self._manifest.entries[key], wrong, findings))
+                group.create_task(self._fetch(key, wrong, findings))
         left = [it for it in findings.wrong if it.path not in findings.fetched]
         wanted = {it.path: self._manifest.entries[_key(it)].file(it.role) for it in left}
         copies = await asyncio.to_thread(self._copies, list(filter(None, wanted.values())))
@@ -75,22 +77,27 @@ class Repairer:
             if stored is not None and stored.sha256 in copies:
                 await asyncio.to_thread(self._restore, finding, stored, copies[stored.sha256])
                 findings.restored.append(finding.path)
-            else:
+            elif finding.path not in findings.failed:
                 findings.lost.append(finding.path)
+        findings.failed = [path for path in findings.failed if path not in findings.restored]
 
-    async def _fetch(self, entry: Entry, wrong: list[Finding], findings: Findings) -> None:
-        if entry.state == "superseded":
+    async def _fetch(self, key: str, wrong: list[Finding], findings: Findings) -> None:
+        """Fetch what Kling has of one asset, each file for itself."""
+        if self._manifest.entries[key].state == "superseded":
             return  # Kling has only the newer version
         async with self._slots:
-            asset = await self._look_up(entry)
-            if asset is None:
-                return
-            roles = tuple(it.role for it in wrong)
-            action = Action(asset, Kind.REPAIRED, roles, entry, None)
-            outcome = await self._fetcher.fetch(action)
-            if isinstance(outcome, Fetched):
-                self._committer.commit([outcome])  # one at a time: it never awaits
-                findings.fetched += [it.path for it in wrong]
+            asset = await self._look_up(self._manifest.entries[key])
+            for finding in wrong:
+                if asset is None or not asset.urls.get(finding.role):
+                    continue
+                entry = self._manifest.entries[key]
+                action = Action(asset, Kind.REPAIRED, (finding.role,), entry, None)
+                outcome = await self._fetcher.fetch(action)
+                if isinstance(outcome, Fetched):
+                    self._committer.commit([outcome])  # one at a time: it never awaits
+                    findings.fetched.append(finding.path)
+                else:
+                    findings.failed.append(finding.path)
 
     async def _look_up(self, entry: Entry) -> Asset | None:
         try:
@@ -99,15 +106,22 @@ class Repairer:
             return None
         return await self._api.look_up(known)
 
-    def _copies(self, wanted: Iterable[StoredFile]) -> Mapping[str, Path]:
-        """Files in history and trash that hold wanted bytes, by hash."""
+    def _copies(self, wanted: Sequence[StoredFile]) -> Mapping[str, Path]:
+        """Files that hold wanted bytes, by hash: of other entries, in history and in the trash."""
         sizes = {stored.size for stored in wanted}
+        hashes = {stored.sha256 for stored in wanted}
+        recorded = (
+            self._store.path(stored.path)
+            for entry in self._manifest.entries.values()
+            for stored in entry.files()
+            if stored.sha256 in hashes
+        )
+        kept = (path for folder in self._store.keeping_folders() for path in folder.rglob("*"))
         copies: dict[str, Path] = {}
-        for folder in self._store.keeping_folders():
-            for path in folder.rglob("*"):
-                with contextlib.suppress(OSError):
-                    if path.is_file() and path.stat().st_size in sizes:
-                        copies[sha256_of(path)] = path
+        for path in itertools.chain(recorded, kept):
+            with contextlib.suppress(OSError):
+                if path.is_file() and path.stat().st_size in sizes:
+                    copies[sha256_of(path)] = path
         return copies
 
     def _restore(self, finding: Finding, stored: StoredFile, copy: Path) -> None:
@@ -140,7 +154,7 @@ def check_and_repair(
     """
     manifest = Manifest(store.dest, store.journal)
     manifest.load()
-    with contextlib.closing(manifest):
+    with contextlib.closing(manifest), disk_errors(store.dest):
         findings = verify.check(store, manifest, jobs=settings.jobs, progress=progress, stop=stop)
         if findings.wrong:
             run_stoppable(_repair(settings, token, store, manifest, findings, progress, stop), stop)

@@ -5,6 +5,7 @@ write in `partial/`: what is replaced goes to `history/` first.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import stat
@@ -19,7 +20,7 @@ from mirror import layout
 from mirror.clock import now_iso
 from mirror.durable import FILE_MODE, Disk, disk_error
 from mirror.errors import DiskError, LockedError, UsageError
-from mirror.models import NOT_JSON, Role, StoredFile
+from mirror.models import NOT_JSON, Entry, Role, StoredFile
 from mirror.partials import Partial
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
@@ -176,6 +177,7 @@ class Store:
 
         lock = filelock.FileLock(self.private / "lock", timeout=0, thread_local=False)
         try:
+            self._real_folder(self._partials)
             self._appending(self.private / "lock").close()  # with our mode, if it is new
             lock.acquire()
         except filelock.Timeout:
@@ -324,13 +326,32 @@ class Store:
         folder = self.trash_folder / when
         self._real_folder(folder)
         for path in paths:
-            target = folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")
+            target = _in_trash(folder, path)
             self._real_folder(target.parent)
             self._disk.keep_copy(self.path(path), target)
         with self._appending(folder / "entries.jsonl") as file:
             file.writelines(record + b"\n" for record in records)
             file.flush()
             self._disk.sync(file.fileno())
+
+    def new_trash_name(self) -> str:
+        """A name for the folder of one `prune`."""
+        now = now_iso().replace(":", "")
+        names = (f"{now}-{number}" if number > 1 else now for number in itertools.count(1))
+        return next(name for name in names if not (self.trash_folder / name).exists())
+
+    def trashed(self) -> Iterator[tuple[Path, Entry]]:
+        """Every entry that is in the trash, with the folder of its `prune`."""
+        for record in sorted(self.trash_folder.glob("*/entries.jsonl")):
+            for line in record.read_bytes().splitlines():
+                with contextlib.suppress(*NOT_JSON):
+                    yield record.parent, msgspec.json.decode(line, type=Entry)
+
+    def remove_if_trashed(self, path: str, folder: Path) -> None:
+        """Take away a name whose very bytes are in that folder of the trash."""
+        with contextlib.suppress(FileNotFoundError):
+            if _same_bytes(self.path(path), _in_trash(folder, path)):
+                self.remove(path)
 
     def append_run(self, line: bytes) -> None:
         """Add a run to `runs.jsonl`.
@@ -380,6 +401,10 @@ class Store:
         except (OSError, *NOT_JSON):
             return ""
         return f": pid {holder.pid}, since {holder.since}"
+
+
+def _in_trash(folder: Path, path: str) -> Path:
+    return folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")
 
 
 def link_or_copy(source: Path, target: Path) -> None:

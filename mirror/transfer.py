@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import certifi
 import pycurl
@@ -72,7 +73,6 @@ class Transfers:
         self._max_size = max_size
         self._rules = rules
         self._opened: list[socket.socket] = []
-        self._has_proxy = bool(urllib.request.getproxies())
         self._room = room
         self._on_bytes = on_bytes
         self._multi = pycurl.CurlMulti()
@@ -218,7 +218,9 @@ class Transfers:
         curl.setopt(pycurl.USERAGENT, _USER_AGENT)
         curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
-        if not self._has_proxy:  # a proxy is the user's own choice, and resolves names itself
+        proxy = _proxy_for(transfer.url)
+        curl.setopt(pycurl.PROXY, proxy)
+        if not proxy:  # a proxy is the user's own choice, and resolves names itself
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket_opener(transfer))
         curl.setopt(pycurl.WRITEFUNCTION, self._body_taker(curl, transfer))
         transfer.moved_at = time.monotonic()
@@ -340,6 +342,15 @@ class Transfers:
         for curl in self._idle:
             curl.close()
         self._closing = True
+
+
+def _proxy_for(url: str) -> str:
+    """The proxy that the environment names for a URL, or "" for none."""
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies_environment()
+    proxy = proxies.get(parts.scheme.lower()) or proxies.get("all") or ""
+    host = parts.netloc.rpartition("@")[2]
+    return "" if proxy and urllib.request.proxy_bypass(host) else proxy
 
 
 def _resolve(finished: list[tuple[Receiver, Received | MirrorError]]) -> None:

@@ -1,5 +1,6 @@
 """`verify`: re-hash every file against the manifest; without a lock, for it changes nothing."""
 
+import concurrent.futures
 import hashlib
 import os
 import unicodedata
@@ -17,6 +18,7 @@ from mirror.stopping import Stop
 from mirror.store import Store
 
 _CHUNK_BYTES = 1 << 20
+_TICK_S = 0.2
 _NOT_ASSETS = frozenset((PRIVATE_FOLDER, "gallery", NAME, BACKUP_NAME, SUMS_NAME))
 
 
@@ -45,6 +47,7 @@ class Findings(Struct):
         extra: files in the tree that no entry names; nobody's fault, and left alone.
         fetched: paths that were fetched afresh.
         restored: paths that were restored from `history/` or `trash/`.
+        failed: paths that Kling has, and that could not be fetched today.
         lost: paths that nobody has any more.
     """
 
@@ -54,6 +57,7 @@ class Findings(Struct):
     extra: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     @property
@@ -87,6 +91,8 @@ def check(
 
     def problem_of(stored: StoredFile) -> Literal["missing", "damaged"] | None:
         try:
+            if store.path(stored.path).is_symlink():
+                return "damaged"  # the bytes are elsewhere, whatever they are
             found = _sha256(store.path(stored.path), progress, stop)
         except FileNotFoundError:
             return "missing"
@@ -95,8 +101,12 @@ def check(
         return None if found == stored.sha256 else "damaged"
 
     with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
-        problems = pool.map(problem_of, (stored for _, _, stored in files))
-        for (entry, role, stored), problem in zip(files, problems, strict=True):
+        problems = [pool.submit(problem_of, stored) for _, _, stored in files]
+        for (entry, role, stored), future in zip(files, problems, strict=True):
+            while not future.done():  # a signal is looked at between two waits
+                concurrent.futures.wait([future], timeout=_TICK_S)
+                stop.check()
+            problem = future.result()
             progress.advance(1)
             findings.checked += 1
             findings.bytes += stored.size
@@ -116,14 +126,20 @@ def check(
 def in_words(findings: Findings) -> list[str]:
     """The findings for people, a line each; the verdict comes last."""
     repaired = {*findings.fetched, *findings.restored}
-    lines = [f"{it.problem}: {it.path}" for it in findings.wrong if it.path not in repaired]
+    told = repaired.union(findings.failed, findings.lost)
+    lines = [f"{it.problem}: {it.path}" for it in findings.wrong if it.path not in told]
     lines += [f"fetched again: {path}" for path in findings.fetched]
     lines += [f"restored from history or trash: {path}" for path in findings.restored]
+    lines += [f"could not be fetched today: {path}" for path in findings.failed]
     lines += [f"lost, Kling has it no more: {path}" for path in findings.lost]
     lines += [f"not ours: {path}" for path in findings.extra]
     left = len(findings.wrong) - len(repaired)
     verdict = "every file is as recorded" if not left else f"{left:,} are missing or damaged"
-    hint = "" if not left or findings.lost else "; `kling-mirror verify --repair` mends them"
+    hint = (
+        ""
+        if not left or len(told) > len(repaired)
+        else "; `kling-mirror verify --repair` mends them"
+    )
     return [*lines, f"{findings.checked:,} files checked: {verdict}{hint}"]
 
 
