@@ -10,7 +10,7 @@ from mirror import planning
 from mirror.api import KlingApi
 from mirror.errors import ApiError
 from mirror.models import Asset, UnreadableItem
-from mirror.wire import Page, without_query
+from mirror.wire import Page
 
 MAX_WALKS = 4
 DOCUMENTED_PAGE_SIZE = 20
@@ -128,8 +128,8 @@ class Listing:
 
 def _fingerprint(asset: Asset) -> int:
     """What two items with one key must share; the query of a URL may differ each time."""
-    urls = {role: without_query(url) for role, url in asset.urls.items()}
-    return hash((asset.name, asset.content_type, urls.get("resource"), urls.get("cover")))
+    urls = (url.partition("?")[0] for url in asset.urls.values())
+    return hash((asset.name, asset.content_type, *urls))
 
 
 def _page_shapes(page_size: int) -> list[dict[str, str | int]]:
