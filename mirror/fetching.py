@@ -127,8 +127,7 @@ class Fetcher:
 
     def _is_as_recorded(self, stored: StoredFile) -> bool:
         try:
-            with self._store.path(stored.path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+            return _digest(self._store.path(stored.path), "sha256") == stored.sha256
         except OSError:
             return False
 

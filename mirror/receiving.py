@@ -60,6 +60,7 @@ class Receiver:
         self,
         *,
         url: str,
+        noted_url: str,
         partial: Partial,
         resume: Resume | None,
         known_etag: str | None,
@@ -68,7 +69,7 @@ class Receiver:
         future: "asyncio.Future[Received]",
     ) -> None:
         self.url = url
-        self.noted_url = re.split(r"[?#]", url, maxsplit=1)[0]
+        self.noted_url = noted_url
         self.partial = partial
         self.resume = resume
         self.known_etag = known_etag

@@ -167,12 +167,10 @@ class _Run:
         has_time = not stopped or len(self._manifest.entries) < _COMPACTED_WHEN_STOPPED
         if has_time and not self._manifest.is_compact:
             self._manifest.compact()
-        is_clean = self.tally.result().summary.exit_code == ExitCode.COMPLETE
-        if is_clean and not self._is_filtered:
+        summary = self.tally.result().summary
+        if summary.exit_code == ExitCode.COMPLETE and not self._is_filtered:
             self._store.clear_partials()
-        self._store.append_run(
-            to_json(msgspec.structs.replace(self.tally.result().summary, failures=[]))
-        )
+        self._store.append_run(to_json(msgspec.structs.replace(summary, failures=[])))
 
     @property
     def _is_filtered(self) -> bool:

@@ -27,6 +27,7 @@ from mirror.durable import disk_error
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
 from mirror.receiving import Received, Receiver
+from mirror.wire import without_query
 
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
@@ -72,6 +73,8 @@ class Transfers:
         self._limit_rate = limit_rate
         self._max_size = max_size
         self._rules = rules
+        self._ca_file = os.environ.get("SSL_CERT_FILE") or certifi.where()
+        self._proxies = urllib.request.getproxies_environment()
         self._opened: list[socket.socket] = []
         self._room = room
         self._on_bytes = on_bytes
@@ -128,6 +131,7 @@ class Transfers:
         """
         transfer = Receiver(
             url=self._rules.checked(url),
+            noted_url=without_query(url),
             partial=partial,
             resume=resume,
             known_etag=known_etag,
@@ -214,11 +218,11 @@ class Transfers:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._stall_timeout_s * 1000))
         buffer_bytes = 16384 if self._limit_rate is not None else _BUFFER_BYTES
         curl.setopt(pycurl.BUFFERSIZE, buffer_bytes)
-        curl.setopt(pycurl.CAINFO, os.environ.get("SSL_CERT_FILE") or certifi.where())
+        curl.setopt(pycurl.CAINFO, self._ca_file)
         curl.setopt(pycurl.USERAGENT, _USER_AGENT)
         curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
-        proxy = _proxy_for(transfer.url)
+        proxy = self._proxy_for(transfer.url)
         curl.setopt(pycurl.PROXY, proxy)
         if not proxy:  # a proxy is the user's own choice, and resolves names itself
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket_opener(transfer))
@@ -226,6 +230,13 @@ class Transfers:
         transfer.moved_at = time.monotonic()
         self._active[curl] = transfer
         self._multi.add_handle(curl)
+
+    def _proxy_for(self, url: str) -> str:
+        """The proxy that the environment names for a URL, or "" for none."""
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme.lower()) or self._proxies.get("all") or ""
+        host = parts.netloc.rpartition("@")[2]
+        return "" if proxy and urllib.request.proxy_bypass(host) else proxy
 
     def _socket_opener(self, transfer: Receiver) -> Callable[..., socket.socket | int]:
         """Looks at the address that a name led to, at the only moment when that is certain."""
@@ -342,15 +353,6 @@ class Transfers:
         for curl in self._idle:
             curl.close()
         self._closing = True
-
-
-def _proxy_for(url: str) -> str:
-    """The proxy that the environment names for a URL, or "" for none."""
-    parts = urlsplit(url)
-    proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(parts.scheme.lower()) or proxies.get("all") or ""
-    host = parts.netloc.rpartition("@")[2]
-    return "" if proxy and urllib.request.proxy_bypass(host) else proxy
 
 
 def _resolve(finished: list[tuple[Receiver, Received | MirrorError]]) -> None:

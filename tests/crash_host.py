@@ -8,7 +8,9 @@ exit code and the names of the durable steps that it took.
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - what a run imports late is here before the forks
 import filelock  # noqa: F401
@@ -24,7 +26,7 @@ from tests.library import TOKEN
 CRASHED = 77
 
 
-def _child(order: dict[str, object], report: int) -> None:
+def _child(order: dict[str, Any], report: int) -> None:
     steps: list[str] = []
 
     def on_step(name: str) -> None:
@@ -49,14 +51,14 @@ def _child(order: dict[str, object], report: int) -> None:
     os._exit(result.summary.exit_code)
 
 
-def main() -> None:
-    """Serve runs until the input ends."""
+def serve(child: Callable[[dict[str, Any], int], None]) -> None:
+    """Run a child for each order until the input ends; it reports its steps to a descriptor."""
     for line in sys.stdin:
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reader)
-            _child(json.loads(line), writer)
+            child(json.loads(line), writer)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
             steps = json.loads(pipe.read() or b"[]")
@@ -67,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(_child)

@@ -338,6 +338,21 @@ def test_only_the_rest_is_asked_for(
     check_mirror(dest, library)
 
 
+def test_the_rest_of_a_url_outside_ascii_is_asked_for(
+    service: Misbehaving, library: Library, dest: Path, item: dict[str, Any]
+) -> None:
+    """A URL that HTTP wants escaped is still known as the same one when it is continued."""
+    item["resource"]["resource"] = "/cdn/image/пленка 1?x-kcdn-pid=1"
+    escaped = "/cdn/image/%D0%BF%D0%BB%D0%B5%D0%BD%D0%BA%D0%B0%201"
+    library.files[escaped] = library.files.pop(PATH)
+    service.fail(resets(after=CUT), escaped, times=1)
+    assert run_sync(service, dest).summary.exit_code == 0
+    assert [request.headers.get("range") for request in service.asked(escaped)] == [
+        None,
+        f"bytes={CUT}-",
+    ]
+
+
 def test_the_next_run_goes_on_where_this_one_was_cut(
     service: Misbehaving, library: Library, dest: Path, item: dict[str, Any]
 ) -> None:

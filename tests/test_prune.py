@@ -22,6 +22,7 @@ from mirror.prune import prune
 from mirror.stopping import Stop
 from mirror.store import Store
 from tests.conftest import Finished, RunProgram
+from tests.crash_host import CRASHED, serve
 from tests.invariant import (
     Paced,
     check_invariant,
@@ -45,7 +46,6 @@ from tests.misbehaving import (
     stored_of,
 )
 
-CRASHED = 77
 KINDS = ("video", "image", "audio")
 PRIVATE = ".kling-mirror"
 TRASH = f"{PRIVATE}/trash"
@@ -354,22 +354,6 @@ def _child(order: dict[str, Any], report: int) -> None:
     os._exit(0)
 
 
-def _serve_prunes() -> None:
-    for line in sys.stdin:
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reader)
-            _child(json.loads(line), writer)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            steps = json.loads(pipe.read() or b"[]")
-        _, status = os.waitpid(pid, 0)
-        answer = {"code": os.waitstatus_to_exitcode(status), "steps": steps}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
 @pytest.fixture
 def crashing(environ: Mapping[str, str]) -> Iterator[Callable[..., Any]]:
     """Prunes a root in a process that ends before a step; gives the exit code and the steps."""
@@ -476,4 +460,4 @@ def test_a_prune_can_be_taken_back_by_hand(
 
 
 if __name__ == "__main__":
-    _serve_prunes()
+    serve(_child)
