@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mirror import __version__
 
 if TYPE_CHECKING:
-    from mirror.config import Setting
+    from mirror.settings import Setting
 
 _EXIT_CODES = """\
 exit codes:
@@ -130,7 +130,7 @@ class _NoToken(argparse.Action):
 
 
 def _add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...] | None) -> None:
-    from mirror.config import SETTINGS, group_title  # noqa: PLC0415
+    from mirror.settings import SETTINGS, group_title  # noqa: PLC0415
 
     groups: dict[str, argparse._ArgumentGroup] = {}
     for setting in SETTINGS:

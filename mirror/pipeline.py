@@ -14,12 +14,12 @@ from functools import cached_property
 from mirror import planning
 from mirror.api import KlingApi
 from mirror.commit import Committer, Failed, Fetched, Outcome, needs_record
-from mirror.config import Settings
 from mirror.errors import AccessError, ApiError, UsageError
 from mirror.fetching import Fetcher
 from mirror.listing import Listing
 from mirror.manifest import Manifest
 from mirror.models import Action, Asset, Entry, FailedFile, Kind, Progress
+from mirror.settings import Settings
 from mirror.store import Store
 from mirror.tally import Tally
 

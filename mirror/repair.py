@@ -14,12 +14,12 @@ from pathlib import Path
 from mirror import verify
 from mirror.api import KlingApi
 from mirror.commit import Committer, Fetched
-from mirror.config import Settings
 from mirror.durable import disk_errors
 from mirror.fetching import Fetcher
 from mirror.manifest import Manifest
 from mirror.models import Action, Asset, Entry, Kind, Progress, StoredFile, key_of
 from mirror.running import opened, run_stoppable
+from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import Placement, Store
 from mirror.verify import Finding, Findings, sha256_of

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 
 from mirror.addresses import UrlRules, leads_home
 from mirror.api import KlingApi
-from mirror.config import Settings
 from mirror.errors import MirrorError
 from mirror.fetching import Fetcher
 from mirror.models import Progress
+from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import Store
 from mirror.transfer import Transfers

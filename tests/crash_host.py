@@ -20,7 +20,7 @@ from mirror import config
 from mirror.durable import Disk
 from mirror.report import Console
 from mirror.stopping import Stop
-from mirror.sync import sync
+from mirror.syncing import sync
 from tests.library import TOKEN
 
 CRASHED = 77

@@ -44,7 +44,7 @@ from mirror.demo.service import (
 )
 from mirror.models import Action, Entry, FailedFile
 from mirror.stopping import Stop
-from mirror.sync import sync
+from mirror.syncing import sync
 from mirror.tally import Result
 from mirror.text import complain
 from tests.library import TOKEN, Library

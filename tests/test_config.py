@@ -10,21 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.config import (
-    DEFAULT_API_URL,
-    ENV_PREFIX,
-    SETTINGS,
-    Setting,
-    Settings,
-    default_path,
-    example,
-    explain,
-    exposes_token,
-    load,
-    parse_size,
-    read_token,
-)
+from mirror.config import default_path, example, explain, exposes_token, load, read_token
 from mirror.errors import ExitCode, UsageError
+from mirror.settings import DEFAULT_API_URL, ENV_PREFIX, SETTINGS, Setting, Settings, parse_size
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 NAMES = [setting.name for setting in SETTINGS]

@@ -9,7 +9,6 @@ from mirror import planning
 from mirror.api import KlingApi
 from mirror.clock import now_iso
 from mirror.commit import Committer
-from mirror.config import Settings
 from mirror.durable import Disk
 from mirror.errors import AccessError, ExitCode, ListingError, UsageError
 from mirror.listing import MAX_WALKS, Listing
@@ -17,6 +16,7 @@ from mirror.manifest import Change, DropFailure, Manifest, PutEntry
 from mirror.models import Entry, Progress, to_json
 from mirror.pipeline import Pipeline
 from mirror.running import opened, run_stoppable
+from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import KnownRoots, Store
 from mirror.tally import Result, Tally

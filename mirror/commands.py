@@ -1,0 +1,276 @@
+"""The commands: each reads its settings, has its job done, and tells the outcome.
+
+Each imports what it needs when it runs, so that `--help` and `status` start at once.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mirror.errors import ExitCode, UsageError
+from mirror.process import output_of, stoppable
+
+if TYPE_CHECKING:
+    from mirror.manifest import Manifest
+    from mirror.report import Console
+    from mirror.settings import Settings
+    from mirror.store import Store
+
+_CPUS = os.cpu_count() or 1
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from mirror import config  # noqa: PLC0415
+
+    return config.load(_flags(arguments), environ=os.environ, config_path=arguments.config)
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, object]:
+    """The settings that were given as flags."""
+    from mirror.settings import SETTINGS  # noqa: PLC0415
+
+    given = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _store(arguments: argparse.Namespace) -> "Store":
+    """The mirror that a command is about; it must be there."""
+    from mirror.store import Store  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    if settings.dest is None:
+        raise UsageError("which mirror?", hint="give --dest DIR, or set `dest` in the config")
+    store = Store(settings.dest.absolute(), min_free=settings.min_free)
+    store.require_prepared()
+    return store
+
+
+def _manifest(store: "Store") -> "Manifest":
+    from mirror.manifest import Manifest  # noqa: PLC0415
+
+    manifest = Manifest(store.dest, store.journal)
+    manifest.load()
+    return manifest
+
+
+def _console(settings: "Settings", arguments: argparse.Namespace) -> "Console":
+    from mirror.report import Console  # noqa: PLC0415
+
+    is_terminal = sys.stderr.isatty()
+    return Console(
+        bar=settings.progress == "always" or (settings.progress == "auto" and is_terminal),
+        news_only=not is_terminal,
+        verbosity=arguments.verbosity,
+        tells_plan=getattr(arguments, "dry_run", False),
+    )
+
+
+def _tell(result: object, lines: Sequence[str], arguments: argparse.Namespace) -> None:
+    """The result as JSON on stdout, or in words on stderr."""
+    from mirror.models import to_json  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
+
+    if arguments.json:
+        sys.stdout.write(to_json(result).decode() + "\n")
+    elif arguments.verbosity >= 0:
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from mirror import config  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    if config.exposes_token(settings):
+        sys.stderr.write(
+            "kling-mirror: other users of this machine may read the token in the config\n"
+            f"  {settings.config_path}\n  chmod 600 it\n"
+        )
+    return _run_sync(settings, config.read_token(settings, output_of), arguments)
+
+
+def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror.models import to_json  # noqa: PLC0415
+    from mirror.syncing import sync  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
+
+    console = _console(settings, arguments)
+    try:
+        with stoppable() as stop:
+            result = sync(
+                settings,
+                token,
+                state_folder=platformdirs.user_state_path("kling-mirror"),
+                progress=console,
+                stop=stop,
+                dry_run=arguments.dry_run,
+            )
+    finally:
+        console.close()
+    if not (arguments.json and arguments.verbosity < 1):
+        console.summarize(result.summary, news=result.has_news, dry_run=arguments.dry_run)
+    for error in result.errors:
+        complain(error, stream=sys.stderr)
+    if arguments.json:
+        sys.stdout.write(to_json(result.summary).decode() + "\n")
+    return result.summary.exit_code
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from mirror import config, demo  # noqa: PLC0415
+    from mirror.demo.tour import tour  # noqa: PLC0415
+    from mirror.store import Store  # noqa: PLC0415
+
+    dest = arguments.dest.absolute()
+    with demo.demo_service() as service:
+        settings = config.load(
+            {"dest": str(dest), "api_url": service.api_url, "min_free": "0"},
+            environ={},
+            config_path=Path(os.devnull),
+        )
+        sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
+        arguments.dry_run = arguments.json = False
+        code = _run_sync(settings, demo.DEMO_TOKEN, arguments)
+    if code == ExitCode.COMPLETE:
+        sys.stderr.write(tour(dest, _manifest(Store(dest))))
+    return code
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from mirror import config, repair, verify  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    store = _store(arguments)
+    if arguments.rebuild:
+        return _rebuild(settings, store, arguments)
+    console = _console(settings, arguments)
+    with contextlib.closing(console), stoppable() as stop:
+        if arguments.repair:
+            token = config.read_token(settings, output_of)
+            with store.locked():
+                findings = repair.check_and_repair(
+                    settings, token, store, progress=console, stop=stop
+                )
+        else:
+            findings = verify.check(
+                store, _manifest(store), jobs=_CPUS, progress=console, stop=stop
+            )
+    _tell(findings, verify.in_words(findings), arguments)
+    return ExitCode.COMPLETE if findings.is_sound else ExitCode.UNEXPECTED
+
+
+def _rebuild(settings: "Settings", store: "Store", arguments: argparse.Namespace) -> int:
+    from mirror import rebuild  # noqa: PLC0415
+
+    console = _console(settings, arguments)
+    with contextlib.closing(console), stoppable() as stop, store.locked(), _writing(store):
+        rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
+    _tell(rebuilt, rebuild.in_words(rebuilt), arguments)
+    return ExitCode.COMPLETE
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from mirror import prune  # noqa: PLC0415
+
+    store = _store(arguments)
+    with stoppable() as stop, store.locked(), _writing(store):
+        manifest = _manifest(store)
+        with contextlib.closing(manifest):
+            pruned = prune.prune(store, manifest, dry_run=arguments.dry_run, stop=stop)
+        if arguments.empty_trash:
+            prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
+    _tell(pruned, prune.in_words(pruned, dry_run=arguments.dry_run), arguments)
+    return ExitCode.COMPLETE
+
+
+def _gallery(arguments: argparse.Namespace) -> int:
+    from mirror import gallery  # noqa: PLC0415
+
+    store = _store(arguments)
+    with store.locked():
+        page = gallery.write(store, _manifest(store))
+    if arguments.verbosity >= 0:
+        sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page.as_uri()}\n")
+    return ExitCode.COMPLETE
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror import config, setup  # noqa: PLC0415
+
+    text = setup.init(
+        _flags(arguments),
+        config_path=(arguments.config or config.default_path()).absolute(),
+        state_folder=platformdirs.user_state_path("kling-mirror"),
+    )
+    sys.stderr.write(text)
+    return ExitCode.COMPLETE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from mirror import overview  # noqa: PLC0415
+    from mirror.models import to_json  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
+
+    store = _store(arguments)
+    state = overview.status(store, _manifest(store))
+    if arguments.json:
+        sys.stdout.write(to_json(state).decode() + "\n")
+    elif arguments.verbosity >= 0:
+        text = overview.status_text(state)
+        sys.stdout.write("\n".join(map(printable, text.split("\n"))) + "\n")
+    age_s = overview.age_s(state)
+    if arguments.max_age is not None and (age_s is None or age_s > arguments.max_age):
+        sys.stderr.write(
+            "kling-mirror: the last complete run is too old, or there was none\n"
+            f"  {state.dest}\n  last complete: {state.last_complete or 'never'}\n"
+        )
+        return ExitCode.UNEXPECTED
+    return ExitCode.COMPLETE
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from mirror import overview  # noqa: PLC0415
+    from mirror.models import to_json  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
+
+    entries = list(_manifest(_store(arguments)).entries.values())
+    if arguments.json:
+        sys.stdout.write(to_json(entries).decode() + "\n")
+    else:
+        text = overview.entries_table(entries)
+        sys.stdout.write("\n".join(map(printable, text.split("\n"))) + "\n")
+    return ExitCode.COMPLETE
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from mirror import config  # noqa: PLC0415
+
+    sys.stdout.write(config.explain(_settings(arguments)))
+    return ExitCode.COMPLETE
+
+
+def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
+    """Tells of the disk's refusals; an OSError that is left is the output's."""
+    from mirror.durable import disk_errors  # noqa: PLC0415
+
+    return disk_errors(store.dest)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "sync": _sync,
+    "demo": _demo,
+    "init": _init,
+    "status": _status,
+    "list": _list,
+    "verify": _verify,
+    "prune": _prune,
+    "gallery": _gallery,
+    "config": _config,
+}

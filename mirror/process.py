@@ -1,0 +1,64 @@
+"""What the commands need of the process: signals, and other programs' output."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from mirror.errors import UsageError
+
+if TYPE_CHECKING:
+    from mirror.stopping import Stop
+
+_STOP_GRACE_S = 1.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator["Stop"]:
+    """A `Stop` that SIGINT and SIGTERM set.
+
+    A name server or a network disk may hold a thread for longer than a stop may take. What is
+    durable is safe at any instant: after a grace the process just ends, as it does on a second
+    signal.
+    """
+    from mirror.stopping import Stop  # noqa: PLC0415
+
+    stop = Stop()
+    graces: list[threading.Timer] = []
+
+    def on_signal(signum: int, _: FrameType | None) -> None:
+        if stop.signum is not None:
+            os._exit(128 + signum)
+        stop.set(signum)
+        graces.append(threading.Timer(_STOP_GRACE_S, os._exit, (128 + signum,)))
+        graces[-1].daemon = True
+        graces[-1].start()
+
+    before = {signum: signal.signal(signum, on_signal) for signum in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for grace in graces:
+            grace.cancel()
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def output_of(command: str) -> str:
+    """What a command line of the user's own config prints."""
+    import subprocess  # noqa: PLC0415
+
+    done = subprocess.run(  # noqa: S602 - it is the user's own command line, pipes and all
+        command, shell=True, check=False, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise UsageError(
+            f"the token command failed with exit {done.returncode}",
+            where="token_command",
+            hint="run it by hand to see why",
+        )
+    return done.stdout.decode(errors="replace")
