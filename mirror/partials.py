@@ -59,15 +59,26 @@ class Resume:
 
 
 class Partial:
-    """One partial file and its note."""
+    """One partial file and its note. It can be given to `os` in place of its path."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._note_path = path.with_name(f"{path.name}.json")
+    def __init__(self, path: str | Path) -> None:
+        self._file = os.fspath(path)
+        self._note_file = f"{self._file}.json"
+        self._has_note: bool | None = None
+
+    def __fspath__(self) -> str:
+        return self._file
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes are."""
+        return Path(self._file)
 
     def has_note(self) -> bool:
         """Whether it is worth looking for something to continue."""
-        return os.path.exists(self._note_path)  # noqa: PTH110 - asked for every file; this is quicker
+        if self._has_note is None:
+            self._has_note = os.path.exists(self._note_file)  # noqa: PTH110 - quicker; asked often
+        return self._has_note
 
     def resume(self, url: str, *, head_bytes: int) -> Resume | None:
         """What can be continued; reads and hashes the bytes so far.
@@ -80,7 +91,7 @@ class Partial:
             OSError: the disk fails; a file that is absent is no error.
         """
         try:
-            note = msgspec.json.decode(self._note_path.read_bytes(), type=Note)
+            note = msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
             if note.url != url:
                 return None
             hasher = hashlib.sha256()
@@ -102,9 +113,10 @@ class Partial:
         Raises:
             OSError: the disk fails.
         """
-        temporary = self._note_path.with_name(f"{self._note_path.name}.tmp")
+        temporary = Path(f"{self._note_file}.tmp")
         temporary.write_bytes(msgspec.json.encode(note))
-        temporary.replace(self._note_path)
+        temporary.replace(self._note_file)
+        self._has_note = True
 
     def open(self, offset: int) -> int:
         """A descriptor that writes from the offset on; what lay behind it is gone.
@@ -114,10 +126,16 @@ class Partial:
         """
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         if offset == 0:
-            # What lies there may be a second name of a file in the tree: never write into it.
-            self.discard()
-            return os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-        descriptor = os.open(self.path, flags)
+            new = flags | os.O_CREAT | os.O_EXCL
+            if self.has_note():
+                self.discard()
+            try:
+                return os.open(self._file, new, 0o644)
+            except FileExistsError:
+                # It may be a second name of a file in the tree: never write into it.
+                self.discard()
+                return os.open(self._file, new, 0o644)
+        descriptor = os.open(self._file, flags)
         os.ftruncate(descriptor, offset)
         os.lseek(descriptor, offset, os.SEEK_SET)
         return descriptor
@@ -125,7 +143,8 @@ class Partial:
     def forget(self) -> None:
         """Drop the note: the bytes, if any, are worth nothing."""
         with contextlib.suppress(FileNotFoundError):
-            self._note_path.unlink()
+            Path(self._note_file).unlink()
+        self._has_note = False
 
     def discard(self) -> None:
         """Drop the note and the bytes."""

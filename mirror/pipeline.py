@@ -4,12 +4,17 @@
 
 Both queues are bounded, so URLs stay fresh and memory flat. Nothing looks back: a worker knows one
 action, the committer one batch of outcomes.
+
+The lister and the committer wait for the API and for the disk in a thread each; all between them
+happens in the event loop. Threads hand over lumps, never single assets: each hand-over costs as
+much as a small file.
 """
 
 import asyncio
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from functools import cached_property
+from queue import Empty, Full, Queue
 
 from mirror import planning
 from mirror.api import KlingApi
@@ -22,8 +27,12 @@ from mirror.models import Action, Asset, Entry, FailedFile, Kind, Progress
 from mirror.settings import Settings
 from mirror.store import Store
 from mirror.tally import Tally
+from mirror.threads import in_thread, undisturbed
 
-_BATCH = 64
+_BATCH = 128
+_LUMP = 32
+_LUMPS_AHEAD = 2
+_LOOK_S = 0.1
 _REFUSED = 400
 
 
@@ -60,7 +69,7 @@ class Pipeline:
         self._tally = tally
         self._progress = progress
         self._workers = settings.jobs
-        self._actions: asyncio.Queue[Action | None] = asyncio.Queue(2 * settings.jobs)
+        self._actions = _HandOver()
         self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
 
     async def plan(self) -> None:
@@ -86,17 +95,23 @@ class Pipeline:
             while not self._outcomes.empty():
                 self._keep(fetcher, [self._outcomes.get_nowait()])
 
-    # The lister.
+    # The lister, in a thread of its own.
 
     async def _list(self) -> None:
+        try:
+            await in_thread(self._list_accounts)
+        finally:
+            self._actions.close()
+
+    def _list_accounts(self) -> None:
         for account in self._tally.accounts:
             try:
-                await self._list_account(account)
+                self._list_account(account)
             except (AccessError, ApiError, UsageError) as error:
                 self._tally.note(error)
-        await self._actions.put(None)
+        self._actions.put([None])
 
-    async def _list_account(self, account: str | None) -> None:
+    def _list_account(self, account: str | None) -> None:
         filters = {}
         if len(self._settings.content_type) == 1:
             filters["contentType"] = self._settings.content_type[0]
@@ -113,22 +128,21 @@ class Pipeline:
                 if entry.state == "current" and self._is_wanted(entry)
             },
         )
+        before = [earlier.seen for earlier in self._tally.listings]
         self._tally.listings.append(listing)
         waiting: list[Asset] = []
         try:
-            async for asset in listing.assets():
-                if any(asset.key in earlier.seen for earlier in self._tally.listings[:-1]):
-                    continue
-                if not self._is_wanted(asset):
-                    self._tally.filtered += 1
-                elif self._may_replace(asset):
-                    waiting.append(asset)
-                else:
-                    await self._offer(asset, None)
+            for assets in listing.pages():
+                fresh = [it for it in assets if not any(it.key in seen for seen in before)]
+                wanted = [asset for asset in fresh if self._is_wanted(asset)]
+                self._tally.filtered += len(fresh) - len(wanted)
+                later = [asset for asset in wanted if self._may_replace(asset)]
+                waiting += later
+                now = [it for it in wanted if it not in later] if later else wanted
+                self._offer((asset, None) for asset in now)
         except ApiError as error:
-            raise await self._explained(error, account) from None
-        for asset in waiting:
-            await self._offer(asset, self._take_replaced(asset, listing))
+            raise self._explained(error, account) from None
+        self._offer((asset, self._take_replaced(asset, listing)) for asset in waiting)
         self._report(listing)
         self._tally.complete.append(listing)
 
@@ -140,12 +154,12 @@ class Pipeline:
             isinstance(asset, Asset) or keyword in (asset.name or "").casefold()
         )
 
-    async def _explained(self, error: ApiError, account: str | None) -> Exception:
+    def _explained(self, error: ApiError, account: str | None) -> Exception:
         """A refusal without an account may mean that there are several."""
         if error.status != _REFUSED or account is not None:
             return error
         try:
-            accounts = await self._api.accounts()
+            accounts = self._api.accounts()
         except (AccessError, ApiError):
             return error
         if len(accounts) <= 1:
@@ -179,19 +193,28 @@ class Pipeline:
                 return entry
         return None
 
-    async def _offer(self, asset: Asset, other: Entry | None) -> None:
-        action = planning.decide(
-            asset,
-            entry=self._manifest.entries.get(asset.key),
-            other=other,
-            is_intact=self._store.is_intact,
-            covers=not self._settings.no_covers,
-        )
-        if action.kind is Kind.UNCHANGED and not needs_record(action):
-            self._tally.count(Kind.UNCHANGED)
-            return
-        self._progress.planned(action)
-        await self._actions.put(action)
+    def _offer(self, assets: Iterable[tuple[Asset, Entry | None]]) -> None:
+        """Decide for each asset, beside the entry that it replaces; hand over what is to do."""
+        entries, unchanged = self._manifest.entries, 0
+        lump: list[Action | None] = []
+        for asset, other in assets:
+            action = planning.decide(
+                asset,
+                entry=entries.get(asset.key),
+                other=other,
+                is_intact=self._store.is_intact,
+                covers=not self._settings.no_covers,
+            )
+            if action.kind is Kind.UNCHANGED and not needs_record(action):
+                unchanged += 1
+                continue
+            self._progress.planned(action)
+            lump.append(action)
+            if len(lump) == _LUMP:
+                self._actions.put(lump)
+                lump = []
+        self._actions.put(lump)
+        self._tally.count(Kind.UNCHANGED, unchanged)
 
     def _report(self, listing: Listing) -> None:
         for item in listing.unreadable.values():
@@ -212,7 +235,6 @@ class Pipeline:
     async def _work(self, fetcher: Fetcher) -> None:
         while (action := await self._actions.get()) is not None:
             await self._outcomes.put(await fetcher.fetch(action))
-        await self._actions.put(None)  # for the next worker
         self._workers -= 1
         if not self._workers:
             await self._outcomes.put(None)
@@ -220,22 +242,25 @@ class Pipeline:
     # The committer.
 
     async def _commit(self, fetcher: Fetcher, committer: Committer) -> None:
-        with ThreadPoolExecutor(1, thread_name_prefix="commit") as pool:
-            ended = False
-            while not ended:
-                batch = [await self._outcomes.get()]
-                while len(batch) < _BATCH and not self._outcomes.empty():
-                    batch.append(self._outcomes.get_nowait())
-                ended = batch[-1] is None
-                outcomes = [outcome for outcome in batch if outcome is not None]
-                future = pool.submit(committer.commit, outcomes)
-                try:
-                    entries = await asyncio.wrap_future(future)
-                except BaseException:
-                    self._keep(fetcher, outcomes)
-                    raise
-                for outcome, entry in zip(outcomes, entries, strict=True):
-                    self._settle(outcome, entry)
+        ended = False
+        while not ended:
+            batch = [await self._outcomes.get()]
+            while len(batch) < _BATCH and not self._outcomes.empty():
+                batch.append(self._outcomes.get_nowait())
+            ended = batch[-1] is None
+            outcomes = [outcome for outcome in batch if outcome is not None]
+            await undisturbed(self._commit_batch(outcomes, fetcher, committer))
+
+    async def _commit_batch(
+        self, outcomes: list[Outcome], fetcher: Fetcher, committer: Committer
+    ) -> None:
+        try:
+            entries = await committer.commit(outcomes)
+        except BaseException:
+            self._keep(fetcher, outcomes)
+            raise
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            self._settle(outcome, entry)
 
     def _settle(self, outcome: Outcome, entry: Entry | None) -> None:
         action = outcome.action
@@ -256,3 +281,44 @@ class Pipeline:
         for outcome in outcomes:
             if isinstance(outcome, Fetched):
                 fetcher.keep(outcome)
+
+
+class _HandOver:
+    """The bounded queue of actions: lumps of a thread go in, single actions of the loop come out.
+
+    None is the end, for everybody who asks from then on.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lumps: Queue[list[Action | None]] = Queue(_LUMPS_AHEAD)
+        self._taken: deque[Action | None] = deque()
+        self._filled = asyncio.Event()
+        self._is_closed = False
+
+    def put(self, lump: list[Action | None]) -> None:
+        """Hand over actions, from the thread; waits until there is room.
+
+        Once it is closed, they are dropped.
+        """
+        while lump and not self._is_closed:
+            try:
+                self._lumps.put(lump, timeout=_LOOK_S)
+            except Full:
+                continue
+            self._loop.call_soon_threadsafe(self._filled.set)
+            return
+
+    async def get(self) -> Action | None:
+        """The next action, or None at the end."""
+        while not self._taken:
+            try:
+                self._taken.extend(self._lumps.get_nowait())
+            except Empty:
+                self._filled.clear()
+                await self._filled.wait()
+        return self._taken.popleft() if self._taken[0] is not None else None
+
+    def close(self) -> None:
+        """Let the thread go: what it still hands over is dropped."""
+        self._is_closed = True

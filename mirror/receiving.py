@@ -1,6 +1,8 @@
 """One answer of a CDN, as it comes in: where its bytes go, and whether they are the file.
 
 `Receiver` is what libcurl's callbacks talk to; it knows HTTP and the partial file, not libcurl.
+Small files are written and hashed where they arrive, in the event loop; the bytes of large ones go
+to `Writer`, so that a second core hashes while the first one receives.
 """
 
 import asyncio
@@ -8,7 +10,9 @@ import contextlib
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable
+from queue import Queue
 from typing import NoReturn
 
 from msgspec import Struct
@@ -21,6 +25,8 @@ from mirror.partials import Note, Partial, Resume
 from mirror.retrying import http_date, retry_after_s
 
 _NOTE_EVERY_BYTES = 8 << 20
+_LUMP_BYTES = 512 * 1024
+_PIECES_AHEAD = 16
 _OK = 200
 _PART = 206
 _NOT_MODIFIED = 304
@@ -53,8 +59,49 @@ class Received(Struct, frozen=True):
     digests: tuple[tuple[str, str], ...]
 
 
+class Writer:
+    """A thread that writes and hashes what is large, piece by piece, in order.
+
+    It is begun when there is work for it. At most `_PIECES_AHEAD` pieces wait: the network waits
+    for the disk, not the memory.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: Queue[Callable[[], object] | None] = Queue(_PIECES_AHEAD)
+        self._thread: threading.Thread | None = None
+
+    def put(self, piece: Callable[[], object]) -> None:
+        """Have a piece of work done, behind all that was put before."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work_off, name="writer", daemon=True)
+            self._thread.start()
+        self._pieces.put(piece)
+
+    def close(self) -> None:
+        """Return once all is written."""
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _work_off(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            piece()
+
+
 class Receiver:
-    """One request on its way: libcurl's callbacks, and what they found out."""
+    """One request on its way: libcurl's callbacks, and what they found out.
+
+    Args:
+        url: in ASCII; a redirect replaces it.
+        noted_url: as listed, without its query.
+        partial: where the bytes go.
+        resume: what can be continued.
+        known_etag: of a copy that may still be right.
+        check_room: told how many bytes are announced; raises where they do not fit.
+        on_bytes: told of bytes that came in.
+        max_size: bytes of the file, at the most, or None.
+        writer: for large files.
+    """
 
     def __init__(
         self,
@@ -64,16 +111,18 @@ class Receiver:
         partial: Partial,
         resume: Resume | None,
         known_etag: str | None,
-        check_room: Callable[[], None],
+        check_room: Callable[[int], None],
+        on_bytes: Callable[[int], None],
         max_size: int | None,
-        future: "asyncio.Future[Received]",
+        writer: Writer,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.url = url
         self.noted_url = noted_url
         self.partial = partial
         self.resume = resume
         self.known_etag = known_etag
-        self.future = future
+        self.future: asyncio.Future[Received] = self._loop.create_future()
         self.redirects = 0
         self.received = 0
         self.announced = 0
@@ -81,9 +130,15 @@ class Receiver:
         self.error: MirrorError | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.header_lines: list[bytes] = []
         self._check_room = check_room
+        self._on_bytes = on_bytes
         self._max_size = max_size
+        self._writer = writer
+        self._is_large = False
         self._descriptor = -1
+        self._chunks: list[bytes] = []
+        self._held = 0
         self._hasher = hashlib.sha256()
         self._head = b""
         self._size = 0
@@ -105,34 +160,57 @@ class Receiver:
         """Whether the answer claims to be the file, or a part of it."""
         return self.status in (_OK, _PART)
 
-    # What libcurl calls. An exception in here would be printed by pycurl and lost: each becomes
-    # `self.error`, and the answer -1 ends the transfer.
-
-    def on_header(self, line: bytes) -> None:
-        """Take one line of a header: also of a proxy's, of a 100 or of a redirect."""
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            self.headers = {}
-            self.status = int(text.split(maxsplit=2)[1])
-        elif text:
-            name, _, value = text.partition(":")
-            self.headers[name.strip().lower()] = value.strip()
+    def _read_header(self) -> None:
+        """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
+        for line in self.header_lines:
+            name, _, value = line.decode("latin-1").partition(":")
+            if name.startswith("HTTP/"):
+                self.headers = {}
+                self.status = int(name.split(maxsplit=2)[1])
+            else:
+                self.headers[name.strip().lower()] = value.strip()
+        self.header_lines.clear()
 
     def on_body(self, data: bytes) -> int | None:
-        """Take bytes of the body; those of an error or a redirect are let go."""
+        """Take bytes of the body; those of an error or a redirect are let go.
+
+        libcurl calls it. An exception in here would be printed by pycurl and lost: each becomes
+        `error`, and the answer -1 ends the transfer.
+        """
+        if self.header_lines:
+            self._read_header()
+        self.moved_at = self._loop.time()
         if not self.is_file:
             return None
-        try:
-            if self._descriptor < 0:
-                self._begin()
+        self._on_bytes(len(data))
+        if self._descriptor < 0:
+            self._begin()
+        self.received += len(data)
+        self._chunks.append(data)
+        self._held += len(data)
+        if self._held >= _LUMP_BYTES:
+            self._flush()
+        return None if self.error is None else -1
+
+    def _flush(self) -> None:
+        """Write what has come in since the last time: libcurl gives 16 KiB at a time."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+        if not self._is_large:
             self._write(data)
+        else:
+            self._writer.put(lambda: self._write(data))
+
+    def _begin(self) -> None:
+        try:
+            self._open()
         except MirrorError as error:
             self.error = error
         except OSError as error:
             self.error = disk_error(error, self.partial.path)
-        return None if self.error is None else -1
 
-    def _begin(self) -> None:
+    def _open(self) -> None:
         if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise FetchError("the file came compressed, though that was not asked for")
         offset = self._offset()
@@ -143,8 +221,10 @@ class Receiver:
         length = self.headers.get("content-length", "")
         self.announced = int(length) if length.isdigit() else 0
         self._check_size(offset + self.announced)
-        self._check_room()
+        self._check_room(self.announced)
         self._descriptor = self.partial.open(offset)
+        if not 0 < self.announced < _LUMP_BYTES:
+            self._is_large = True
 
     def _check_size(self, size: int) -> None:
         if self._max_size is not None and size > self._max_size:
@@ -168,20 +248,66 @@ class Receiver:
         return int(found[1])
 
     def _write(self, data: bytes) -> None:
-        if len(self._head) < HEAD_BYTES:
-            self._head = (self._head + data)[:HEAD_BYTES]
-        self._hasher.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        self._size += len(data)
-        self.received += len(data)
-        self._check_size(self._size)
-        if self._size - self._noted >= _NOTE_EVERY_BYTES:
-            self._check_room()
-            self.keep()
+        """Write and hash a piece. What is wrong with it ends the transfer with the next one."""
+        if self.error is not None:
+            return
+        try:
+            if len(self._head) < HEAD_BYTES:
+                self._head = (self._head + data)[:HEAD_BYTES]
+            self._hasher.update(data)
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+            self._size += len(data)
+            self._check_size(self._size)
+            if self._size - self._noted >= _NOTE_EVERY_BYTES:
+                self._check_room(0)
+                self.keep()
+        except MirrorError as error:
+            self.error = error
+        except OSError as error:
+            self.error = disk_error(error, self.partial.path)
 
-    # What the driving thread calls once libcurl is done with it.
+    # What ends it.
+
+    def settle(self, error: MirrorError | None) -> None:
+        """Settle `future`, once all bytes are written.
+
+        Args:
+            error: why libcurl gave up, if it did.
+        """
+        if self.header_lines:
+            self._read_header()
+        if self._held:
+            self._flush()
+        if not self._is_large:
+            _resolve(self.future, self._outcome(error))
+        else:
+            self._writer.put(lambda: self._settle_later(error))
+
+    def _settle_later(self, error: MirrorError | None) -> None:
+        outcome = self._outcome(error)
+        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
+            self._loop.call_soon_threadsafe(_resolve, self.future, outcome)
+
+    def abandon(self) -> None:
+        """Nobody waits for it: what came of it stays to be continued."""
+        if self._held:
+            self._flush()
+        if not self._is_large:
+            self._close(failed=True)
+        else:
+            self._writer.put(lambda: self._close(failed=True))
+
+    def _outcome(self, error: MirrorError | None) -> "Received | MirrorError":
+        error = self.error or error
+        try:
+            self._close(failed=error is not None)
+            return error or self._result()
+        except MirrorError as reason:
+            return reason
+        except OSError as reason:
+            return disk_error(reason, self.partial.path)
 
     def keep(self) -> None:
         """Vouch for the bytes so far, where the server lets them be continued."""
@@ -216,7 +342,7 @@ class Receiver:
             return None
         return changed if (now - then).total_seconds() >= _DATE_IS_STRONG_AFTER_S else None
 
-    def close(self, *, failed: bool) -> None:
+    def _close(self, *, failed: bool) -> None:
         """Let go of the file; what came of it stays to be continued."""
         if self._descriptor >= 0:
             if failed:
@@ -227,7 +353,7 @@ class Receiver:
         if self._is_worthless:
             self.partial.discard()
 
-    def result(self) -> Received:
+    def _result(self) -> Received:
         """What was received.
 
         Raises:
@@ -275,3 +401,12 @@ class Receiver:
             retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
             retry_after_s=retry_after_s(self.headers),
         )
+
+
+def _resolve(future: "asyncio.Future[Received]", outcome: Received | MirrorError) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, MirrorError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -22,6 +22,7 @@ from mirror.running import opened, run_stoppable
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import Placement, Store
+from mirror.threads import in_thread, undisturbed
 from mirror.verify import Finding, Findings, sha256_of
 from mirror.wire import MalformedAnswerError, decode_item
 
@@ -54,6 +55,7 @@ class Repairer:
         self._fetcher = fetcher
         self._committer = committer
         self._slots = asyncio.Semaphore(jobs)
+        self._committing = asyncio.Lock()
 
     async def repair(self, findings: Findings) -> None:
         """Mend what can be mended; the findings tell what became of each file.
@@ -94,7 +96,8 @@ class Repairer:
                 action = Action(asset, Kind.REPAIRED, (finding.role,), entry, None)
                 outcome = await self._fetcher.fetch(action)
                 if isinstance(outcome, Fetched):
-                    self._committer.commit([outcome])  # one at a time: it never awaits
+                    async with self._committing:
+                        await undisturbed(self._committer.commit([outcome]))
                     findings.fetched.append(finding.path)
                 else:
                     findings.failed.append(finding.path)
@@ -104,7 +107,7 @@ class Repairer:
             known = decode_item(entry.asset, account=entry.account)
         except MalformedAnswerError:
             return None
-        return await self._api.look_up(known)
+        return await in_thread(self._api.look_up, known)
 
     def _copies(self, wanted: Sequence[StoredFile]) -> Mapping[str, Path]:
         """Files that hold wanted bytes, by hash: of other entries, in history and in the trash."""
@@ -129,8 +132,9 @@ class Repairer:
         partial = self._store.partial(_key(finding), finding.role)
         shutil.copyfile(copy, partial.path)
         placement = Placement(partial, stored.path, finding.update_time_ms)
-        self._store.make_durable([placement])
-        self._store.place([placement], kept=frozenset())
+        with self._store.opened([placement]) as descriptors:
+            self._store.sync_all(descriptors)
+        self._store.sync_folders(self._store.place([placement], kept=frozenset()))
 
 
 def _key(finding: Finding) -> str:
@@ -173,8 +177,8 @@ async def _repair(  # noqa: PLR0917 - what `check_and_repair` was given
     stop: Stop,
 ) -> None:
     async with opened(settings, token, store, progress) as (api, fetcher):
-        committer = Committer(store, manifest, by_account=False, check_stop=stop.check)
-        repairer = Repairer(
-            store, manifest, api=api, fetcher=fetcher, committer=committer, jobs=settings.jobs
-        )
-        await repairer.repair(findings)
+        with Committer(store, manifest, by_account=False, check_stop=stop.check) as committer:
+            repairer = Repairer(
+                store, manifest, api=api, fetcher=fetcher, committer=committer, jobs=settings.jobs
+            )
+            await repairer.repair(findings)

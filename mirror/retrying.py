@@ -4,16 +4,18 @@ RFC 9110 section 10.2.3 gives `Retry-After` as seconds or as a date. useapi.net 
 wish as `retryAfter` in the body, an ISO 8601 time.
 """
 
-import asyncio
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
 
 import tenacity
 
 from mirror.errors import ApiError, FetchError
+
+T = TypeVar("T")
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
@@ -29,31 +31,71 @@ class Pause:
         """Let nobody go on for so many seconds from now."""
         self._until = max(self._until, time.monotonic() + seconds)
 
-    async def wait(self) -> None:
-        """Return once the pause is over; at once where there is none."""
-        while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110 - time is the event
-            await asyncio.sleep(left)
+    @property
+    def left_s(self) -> float:
+        """How long it still takes; 0 where there is none."""
+        return max(0.0, self._until - time.monotonic())
 
 
-def retrying(*, max_attempts: int, max_wait_s: float) -> tenacity.AsyncRetrying:
-    """Retries around one request.
+class Policy(NamedTuple):
+    """How often one request is sent, and for how long.
 
-    Use: `async for attempt in retrying(…): with attempt: return await …`.
+    tenacity takes over where the first attempt has failed: it costs as much as a small file does.
 
-    Args:
-        max_attempts: how often the request is sent at the most.
+    Attributes:
+        max_attempts: how often it is sent at the most.
         max_wait_s: once the waits between the attempts would add up to more than this, the last
             error is raised.
     """
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(_is_retryable),
-        wait=_wait_s,
-        stop=lambda state: (
-            state.attempt_number >= max_attempts
-            or state.idle_for + state.upcoming_sleep > max_wait_s
-        ),
-        reraise=True,
-    )
+
+    max_attempts: int
+    max_wait_s: float
+
+    def call(self, request: Callable[[], T], *, sleep: Callable[[float], None]) -> T:
+        """Send a request until it is answered, or given up.
+
+        Raises:
+            ApiError, FetchError: the last one, or the first that a repetition cannot mend.
+        """
+        try:
+            return request()
+        except (ApiError, FetchError) as error:
+            failed = [error]
+
+        def again() -> T:
+            if failed:
+                raise failed.pop()
+            return request()
+
+        return tenacity.Retrying(sleep=sleep, **self._rules())(again)
+
+    async def call_async(self, request: Callable[[], Awaitable[T]]) -> T:
+        """The same, for a request that is awaited."""
+        try:
+            return await request()
+        except (ApiError, FetchError) as error:
+            failed = [error]
+
+        async def again() -> T:
+            if failed:
+                raise failed.pop()
+            return await request()
+
+        return await tenacity.AsyncRetrying(**self._rules())(again)
+
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "retry": _if_retryable,
+            "wait": _wait_s,
+            "stop": self._is_enough,
+            "reraise": True,
+        }
+
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        return (
+            state.attempt_number >= self.max_attempts
+            or state.idle_for + state.upcoming_sleep > self.max_wait_s
+        )
 
 
 def retry_after_s(headers: Mapping[str, str], body_wish: object = None) -> float | None:
@@ -94,6 +136,7 @@ def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, (ApiError, FetchError)) and error.retryable
 
 
+_if_retryable = tenacity.retry_if_exception(_is_retryable)
 _backoff = tenacity.wait_random_exponential(
     multiplier=_FIRST_WAIT_S, max=_LONGEST_BACKOFF_S, min=_FIRST_WAIT_S / 2
 )

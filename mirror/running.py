@@ -14,6 +14,8 @@ from mirror.stopping import Stop
 from mirror.store import Store
 from mirror.transfer import Transfers
 
+_WATCH_S = 0.5
+
 
 def run_stoppable(work: Coroutine[object, object, None], stop: Stop) -> None:
     """Run to the end, or until a stop is asked for.
@@ -23,7 +25,9 @@ def run_stoppable(work: Coroutine[object, object, None], stop: Stop) -> None:
         MirrorError, OSError: the first error of the work, out of its groups.
     """
     try:
-        asyncio.run(_cancelled_by(work, stop))
+        # Windows' own loop has no `add_reader`, which libcurl's sockets need.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_cancelled_by(work, stop))
     except asyncio.CancelledError:
         stop.check()
         raise
@@ -71,19 +75,27 @@ async def opened(
         room=store.check_room,
         on_bytes=on_bytes or progress.received,
     )
-    async with api:
-        with transfers:
-            yield (
-                api,
-                Fetcher(
-                    store,
-                    transfers,
-                    api,
-                    max_attempts=settings.max_attempts,
-                    max_wait_s=settings.max_wait,
-                    trace=progress.trace,
-                ),
-            )
+    fetcher = Fetcher(
+        store,
+        transfers,
+        api,
+        max_attempts=settings.max_attempts,
+        max_wait_s=settings.max_wait,
+        trace=progress.trace,
+    )
+    with api, transfers:
+        watch = asyncio.create_task(_cut_overdue(api))
+        try:
+            yield api, fetcher
+        finally:
+            watch.cancel()
+            api.abort()
+
+
+async def _cut_overdue(api: KlingApi) -> None:
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        api.cut_overdue()
 
 
 async def _cancelled_by(work: Coroutine[object, object, None], stop: Stop) -> None:

@@ -106,6 +106,7 @@ class Store:
         self._disk = disk or Disk()
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
+        self._places: dict[str, Path] = {}
 
     @property
     def is_prepared(self) -> bool:
@@ -212,15 +213,18 @@ class Store:
 
     def partial(self, key: str, role: Role) -> Partial:
         """Where an asset's file is while it is on its way."""
-        return Partial(self._partials / f"{layout.short_hash(key)}.{role}")
+        return Partial(f"{self._partials}{os.sep}{layout.short_hash(key)}.{role}")
 
     def clear_partials(self) -> None:
         """Remove what is left of files that nobody waits for any more."""
         for left in self._partials.iterdir():
             left.unlink()
 
-    def check_room(self, needed: int) -> None:
+    def check_room(self, needed: int) -> int:
         """See that so many bytes fit, and leave the reserve.
+
+        Returns:
+            How many more would.
 
         Raises:
             DiskError: they do not.
@@ -233,17 +237,34 @@ class Store:
                 where=str(self.dest),
                 hint="free some space, or lower --min-free",
             )
+        return free - needed - self._min_free
 
-    def make_durable(self, placements: Sequence[Placement]) -> None:
-        """Put the final times on partial files, and their bytes on the disk.
+    @contextlib.contextmanager
+    def opened(self, placements: Iterable[Placement]) -> Iterator[list[int]]:
+        """Partial files with their final times, open, to be made durable.
 
         Raises:
             OSError: the disk fails.
         """
-        for placement in placements:
-            mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
-            os.utime(placement.partial.path, ns=(mtime_ns, mtime_ns))
-        self._disk.sync_files(placement.partial.path for placement in placements)
+        descriptors: list[int] = []
+        try:
+            for placement in placements:
+                path = os.fspath(placement.partial)
+                mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
+                os.utime(path, ns=(mtime_ns, mtime_ns))
+                descriptors.append(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
+            yield descriptors
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def sync_all(self, descriptors: Sequence[int]) -> None:
+        """Make the bytes of files that `opened` gave durable.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        self._disk.sync_all(descriptors)
 
     def keep(self, path: str, version: str) -> str:
         """Give a file a durable second name in `history/`.
@@ -268,25 +289,40 @@ class Store:
         self._disk.keep_copy(source, self.path(kept))
         return kept
 
-    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
-        """Move files into their places, and make the places durable.
+    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> set[Path]:
+        """Move files into their places.
 
         Args:
             placements: whose partial files are durable.
             kept: paths whose present files are in `history/` already.
+
+        Returns:
+            The folders that `sync_folders` has yet to make durable.
 
         Raises:
             OSError: the disk fails, or a folder is a link that leads out of the root.
         """
         folders = set()
         for placement in placements:
-            target = self.path(placement.path)
-            self._real_folder(target.parent)
-            if placement.path not in kept:
-                self._keep_stranger(placement)
-            self._disk.rename(placement.partial.path, target)
-            placement.partial.discard()  # the note; and the name, where both were one file
-            folders.add(target.parent)
+            name = placement.path.rpartition("/")[0]
+            if (folder := self._places.get(name)) is None:
+                folder = self._places[name] = self.path(name)
+                self._real_folder(folder)
+            is_new = placement.path not in kept and not self._keep_stranger(placement)
+            self._disk.rename(placement.partial, self._prefix + placement.path)
+            if not is_new:  # where both were one file, there are two names still
+                placement.partial.discard()
+            elif placement.partial.has_note():
+                placement.partial.forget()
+            folders.add(folder)
+        return folders
+
+    def sync_folders(self, folders: Iterable[Path]) -> None:
+        """Make the names in folders durable.
+
+        Raises:
+            OSError: the disk fails.
+        """
         for folder in folders:
             self._disk.sync_folder(folder)
 
@@ -367,15 +403,16 @@ class Store:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         return os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0), FILE_MODE), "ab")
 
-    def _keep_stranger(self, placement: Placement) -> None:
-        """A file that nobody recorded lies in the way: keep it, unless it is the same."""
-        target = self.path(placement.path)
+    def _keep_stranger(self, placement: Placement) -> bool:
+        """Whether a file that nobody recorded lies in the way; it is kept, unless it is ours."""
         try:
-            found = os.lstat(target)
+            found = os.lstat(self._prefix + placement.path)
         except FileNotFoundError:
-            return
+            return False
+        target = self.path(placement.path)
         if stat.S_ISREG(found.st_mode) and not _same_bytes(target, placement.partial.path):
             self.keep(placement.path, f"replaced-{found.st_mtime_ns // 1_000_000}")
+        return True
 
     def _real_folder(self, folder: Path) -> None:
         if folder in self._folders:

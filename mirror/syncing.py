@@ -20,6 +20,7 @@ from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import KnownRoots, Store
 from mirror.tally import Result, Tally
+from mirror.threads import in_thread
 
 _COMPACTED_WHEN_STOPPED = 20_000
 """A manifest of so many entries is written within the two seconds that a stop may take."""
@@ -132,13 +133,13 @@ class _Run:
             if self._dry_run:
                 await pipeline.plan()
                 return
-            committer = Committer(
+            with Committer(
                 self._store,
                 self._manifest,
                 by_account=bool(settings.email) or len(self.tally.accounts) > 1,
                 check_stop=self._stop.check,
-            )
-            await pipeline.run(fetcher, committer)
+            ) as committer:
+                await pipeline.run(fetcher, committer)
 
     def _received(self, count: int) -> None:
         self.tally.files.bytes += count
@@ -149,7 +150,7 @@ class _Run:
             return list(self._settings.email)
         if not self._settings.all_accounts:
             return [None]
-        accounts = await api.accounts()
+        accounts = await in_thread(api.accounts)
         if not accounts:
             raise AccessError(
                 "the subscription has no Kling account",

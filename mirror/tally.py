@@ -1,6 +1,7 @@
 """What a run has come to so far: counts, failures, errors; in the end, its summary."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,12 +75,14 @@ class Tally:
         self.gone = 0
         self.has_news = False
         self._kinds = dict.fromkeys(Kind, 0)
+        self._counting = threading.Lock()
         self._started = now_iso()
         self._began = time.monotonic()
 
-    def count(self, kind: Kind) -> None:
-        """One more asset of this kind is as it should be."""
-        self._kinds[kind] += 1
+    def count(self, kind: Kind, number: int = 1) -> None:
+        """So many more assets of this kind are as they should be. Safe from any thread."""
+        with self._counting:
+            self._kinds[kind] += number
 
     def note(self, error: MirrorError) -> None:
         """Keep an error for the result. Each account may meet the same trouble: it is told once."""
@@ -134,7 +137,7 @@ class Tally:
         proven = [listing for listing in self.complete if listing.is_proven]
         return ListingCounts(
             assets=len(set().union(*(listing.seen for listing in self.listings))),
-            pages=sum(listing.pages for listing in self.listings),
+            pages=sum(listing.page_count for listing in self.listings),
             walks=sum(listing.walks for listing in self.listings),
             proven=0 < len(self.accounts) == len(proven),
         )

@@ -1,18 +1,15 @@
 """One URL → one checked partial file, many at a time, on libcurl's multi interface.
 
-One thread drives every transfer: libcurl's sockets in a selector, bytes written and hashed in its
-callbacks. The rest of the program awaits `Transfers.fetch`. The thread knows no asset, no manifest
-and no final name; what it finishes is complete and checked, but not yet durable.
+libcurl lives in the event loop: its sockets are the loop's, its callbacks take the bytes. The loop
+knows no asset, no manifest and no final name here; what is finished is complete and checked, but
+not yet durable.
 """
 
 import asyncio
 import collections
-import contextlib
+import functools
 import os
-import selectors
 import socket
-import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Self
@@ -23,15 +20,15 @@ import pycurl
 
 from mirror import __version__
 from mirror.addresses import UrlRules
-from mirror.durable import disk_error
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
-from mirror.receiving import Received, Receiver
+from mirror.receiving import Received, Receiver, Writer
 from mirror.wire import without_query
 
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
 _TICK_S = 0.5
+_NEARLY_FULL_BYTES = 256 << 20
 _EARNED_AHEAD_S = 0.1
 _USER_AGENT = f"kling-mirror/{__version__}"
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
@@ -45,7 +42,7 @@ _HOPELESS = frozenset(
 
 
 class Transfers:
-    """The thread that moves files. A context manager: leaving it ends every transfer.
+    """Moves files, in the running event loop. A context manager: leaving it ends every transfer.
 
     Args:
         jobs: connections, at the most.
@@ -54,8 +51,9 @@ class Transfers:
         max_size: bytes of a file, at the most, or None.
         rules: where URLs and redirects may lead.
         room: called with the bytes that are announced and not yet here, of all transfers, before
-            a file is begun and now and then; what it raises ends the transfer.
-        on_bytes: called with the count of every chunk that arrives, from the thread.
+            a file is begun and now and then; returns how many more would fit; what it raises ends
+            the transfer.
+        on_bytes: called with the count of every chunk that arrives.
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class Transfers:
         limit_rate: int | None,
         max_size: int | None,
         rules: UrlRules,
-        room: Callable[[int], None],
+        room: Callable[[int], int],
         on_bytes: Callable[[int], None],
     ) -> None:
         self._stall_timeout_s = stall_timeout_s
@@ -77,37 +75,43 @@ class Transfers:
         self._proxies = urllib.request.getproxies_environment()
         self._opened: list[socket.socket] = []
         self._room = room
+        self._spare_bytes = 0
+        self._asked_at = 0.0
         self._on_bytes = on_bytes
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, jobs)
         self._multi.setopt(pycurl.M_MAXCONNECTS, jobs)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._loop = asyncio.get_running_loop()
+        self._writer = Writer()
         self._idle: list[pycurl.Curl] = []
         self._active: dict[pycurl.Curl, Receiver] = {}
+        self._watched: dict[int, int] = {}
+        self._lapsed: dict[int, int] = {}
         self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._paused: collections.deque[pycurl.Curl] = collections.deque()
-        self._selector = selectors.DefaultSelector()
-        self._wake_out, self._wake_in = socket.socketpair()
-        for end in (self._wake_in, self._wake_out):
-            end.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._orders: collections.deque[Callable[[], None]] = collections.deque()
-        self._is_woken = False
-        self._finished: list[tuple[Receiver, Received | MirrorError]] = []
-        self._closing = False
-        self._thread = threading.Thread(target=self._drive, name="transfers", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start the thread."""
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every transfer, keeping what can be resumed, and the thread."""
-        self._order(self._close)
-        self._thread.join()
+        """End every transfer, keeping what can be resumed."""
+        for transfer in list(self._active.values()):
+            self._abandon(transfer)
+        self._writer.close()
+        for curl in self._idle:
+            curl.close()
+        for handle in (self._timer, self._ticker):
+            if handle is not None:
+                handle.cancel()
+        self._multi.close()
+        for descriptor in tuple(self._watched):
+            self._watch_socket(pycurl.POLL_REMOVE, descriptor)
+        self._forget_lapsed()
 
     async def fetch(
         self,
@@ -136,148 +140,77 @@ class Transfers:
             resume=resume,
             known_etag=known_etag,
             check_room=self._check_room,
+            on_bytes=self._on_bytes,
             max_size=self._max_size,
-            future=asyncio.get_running_loop().create_future(),
+            writer=self._writer,
         )
-        self._order(lambda: self._start(transfer))
+        self._start(transfer)
         try:
             return await transfer.future
         except asyncio.CancelledError:
-            self._order(lambda: self._abandon(transfer))
+            self._abandon(transfer)
             raise
 
-    def _order(self, order: Callable[[], None]) -> None:
-        self._orders.append(order)
-        if not self._is_woken:  # one byte for all orders that are given until it looks
-            self._is_woken = True
-            with contextlib.suppress(OSError):  # closed: it has ended
-                self._wake_out.send(b"\0")
-
-    # All below runs in the thread. libcurl's event bits (1 read, 2 write) are the selectors' own.
-
-    def _drive(self) -> None:
-        while not self._closing:
-            for key, events in self._selector.select(self._timeout_s()):
-                if key.fileobj is self._wake_in:
-                    self._take_orders()
-                else:
-                    self._multi.socket_action(key.fd, events)
-            if self._due is not None and self._due <= time.monotonic():
-                self._due = None
-                self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            while self._opened:  # libcurl has its own duplicate of each
-                self._opened.pop().close()
-            self._resume_paused()
-            self._reap()
-            self._cut_stalled()
-            self._report()
-        self._multi.close()
-        self._selector.close()
-        self._wake_in.close()
-        self._wake_out.close()
-
-    def _timeout_s(self) -> float | None:
-        """How long to wait for sockets and orders: None is until one of them moves."""
-        now = time.monotonic()
-        waits = [_TICK_S] if self._active else []
-        if self._due is not None:
-            waits.append(max(0.0, self._due - now))
-        if self._paused:
-            waits.append(max(0.0, self._free_at - now))
-        return min(waits, default=None)
-
-    def _take_orders(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._wake_in.recv(4096)
-        self._is_woken = False
-        while self._orders:
-            self._orders.popleft()()
+    # What libcurl asks of the loop, and the loop of libcurl.
 
     def _watch_socket(self, what: int, descriptor: int, *_: object) -> None:
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(descriptor)
-        if what != pycurl.POLL_REMOVE:
-            self._selector.register(descriptor, what)
+        if what == pycurl.POLL_REMOVE:
+            # The next file often comes through the same connection, in a moment.
+            self._lapsed[descriptor] = self._watched.pop(descriptor, 0)
+            return
+        had = self._lapsed.pop(descriptor, 0) or self._watched.get(descriptor, 0)
+        self._watched[descriptor] = what
+        if what != had:
+            self._change_watch(descriptor, had, what)
+
+    def _change_watch(self, descriptor: int, had: int, wanted: int) -> None:
+        if wanted & ~had & pycurl.POLL_IN:
+            self._loop.add_reader(descriptor, self._on_ready, descriptor, pycurl.CSELECT_IN)
+        if wanted & ~had & pycurl.POLL_OUT:
+            self._loop.add_writer(descriptor, self._on_ready, descriptor, pycurl.CSELECT_OUT)
+        if had & ~wanted & pycurl.POLL_IN:
+            self._loop.remove_reader(descriptor)
+        if had & ~wanted & pycurl.POLL_OUT:
+            self._loop.remove_writer(descriptor)
+
+    def _forget_lapsed(self) -> None:
+        """Stop watching what libcurl has lost interest in: it may be closed, its number reused."""
+        while self._lapsed:
+            descriptor, had = self._lapsed.popitem()
+            self._change_watch(descriptor, had, 0)
+
+    def _on_ready(self, descriptor: int, events: int) -> None:
+        if descriptor in self._lapsed:
+            self._change_watch(descriptor, self._lapsed.pop(descriptor), 0)
+        else:
+            self._act(descriptor, events)
 
     def _set_timer(self, milliseconds: int) -> None:
-        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        if milliseconds < 0:
+            self._due = None
+            return
+        self._due = self._loop.time() + milliseconds / 1000
+        if self._timer is None or self._timer.when() > self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._due, self._on_timer)
 
-    def _resume_paused(self) -> None:
-        """Under a limit, let waiting transfers have what has been earned since, each in turn."""
-        while self._paused and self._free_at <= time.monotonic():
-            curl = self._paused.popleft()
-            self._active[curl].moved_at = time.monotonic()
-            curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
+    def _on_timer(self) -> None:
+        """The time that libcurl wants to be called at has come, or was put off meanwhile."""
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._timer = self._loop.call_at(self._due, self._on_timer)
+            return
+        self._due = None
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _start(self, transfer: Receiver) -> None:
-        curl = self._idle.pop() if self._idle else pycurl.Curl()
-        curl.setopt(pycurl.URL, transfer.url)
-        curl.setopt(pycurl.PROTOCOLS, _HTTP)
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._stall_timeout_s * 1000))
-        buffer_bytes = 16384 if self._limit_rate is not None else _BUFFER_BYTES
-        curl.setopt(pycurl.BUFFERSIZE, buffer_bytes)
-        curl.setopt(pycurl.CAINFO, self._ca_file)
-        curl.setopt(pycurl.USERAGENT, _USER_AGENT)
-        curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
-        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
-        proxy = self._proxy_for(transfer.url)
-        curl.setopt(pycurl.PROXY, proxy)
-        if not proxy:  # a proxy is the user's own choice, and resolves names itself
-            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket_opener(transfer))
-        curl.setopt(pycurl.WRITEFUNCTION, self._body_taker(curl, transfer))
-        transfer.moved_at = time.monotonic()
-        self._active[curl] = transfer
-        self._multi.add_handle(curl)
-
-    def _proxy_for(self, url: str) -> str:
-        """The proxy that the environment names for a URL, or "" for none."""
-        parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme.lower()) or self._proxies.get("all") or ""
-        host = parts.netloc.rpartition("@")[2]
-        return "" if proxy and urllib.request.proxy_bypass(host) else proxy
-
-    def _socket_opener(self, transfer: Receiver) -> Callable[..., socket.socket | int]:
-        """Looks at the address that a name led to, at the only moment when that is certain."""
-
-        def open_socket(_: int, address: Any) -> socket.socket | int:  # noqa: ANN401 - pycurl's
-            try:
-                self._rules.check_address(str(address.addr[0]))
-                opened = socket.socket(address.family, address.socktype, address.protocol)
-            except MirrorError as error:
-                transfer.error = error
-            except OSError as error:
-                transfer.error = FetchError(f"no socket: {error.strerror}")
-            else:
-                self._opened.append(opened)
-                return opened
-            return pycurl.SOCKET_BAD
-
-        return open_socket
-
-    def _body_taker(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
-        def on_body(data: bytes) -> int | None:
-            now = time.monotonic()
-            if self._limit_rate is not None:
-                if self._free_at > now:
-                    self._paused.append(curl)
-                    return pycurl.WRITEFUNC_PAUSE
-                self._free_at = (
-                    max(self._free_at, now - _EARNED_AHEAD_S) + len(data) / self._limit_rate
-                )
-            transfer.moved_at = now
-            if transfer.is_file:
-                self._on_bytes(len(data))
-            return transfer.on_body(data)
-
-        return on_body
-
-    def _check_room(self) -> None:
-        """See that all that is announced and still to come fits on the disk."""
-        self._room(sum(max(0, it.announced - it.received) for it in self._active.values()))
-
-    def _reap(self) -> None:
+    def _act(self, descriptor: int, events: int) -> None:
+        """Let libcurl go on, and take what it has finished."""
+        self._multi.socket_action(descriptor, events)
+        while self._opened:  # libcurl has its own duplicate of each
+            self._opened.pop().close()
         left = 1
         while left and self._active:
             left, complete, broken = self._multi.info_read()
@@ -287,21 +220,134 @@ class Transfers:
                 transfer = self._release(curl)
                 text = message or f"libcurl's error {code}"
                 error = FetchError(text, retryable=code not in _HOPELESS)
-                self._finish(transfer, transfer.error or error)
+                transfer.settle(transfer.error or error)
+
+    def _tick(self) -> None:
+        """Now and then: cut what stalls."""
+        self._ticker = None
+        limit = self._loop.time() - self._stall_timeout_s
+        for curl in [curl for curl, it in self._active.items() if it.moved_at < limit]:
+            if curl in self._paused:
+                continue  # it is we who wait
+            text = f"stalled: no byte for {self._stall_timeout_s:g} s"
+            self._release(curl).settle(FetchError(text))
+        self._keep_ticking()
+
+    def _keep_ticking(self) -> None:
+        if self._active and self._ticker is None:
+            self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+    def _resume_paused(self) -> None:
+        """Under a limit, let waiting transfers have what has been earned since, each in turn."""
+        while self._paused and self._free_at <= self._loop.time():
+            curl = self._paused.popleft()
+            self._active[curl].moved_at = self._loop.time()
+            curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
+        if self._paused:
+            self._wait_for_earnings()
+
+    def _wait_for_earnings(self) -> None:
+        self._loop.call_later(max(0.0, self._free_at - self._loop.time()), self._resume_paused)
+
+    def _start(self, transfer: Receiver) -> None:
+        curl = self._idle.pop() if self._idle else self._new_handle()
+        curl.setopt(pycurl.URL, transfer.url)
+        curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
+        curl.setopt(pycurl.PROXY, self._proxy_for(transfer.url))
+        limited = self._limit_rate is not None
+        curl.setopt(
+            pycurl.WRITEFUNCTION, self._limiter(curl, transfer) if limited else transfer.on_body
+        )
+        transfer.moved_at = self._loop.time()
+        self._active[curl] = transfer
+        self._multi.add_handle(curl)  # it sets the timer, and so begins in the loop's next turn
+        self._keep_ticking()
+
+    def _new_handle(self) -> pycurl.Curl:
+        """A handle with all that is the same for every transfer."""
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.PROTOCOLS, _HTTP)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._stall_timeout_s * 1000))
+        buffer_bytes = 16384 if self._limit_rate is not None else _BUFFER_BYTES
+        curl.setopt(pycurl.BUFFERSIZE, buffer_bytes)
+        curl.setopt(pycurl.CAINFO, self._ca_file)
+        curl.setopt(pycurl.USERAGENT, _USER_AGENT)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, curl))
+        return curl
+
+    def _proxy_for(self, url: str) -> str:
+        """The proxy that the environment names for a URL, or "" for none."""
+        if not self._proxies:
+            return ""
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme.lower()) or self._proxies.get("all") or ""
+        host = parts.netloc.rpartition("@")[2]
+        return "" if proxy and urllib.request.proxy_bypass(host) else proxy
+
+    def _open_socket(
+        self,
+        curl: pycurl.Curl,
+        _: int,
+        address: Any,  # noqa: ANN401 - pycurl's
+    ) -> socket.socket | int:
+        """Looks at the address that a name led to, at the only moment when that is certain."""
+        self._forget_lapsed()
+        transfer = self._active[curl]
+        try:
+            if not self._proxy_for(transfer.url):  # a proxy is the user's own choice
+                self._rules.check_address(str(address.addr[0]))
+            opened = socket.socket(address.family, address.socktype, address.protocol)
+        except MirrorError as error:
+            transfer.error = error
+        except OSError as error:
+            transfer.error = FetchError(f"no socket: {error.strerror}")
+        else:
+            self._opened.append(opened)
+            return opened
+        return pycurl.SOCKET_BAD
+
+    def _limiter(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
+        """What takes bytes as fast as the limit allows, over all transfers."""
+        rate = self._limit_rate or 0
+
+        def on_body(data: bytes) -> int | None:
+            now = self._loop.time()
+            if self._free_at > now:
+                if not self._paused:
+                    self._wait_for_earnings()
+                self._paused.append(curl)
+                return pycurl.WRITEFUNC_PAUSE
+            self._free_at = max(self._free_at, now - _EARNED_AHEAD_S) + len(data) / rate
+            return transfer.on_body(data)
+
+        return on_body
+
+    def _check_room(self, announced: int) -> None:
+        """See that all that is announced and still to come fits on the disk.
+
+        The disk is asked again once much has come in, or time has passed.
+        """
+        now = self._loop.time()
+        self._spare_bytes -= announced
+        if self._spare_bytes < _NEARLY_FULL_BYTES or now > self._asked_at + _TICK_S:
+            self._asked_at = now
+            self._spare_bytes = self._room(
+                announced + sum(max(0, it.announced - it.received) for it in self._active.values())
+            )
 
     def _complete(self, curl: pycurl.Curl) -> None:
         redirect = curl.getinfo(pycurl.REDIRECT_URL)
         transfer = self._release(curl)
+        if not redirect:
+            transfer.settle(None)
+            return
         try:
-            if redirect:
-                self._follow(transfer, redirect)
-            else:
-                transfer.close(failed=False)
-                self._finish(transfer, transfer.result())
+            self._follow(transfer, redirect)
         except MirrorError as error:
-            self._finish(transfer, error)
-        except OSError as error:
-            self._finish(transfer, disk_error(error, transfer.partial.path))
+            transfer.settle(error)
 
     def _follow(self, transfer: Receiver, redirect: str) -> None:
         url = self._rules.checked(redirect)
@@ -313,53 +359,15 @@ class Transfers:
         transfer.url = url
         self._start(transfer)
 
-    def _cut_stalled(self) -> None:
-        limit = time.monotonic() - self._stall_timeout_s
-        for curl in [curl for curl, it in self._active.items() if it.moved_at < limit]:
-            if curl in self._paused:
-                continue  # it is we who wait
-            text = f"stalled: no byte for {self._stall_timeout_s:g} s"
-            self._finish(self._release(curl), FetchError(text))
-
     def _abandon(self, transfer: Receiver) -> None:
         for curl in [curl for curl, it in self._active.items() if it is transfer]:
             self._release(curl)
-        transfer.close(failed=True)
+        transfer.abandon()
 
     def _release(self, curl: pycurl.Curl) -> Receiver:
         transfer = self._active.pop(curl)
-        with contextlib.suppress(ValueError):
+        if curl in self._paused:
             self._paused.remove(curl)
         self._multi.remove_handle(curl)
-        curl.reset()
         self._idle.append(curl)
         return transfer
-
-    def _finish(self, transfer: Receiver, outcome: Received | MirrorError) -> None:
-        transfer.close(failed=isinstance(outcome, MirrorError))
-        self._finished.append((transfer, outcome))
-
-    def _report(self) -> None:
-        """Hand over what is finished, all at once: waking the loop is what costs."""
-        if self._finished:
-            finished, self._finished = self._finished, []
-            loop = finished[0][0].future.get_loop()
-            with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, finished)
-
-    def _close(self) -> None:
-        for transfer in list(self._active.values()):
-            self._abandon(transfer)
-        for curl in self._idle:
-            curl.close()
-        self._closing = True
-
-
-def _resolve(finished: list[tuple[Receiver, Received | MirrorError]]) -> None:
-    for transfer, outcome in finished:
-        if transfer.future.done():
-            continue
-        if isinstance(outcome, MirrorError):
-            transfer.future.set_exception(outcome)
-        else:
-            transfer.future.set_result(outcome)

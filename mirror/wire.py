@@ -6,6 +6,7 @@ field there is optional; `id` exceeds 2**53 and is text; times are epoch millise
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from mirror.models import NOT_JSON, Asset, Role, UnreadableItem
 _Id = Annotated[str, Meta(min_length=1)] | int
 _Millis = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"(?P<key>(?=\s*:))?', re.DOTALL)
+_PLAIN_URL = re.compile(rb'("https?://[^"?#]*)[?#][^"]*(?="(?!\s*:))', re.IGNORECASE)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -53,9 +55,14 @@ class _Answer(Struct):
     assets: list[Raw] | None = field(name="uploadAssetsList", default=None)
 
 
+class _CleanAnswer(Struct):
+    assets: list[_Item] = field(name="uploadAssetsList")
+
+
 _item_decoder = msgspec.json.Decoder(_Item, strict=True)
 _lax_item_decoder = msgspec.json.Decoder(_Item, strict=False)
 _answer_decoder = msgspec.json.Decoder(_Answer)
+_clean_answer_decoder = msgspec.json.Decoder(_CleanAnswer)
 
 
 def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
@@ -82,9 +89,18 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
             raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
     if answer.assets is None and not _may_lack_list(body):
         raise MalformedAnswerError(_seen(body))
+    raws = answer.assets or ()
+    try:  # all items at once: nearly always none is odd
+        items = _clean_answer_decoder.decode(body).assets
+    except NOT_JSON:
+        return _one_by_one(raws, page=page, account=account)
+    return Page([_asset(*pair, account) for pair in zip(items, raws, strict=True)], [])
+
+
+def _one_by_one(raws: Sequence[Raw], *, page: int, account: str | None) -> Page:
     assets: list[Asset] = []
     unreadable: list[UnreadableItem] = []
-    for position, raw in enumerate(answer.assets or (), start=1):
+    for position, raw in enumerate(raws, start=1):
         try:
             assets.append(decode_item(raw, account=account))
         except MalformedAnswerError as error:
@@ -108,6 +124,10 @@ def decode_item(raw: Raw, *, account: str | None) -> Asset:
             item = _lax_item_decoder.decode(raw)
         except NOT_JSON as error:
             raise MalformedAnswerError(str(error)) from None
+    return _asset(item, raw, account)
+
+
+def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
     urls: dict[Role, str] = {}
     if item.resource is not None and item.resource.resource:
         urls["resource"] = item.resource.resource
@@ -164,12 +184,15 @@ def stripped(raw: Raw) -> Raw:
     It works on the strings of the JSON text, so that numbers stay as they were written and no depth
     of nesting matters.
     """
-    return Raw(_STRING.sub(_stripped_string, bytes(raw).decode(errors="replace")).encode())
+    data = bytes(raw)
+    if b"\\" not in data and data.isascii():  # nearly always: then a URL is as it reads
+        return Raw(_PLAIN_URL.sub(rb"\1", data))
+    return Raw(_STRING.sub(_stripped_string, data.decode(errors="replace")).encode())
 
 
 def without_query(url: str) -> str:
     """The URL without what may be a secret: its query and its fragment."""
-    return re.split(r"[?#]", url, maxsplit=1)[0]
+    return url.partition("?")[0].partition("#")[0]
 
 
 def _stripped_string(found: re.Match[str]) -> str:

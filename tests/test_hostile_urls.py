@@ -110,7 +110,7 @@ class Curl:
                 limit_rate=None,
                 max_size=max_size,
                 rules=rules,
-                room=lambda _: None,
+                room=lambda _: 0,
                 on_bytes=lambda _: None,
             ) as transfers:
                 return await transfers.fetch(url, Partial(self.folder / "1.resource"))

@@ -14,7 +14,17 @@ ROWS = (
     # values: they know nobody
     ("errors", "models", "clock"),
     # tools: each does one thing, for anybody
-    ("stopping", "addresses", "text", "media", "digests", "retrying", "durable", "partials"),
+    (
+        "stopping",
+        "threads",
+        "addresses",
+        "text",
+        "media",
+        "digests",
+        "retrying",
+        "durable",
+        "partials",
+    ),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
     # the world: disk, API, one answer of a CDN, the terminal
