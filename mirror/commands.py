@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirror.errors import ExitCode, MirrorError, UsageError
-from mirror.process import output_of, stoppable
+from mirror.process import is_root, output_of, program, stoppable
 
 if TYPE_CHECKING:
     from mirror.manifest import Manifest
@@ -293,6 +293,30 @@ def _list(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
+def _schedule(arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror import schedule  # noqa: PLC0415
+
+    settings, flags = _settings(arguments), _flags(arguments)
+    job = schedule.Job(
+        at=arguments.at or schedule.some_night_time(),
+        program=program(),
+        options=schedule.options(settings, flags),
+        home=Path.home(),
+        is_root=is_root(),
+        writes=schedule.written_folders(settings, platformdirs.user_state_path("kling-mirror")),
+    )
+    piece, advice = schedule.render(arguments.form, job)
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+    if arguments.verbosity >= 0:
+        sys.stderr.write(f"\n{advice}")
+        for missing in schedule.left_behind(settings):
+            _warn(missing)
+    return ExitCode.COMPLETE
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from mirror import config  # noqa: PLC0415
 
@@ -316,5 +340,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": _verify,
     "prune": _prune,
     "gallery": _gallery,
+    "schedule": _schedule,
     "config": _config,
 }

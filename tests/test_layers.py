@@ -27,7 +27,7 @@ ROWS = (
     # what commands are made of
     ("pipeline", "running", "unattended"),
     # commands
-    ("syncing", "verify", "prune", "overview", "setup"),
+    ("syncing", "verify", "prune", "overview", "setup", "schedule"),
     ("repair", "rebuild"),
     # the face
     ("demo", "gallery", "arguments", "process"),
