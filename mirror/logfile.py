@@ -94,7 +94,10 @@ class LogFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._handler.close()
+        try:
+            self._handler.close()
+        except OSError as error:  # it holds lines that could not be written, and tries again
+            self._handler.trouble = self._handler.trouble or error
 
     def expect(self, files: int) -> None:
         """A count is nothing to note."""
