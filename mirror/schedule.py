@@ -3,6 +3,7 @@
 Each form has quoting rules of its own; here they are, one function a form.
 """
 
+import contextlib
 import datetime as dt
 import re
 import secrets
@@ -123,7 +124,10 @@ def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
     folders = [settings.dest.absolute(), state_folder.absolute()]
     if settings.log_file is not None:
         folders.append(settings.log_file.absolute().parent)
-    return folders if all(folder.is_dir() for folder in folders) else []
+    with contextlib.suppress(OSError):  # of a name that is too long
+        if all(folder.is_dir() for folder in folders):
+            return folders
+    return []
 
 
 def render(form: Form, job: Job) -> tuple[str, str]:
