@@ -30,7 +30,8 @@ _TYPICAL = """\
 typical use:
   kling-mirror demo                          try it, without token or network
   kling-mirror init --dest ~/kling-mirror    write a config
-  kling-mirror sync                          mirror everything; put this into cron
+  kling-mirror sync                          mirror everything
+  kling-mirror schedule                      have that done every night: a line for cron
   kling-mirror status                        is everything here?
   kling-mirror verify                        is every byte as it was?
 

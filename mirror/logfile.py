@@ -39,7 +39,7 @@ class LogFile:
         as_json: a JSON object a line; else text.
         max_bytes: a file that would grow larger is renamed to `.1`; None for never.
         keep: how many of the renamed ones are kept.
-        run_id: stands in each line.
+        run_id: stands in each line of JSON, and in the first of text.
         with_requests: whether each request is noted too.
         secrets: never written; the list may grow while the log is in use.
 
@@ -66,11 +66,9 @@ class LogFile:
             encoding="utf-8",
             errors="backslashreplace",
         )
-        self._handler.setFormatter((_Json if as_json else _Text)(secrets))
-        self._logger = logging.Logger(  # noqa: LOG001 - of no family: no other settings reach it
-            "kling-mirror", logging.DEBUG if with_requests else logging.INFO
-        )
-        self._logger.addHandler(self._handler)
+        self._as_json = as_json
+        self._with_requests = with_requests
+        self._secrets = secrets
 
     @property
     def trouble(self) -> BaseException | None:
@@ -85,7 +83,7 @@ class LogFile:
     def error(self, error: MirrorError) -> None:
         """Why the run is not complete."""
         fields = {"exit_code": int(error.exit_code), "where": error.where, "hint": error.hint}
-        self._note("error", str(error), level=logging.ERROR, **fields)
+        self._note("error", str(error), level="error", **fields)
 
     def summary(self, summary: Summary, words: str) -> None:
         """How the run ended."""
@@ -135,7 +133,7 @@ class LogFile:
         self._note(
             "failed",
             f"{name or '(no name)'} ({failure.id}): {failure.role} failed: {failure.error}",
-            level=logging.WARNING,
+            level="warning",
             id=failure.id,
             updateTime=failure.update_time_ms,
             role=failure.role,
@@ -144,17 +142,21 @@ class LogFile:
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""
-        self._note("warning", text, level=logging.WARNING)
+        self._note("warning", text, level="warning")
 
     def trace(self, text: str) -> None:
         """A request and its outcome."""
-        self._note("request", text, level=logging.DEBUG)
+        if self._with_requests:
+            self._note("request", text, level="debug")
 
-    def _note(
-        self, event: str, message: str, *, level: int = logging.INFO, **fields: object
-    ) -> None:
-        known = {"run": self._run_id, "event": event, "message": message, **fields}
-        self._logger.log(level, "%s", message, extra={"fields": known})
+    def _note(self, event: str, message: str, *, level: str = "info", **fields: object) -> None:
+        known = {"time": now_iso(), "level": level}
+        if self._as_json:
+            known |= {"run": self._run_id, "event": event, "message": message}
+            line = to_json(known | fields).decode()
+        else:
+            line = f"{known['time']} {level.upper():7} {printable(message)}"
+        self._handler.handle(logging.makeLogRecord({"msg": masked(line, self._secrets)}))
 
 
 class _Handler(RotatingFileHandler):
@@ -175,28 +177,6 @@ class _Handler(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
         """Take down what went wrong."""
         self.trouble = self.trouble or sys.exception()
-
-
-class _Json(logging.Formatter):
-    """One JSON object a line."""
-
-    def __init__(self, secrets: list[str]) -> None:
-        super().__init__()
-        self._secrets = secrets
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record's fields, without secrets."""
-        when = {"time": now_iso(), "level": record.levelname.lower()}
-        return masked(to_json(when | record.__dict__["fields"]).decode(), self._secrets)
-
-
-class _Text(_Json):
-    """Time, level, what happened."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record in one line, without secrets."""
-        line = f"{now_iso()} {record.levelname:7} {printable(record.getMessage())}"
-        return masked(line, self._secrets)
 
 
 def masked(text: str, secrets: list[str]) -> str:
