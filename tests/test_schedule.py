@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirror import schedule
@@ -128,6 +128,8 @@ def test_a_minute_of_the_night_by_chance(printed: Print) -> None:
 @posix
 @settings(max_examples=50, deadline=None, database=None)
 @given(word=st.text(st.sampled_from("a b%\\'\"$`~*#;&|<>()!?\u0436"), max_size=12))
+@example(word="a\\\\b")
+@example(word="\\\\\\%")
 def test_any_word_survives_any_cron(word: str) -> None:
     r"""Whether cron itself takes the backslash from `\%` and `\\`, or leaves it to the shell."""
     job = schedule.Job(
@@ -244,6 +246,7 @@ def test_a_service_and_a_timer(printed: Print) -> None:
     service = dict(_settings(units["kling-mirror.service"]))
     assert (service["Type"], service["NotifyAccess"]) == ("oneshot", "main")
     assert service["IOSchedulingClass"] == "idle"
+    assert service["ExecStart"].startswith(":/"), "systemd would put in a variable for `$HOME`"
     assert "enable --now kling-mirror.timer" in done.err
 
 
