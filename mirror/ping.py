@@ -62,14 +62,11 @@ class Pinger:
         """
         self._pings.put(("" if success else "/fail", body, _ATTEMPTS))
         self._pings.put(None)
-        has_ended = self._thread_has_ended(stop)
+        has_ended = stop.wait_for(self._thread, limit_s=self._limit_s)
         trouble = self._trouble if has_ended else "no answer in time"
         if trouble is None:
             return None
         return printable(f"the ping to {urlsplit(self._url).hostname} failed: {trouble}")
-
-    def _thread_has_ended(self, stop: Stop) -> bool:
-        return stop.wait_for(self._thread, limit_s=self._limit_s)
 
     def _work(self) -> None:
         try:

@@ -447,7 +447,8 @@ SETTINGS = (
         _text,
         None,
         '"jq .assets | mail -s kling-mirror me@example.com"',
-        "a command for after every sync, with ten minutes to read the summary as JSON",
+        "a command for after every sync: it reads the summary as JSON, KLING_MIRROR_EXIT_CODE is "
+        "set, and it has ten minutes",
         "unattended",
         "COMMAND",
     ),
