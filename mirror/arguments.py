@@ -1,6 +1,7 @@
 """The command line's grammar: commands, their flags, and the help that says what they mean."""
 
 import argparse
+import datetime as dt
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +30,8 @@ _TYPICAL = """\
 typical use:
   kling-mirror demo                          try it, without token or network
   kling-mirror init --dest ~/kling-mirror    write a config
-  kling-mirror sync                          mirror everything; put this into cron
+  kling-mirror sync                          mirror everything
+  kling-mirror schedule                      have that done every night: a line for cron
   kling-mirror status                        is everything here?
   kling-mirror verify                        is every byte as it was?
 
@@ -221,6 +223,32 @@ def _add_prune_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _time_of_day(text: str) -> dt.time:
+    try:
+        return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - the machine's own
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected a time of day such as 03:17") from None
+
+
+def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
+    forms = parser.add_mutually_exclusive_group()
+    for form, text in (
+        ("cron", "a line for crontab (the default)"),
+        ("systemd", "a service and a timer"),
+        ("launchd", "a property list, for macOS"),
+        ("windows", "a task for Windows' Task Scheduler, as XML"),
+    ):
+        forms.add_argument(
+            f"--{form}", dest="form", action="store_const", const=form, default="cron", help=text
+        )
+    parser.add_argument(
+        "--at",
+        type=_time_of_day,
+        metavar="HH:MM",
+        help="when, every day (default: a minute of the night by chance)",
+    )
+
+
 def _add_nothing(_: argparse.ArgumentParser) -> None:
     """The command has no flags but settings."""
 
@@ -253,6 +281,11 @@ _COMMANDS = {
     ),
     "gallery": _Command(
         "write an offline page to look through the mirror", ("dest",), _add_nothing
+    ),
+    "schedule": _Command(
+        "print what has `sync` run every night, for cron, systemd, launchd or Windows",
+        None,
+        _add_schedule_flags,
     ),
     "config": _Command(
         "show the effective settings, each with where it came from", None, _add_nothing

@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirror.errors import ExitCode, UsageError
-from mirror.process import output_of, stoppable
+from mirror.errors import ExitCode, MirrorError, UsageError
+from mirror.process import is_root, output_of, program, stoppable
 
 if TYPE_CHECKING:
     from mirror.manifest import Manifest
     from mirror.report import Console
     from mirror.settings import Settings
+    from mirror.stopping import Stop
     from mirror.store import Store
+    from mirror.tally import Result
+    from mirror.unattended import Report
 
 _CPUS = os.cpu_count() or 1
 
@@ -89,10 +92,43 @@ def _sync(arguments: argparse.Namespace) -> int:
             "kling-mirror: other users of this machine may read the token in the config\n"
             f"  {settings.config_path}\n  chmod 600 it\n"
         )
-    return _run_sync(settings, config.read_token(settings, output_of), arguments)
+    return _run_sync(settings, lambda: config.read_token(settings, output_of), arguments)
 
 
-def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -> int:
+def _run_sync(
+    settings: "Settings", read_token: Callable[[], str], arguments: argparse.Namespace
+) -> int:
+    """One run, told to whoever is to hear of it, from before there is a token to the very end."""
+    from mirror.unattended import reporting  # noqa: PLC0415
+
+    with (
+        stoppable() as stop,
+        reporting(
+            settings,
+            stop=stop,
+            warn=_warn,
+            with_requests=arguments.verbosity > 1,
+            dry_run=arguments.dry_run,
+        ) as report,
+    ):
+        try:
+            token = read_token()
+        except MirrorError:
+            stop.check()  # the password manager was stopped, too
+            raise
+        report.hide(token)
+        result = _sync_and_tell(settings, token, arguments, stop=stop, report=report)
+    return result.summary.exit_code
+
+
+def _sync_and_tell(
+    settings: "Settings",
+    token: str,
+    arguments: argparse.Namespace,
+    *,
+    stop: "Stop",
+    report: "Report",
+) -> "Result":
     import platformdirs  # noqa: PLC0415
 
     from mirror.models import to_json  # noqa: PLC0415
@@ -101,24 +137,32 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
 
     console = _console(settings, arguments)
     try:
-        with stoppable() as stop:
-            result = sync(
-                settings,
-                token,
-                state_folder=platformdirs.user_state_path("kling-mirror"),
-                progress=console,
-                stop=stop,
-                dry_run=arguments.dry_run,
-            )
+        result = sync(
+            settings,
+            token,
+            state_folder=platformdirs.user_state_path("kling-mirror"),
+            progress=report.beside(console),
+            stop=stop,
+            dry_run=arguments.dry_run,
+        )
     finally:
         console.close()
+    report.finished(result)
     if not (arguments.json and arguments.verbosity < 1):
         console.summarize(result.summary, news=result.has_news, dry_run=arguments.dry_run)
     for error in result.errors:
         complain(error, stream=sys.stderr)
     if arguments.json:
         sys.stdout.write(to_json(result.summary).decode() + "\n")
-    return result.summary.exit_code
+        sys.stdout.flush()  # before anybody else is told
+    return result
+
+
+def _warn(text: str) -> None:
+    """One line, while no bar is drawn."""
+    from mirror.text import complain  # noqa: PLC0415
+
+    complain(MirrorError(text), stream=sys.stderr)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -135,7 +179,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         )
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
         arguments.dry_run = arguments.json = False
-        code = _run_sync(settings, demo.DEMO_TOKEN, arguments)
+        code = _run_sync(settings, lambda: demo.DEMO_TOKEN, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
     return code
@@ -249,6 +293,30 @@ def _list(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
+def _schedule(arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror import schedule  # noqa: PLC0415
+
+    settings, flags = _settings(arguments), _flags(arguments)
+    job = schedule.Job(
+        at=arguments.at or schedule.some_night_time(),
+        program=program(),
+        options=schedule.options(settings, flags),
+        home=Path.home(),
+        is_root=is_root(),
+        writes=schedule.written_folders(settings, platformdirs.user_state_path("kling-mirror")),
+    )
+    piece, advice = schedule.render(arguments.form, job)
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+    if arguments.verbosity >= 0:
+        sys.stderr.write(f"\n{advice}")
+        for missing in schedule.left_behind(settings):
+            _warn(missing)
+    return ExitCode.COMPLETE
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from mirror import config  # noqa: PLC0415
 
@@ -272,5 +340,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": _verify,
     "prune": _prune,
     "gallery": _gallery,
+    "schedule": _schedule,
     "config": _config,
 }

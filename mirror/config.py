@@ -151,7 +151,7 @@ def explain(settings: Settings) -> str:
     lines = []
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
-        if setting.name == "token" and value is not None:
+        if setting.is_secret and value is not None:
             value = "(set, not shown)"
         source = settings.sources[setting.name]
         mark = "# " if value is None else ""
@@ -170,11 +170,16 @@ def _as_toml(value: object) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
+def _is_private(setting: Setting) -> bool:
+    """Whether even a wrong value may be a secret that was put in the wrong place."""
+    return setting.is_secret or setting.group == "token"
+
+
 def _parsed(setting: Setting, value: object, where: str) -> object:
     try:
         return setting.parse(value)
     except ValueError as error:
-        shown = f", not {value!r}" if short(value) and setting.group != "token" else ""
+        shown = f", not {value!r}" if short(value) and not _is_private(setting) else ""
         raise UsageError(f"{error}{shown}", where=where) from None
 
 

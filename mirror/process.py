@@ -1,10 +1,12 @@
-"""What the commands need of the process: signals, and other programs' output."""
+"""What the commands need of the process: signals, who we are, other programs' output."""
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from mirror.errors import UsageError
 if TYPE_CHECKING:
     from mirror.stopping import Stop
 
+_SCRIPT = "kling-mirror"
 _STOP_GRACE_S = 1.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -62,3 +65,21 @@ def output_of(command: str) -> str:
             hint="run it by hand to see why",
         )
     return done.stdout.decode(errors="replace")
+
+
+def program() -> list[str]:
+    """The words that start this very program from anywhere, by absolute paths."""
+    import shutil  # noqa: PLC0415
+
+    started_as = Path(sys.argv[0]).absolute()
+    beside = Path(sys.executable).parent
+    folders = [started_as.parent, beside] if started_as.stem == _SCRIPT else [beside]
+    for folder in folders:
+        if (found := shutil.which(_SCRIPT, path=str(folder))) is not None:
+            return [found]
+    return [sys.executable, "-m", "mirror"]
+
+
+def is_root() -> bool:
+    """Whether the user is root; nobody is on Windows."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -158,7 +158,7 @@ class Console:
         if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
             self._say(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
         if self._verbosity > QUIET and (news or not self._news_only):
-            self._say(f"kling-mirror: {_in_words(summary, dry_run=dry_run)}")
+            self._say(f"kling-mirror: {in_words(summary, dry_run=dry_run)}")
 
     def _redraw(self) -> None:
         now = time.monotonic()
@@ -183,7 +183,8 @@ def _columns(stream: TextIO) -> int:
         return 80
 
 
-def _in_words(summary: Summary, *, dry_run: bool) -> str:
+def in_words(summary: Summary, *, dry_run: bool = False) -> str:
+    """The run in one line."""
     assets, files = summary.assets, summary.files
     counts = {
         "new": assets.new,

@@ -18,6 +18,10 @@ DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _MOST_JOBS = 64
 _MOST_PAGE_SIZE = 1000
+_MOST_LOGS = 1000
+_WITHOUT_FLAG = frozenset(("token", "token_command", "ping_url", "on_finish"))
+"""Secrets, or command lines that may hold one: arguments are visible to other users."""
+_NEVER_SHOWN = frozenset(("token", "ping_url"))
 
 
 class Settings(Struct, frozen=True):
@@ -51,6 +55,12 @@ class Settings(Struct, frozen=True):
     allowed_hosts: tuple[str, ...]
     allow_private_hosts: bool
     progress: Literal["auto", "always", "never"]
+    log_file: Path | None
+    log_format: Literal["text", "json"]
+    log_size: int | None
+    log_keep: int
+    ping_url: str | None
+    on_finish: str | None
     sources: Mapping[str, str]
     config_path: Path | None
 
@@ -79,9 +89,12 @@ class Setting(NamedTuple):
     @property
     def flag(self) -> str | None:
         """Its flag, or None where a secret would be seen in the list of processes."""
-        return (
-            None if self.name in ("token", "token_command") else f"--{self.name}".replace("_", "-")
-        )
+        return None if self.name in _WITHOUT_FLAG else f"--{self.name}".replace("_", "-")
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is never shown."""
+        return self.name in _NEVER_SHOWN
 
     @property
     def env(self) -> str:
@@ -212,6 +225,12 @@ def _url(value: object) -> str:
 def _progress(value: object) -> str:
     if value not in ("auto", "always", "never"):
         raise ValueError("expected auto, always or never")
+    return str(value)
+
+
+def _log_format(value: object) -> str:
+    if value not in ("text", "json"):
+        raise ValueError("expected text or json")
     return str(value)
 
 
@@ -383,6 +402,56 @@ SETTINGS = (
         "output",
         "WHEN",
     ),
+    Setting(
+        "log_file",
+        _path,
+        None,
+        '"~/kling-mirror.log"',
+        "a log of each run: its files, problems and summary, a line each; its folder must exist",
+        "unattended",
+        "FILE",
+    ),
+    Setting(
+        "log_format",
+        _log_format,
+        "text",
+        '"text"',
+        "the log file's lines: text, or json for an object each",
+        "unattended",
+        "FORMAT",
+    ),
+    Setting(
+        "log_size",
+        _size_or_none,
+        10_000_000,
+        '"10M"',
+        "a log file that would grow larger is renamed and a new one begun; 0 for never",
+        "unattended",
+        "SIZE",
+    ),
+    Setting(
+        "log_keep", _whole(1, _MOST_LOGS), 5, "5", "renamed log files to keep", "unattended", "N"
+    ),
+    Setting(
+        "ping_url",
+        _url,
+        None,
+        '"https://hc-ping.com/your-uuid-here"',
+        "told of every run, in the way of healthchecks.io: /start, success or /fail, with the "
+        "summary; a secret",
+        "unattended",
+        "URL",
+    ),
+    Setting(
+        "on_finish",
+        _text,
+        None,
+        '"jq .assets | mail -s kling-mirror me@example.com"',
+        "a command for after every sync: it reads the summary as JSON, KLING_MIRROR_EXIT_CODE is "
+        "set, and it has ten minutes",
+        "unattended",
+        "COMMAND",
+    ),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -393,6 +462,7 @@ _GROUPS = {
     "how": "how it is fetched",
     "safety": "safety",
     "output": "output",
+    "unattended": "unattended runs",
 }
 
 

@@ -1,9 +1,15 @@
 """A person's wish to stop, carried from a signal handler to whatever runs."""
 
 import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 from mirror.errors import Interrupted
+
+_LAST_WORDS_S = 0.5
+"""How long a stop may still wait for what is told of the run to others: within its two seconds."""
+_LOOK_S = 0.05
 
 
 class Stop:
@@ -38,3 +44,20 @@ class Stop:
         """
         if self.signum is not None:
             raise Interrupted(self.signum)
+
+    def wait_for(self, thread: threading.Thread, *, limit_s: float) -> bool:
+        """Wait for a daemon thread, but no longer than the limit, and a moment once asked to stop.
+
+        A lock that a signal handler sets could be held by whom it interrupts: so we look, often.
+
+        Returns:
+            Whether the thread has ended.
+        """
+        deadline = time.monotonic() + limit_s
+        last_words = False
+        while thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
+            if self.signum is not None and not last_words:
+                last_words = True
+                deadline = min(deadline, time.monotonic() + _LAST_WORDS_S)
+            thread.join(min(_LOOK_S, left_s))
+        return not thread.is_alive()
