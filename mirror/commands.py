@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirror.errors import ExitCode, UsageError
@@ -89,26 +88,19 @@ def _sync(arguments: argparse.Namespace) -> int:
             "kling-mirror: other users of this machine may read the token in the config\n"
             f"  {settings.config_path}\n  chmod 600 it\n"
         )
-    return _run_sync(settings, config.read_token(settings, output_of), arguments)
+    return _run_sync(config.with_token(settings, output_of), arguments)
 
 
-def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -> int:
-    import platformdirs  # noqa: PLC0415
-
+def _run_sync(settings: "Settings", arguments: argparse.Namespace) -> int:
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.syncing import sync  # noqa: PLC0415
+    from mirror.public import Config, sync  # noqa: PLC0415
     from mirror.text import complain  # noqa: PLC0415
 
     console = _console(settings, arguments)
     try:
         with stoppable() as stop:
             result = sync(
-                settings,
-                token,
-                state_folder=platformdirs.user_state_path("kling-mirror"),
-                progress=console,
-                stop=stop,
-                dry_run=arguments.dry_run,
+                Config.of(settings), progress=console, stop=stop, dry_run=arguments.dry_run
             )
     finally:
         console.close()
@@ -118,24 +110,21 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
         complain(error, stream=sys.stderr)
     if arguments.json:
         sys.stdout.write(to_json(result.summary).decode() + "\n")
-    return result.summary.exit_code
+    return result.exit_code
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from mirror import config, demo  # noqa: PLC0415
+    from mirror import demo  # noqa: PLC0415
     from mirror.demo.tour import tour  # noqa: PLC0415
+    from mirror.public import Config  # noqa: PLC0415
     from mirror.store import Store  # noqa: PLC0415
 
     dest = arguments.dest.absolute()
     with demo.demo_service() as service:
-        settings = config.load(
-            {"dest": str(dest), "api_url": service.api_url, "min_free": "0"},
-            environ={},
-            config_path=Path(os.devnull),
-        )
+        config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
         arguments.dry_run = arguments.json = False
-        code = _run_sync(settings, demo.DEMO_TOKEN, arguments)
+        code = _run_sync(config.settings, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
     return code

@@ -64,6 +64,12 @@ class Disk:
         self._step = on_step
         self._pool: ThreadPoolExecutor | None = None
 
+    def close(self) -> None:
+        """End the threads that `sync_files` needed."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
     def sync_file(self, path: Path) -> None:
         """Make a file's bytes durable."""
         descriptor = os.open(path, os.O_RDWR)

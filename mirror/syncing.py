@@ -1,5 +1,6 @@
 """The main job, from the lock to the summary."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def sync(
         What was done, and the errors that stood in the way.
     """
     dest = settings.dest.absolute() if settings.dest else Path()
+    disk = disk or Disk()
     store = Store(dest, min_free=settings.min_free, disk=disk)
     manifest = Manifest(dest, store.journal, disk)
     run = _Run(
@@ -61,7 +63,7 @@ def sync(
         stop=stop,
         dry_run=dry_run,
     )
-    with run.tally.noting_errors():
+    with contextlib.closing(disk), run.tally.noting_errors():
         if settings.dest is None:
             raise UsageError(
                 "no folder to mirror to",
