@@ -130,6 +130,33 @@ def _demo(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _import(arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror import adopt, config  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    token = config.read_token(settings, output_of)
+    console = _console(settings, arguments)
+    with contextlib.closing(console), stoppable() as stop:
+        told, errors = adopt.adopt(
+            settings,
+            token,
+            arguments.folder,
+            state_folder=platformdirs.user_state_path("kling-mirror"),
+            progress=console,
+            stop=stop,
+            dry_run=arguments.dry_run,
+            exact=arguments.exact,
+        )
+    if not errors or arguments.json:
+        _tell(told, adopt.in_words(told), arguments)
+    for error in errors:
+        complain(error, stream=sys.stderr)
+    return told.exit_code
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     from mirror import config, repair, verify  # noqa: PLC0415
 
@@ -254,6 +281,7 @@ def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
+    "import": _import,
     "demo": _demo,
     "init": _init,
     "status": _status,

@@ -16,6 +16,7 @@ from mirror.durable import disk_error
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
 from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.partials import Note, Partial
+from mirror.probing import Sample
 from mirror.receiving import Received
 from mirror.retrying import Pause, retrying
 from mirror.store import Store, link_or_copy
@@ -138,6 +139,21 @@ class Fetcher:
                 await self._pause.wait()
                 return await self._once(url, partial, mine)
         raise AssertionError("retrying ends with a file or an error")
+
+    async def probe(self, url: str, *, start: int, count: int) -> Sample:
+        """Fetch a few bytes of a file, to tell whether ours is the same.
+
+        Raises:
+            FetchError: they could not be had.
+        """
+        policy = retrying(max_attempts=self._max_attempts, max_wait_s=self._max_wait_s)
+        async for attempt in policy:
+            with attempt:
+                await self._pause.wait()
+                sample = await self._transfers.probe(url, start=start, count=count)
+                self._trace(f"GET {without_query(url)}: {len(sample.data)} bytes from {start}")
+                return sample
+        raise AssertionError("retrying ends with a sample or an error")
 
     async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
         resume = None

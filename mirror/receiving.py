@@ -1,6 +1,7 @@
 """One answer of a CDN, as it comes in: where its bytes go, and whether they are the file.
 
 `Receiver` is what libcurl's callbacks talk to; it knows HTTP and the partial file, not libcurl.
+What it has in common with other takers of answers is `Answer`.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Generic, NoReturn, TypeVar
 
 from msgspec import Struct
 
@@ -21,14 +22,16 @@ from mirror.partials import Note, Partial, Resume
 from mirror.retrying import http_date, retry_after_s
 
 _NOTE_EVERY_BYTES = 8 << 20
-_OK = 200
+OK = 200
 _PART = 206
 _NOT_MODIFIED = 304
 _NO_SUCH_RANGE = 416
 _EXPIRED = frozenset((401, 403, 404, 410))
 _PASSING = frozenset((408, _NO_SUCH_RANGE, 421, 425, 429))
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _DATE_IS_STRONG_AFTER_S = 60
+
+T = TypeVar("T")
 
 
 class Received(Struct, frozen=True):
@@ -53,8 +56,97 @@ class Received(Struct, frozen=True):
     digests: tuple[tuple[str, str], ...]
 
 
-class Receiver:
-    """One request on its way: libcurl's callbacks, and what they found out."""
+class Answer(Generic[T]):
+    """One request on its way, and the head of what comes back.
+
+    Args:
+        url: checked.
+        future: resolved with the result, or an error.
+
+    Attributes:
+        redirects: how many were followed.
+        received: bytes of the body so far.
+        announced: bytes that the body is to have, where it goes to the disk; 0 where it does not.
+        moved_at: when a byte came last, by `time.monotonic`.
+        error: why the transfer is to end before its time.
+        where: the file that the disk's errors are about, or "".
+        headers: by lower-case name.
+    """
+
+    def __init__(self, *, url: str, future: "asyncio.Future[T]") -> None:
+        self.url = url
+        self.future = future
+        self.redirects = 0
+        self.received = 0
+        self.announced = 0
+        self.moved_at = 0.0
+        self.error: MirrorError | None = None
+        self.where = ""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    def request_headers(self) -> list[str]:
+        """The header lines that ask for what is wanted."""
+        raise NotImplementedError
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the answer claims to be the file, or a part of it."""
+        return self.status in (OK, _PART)
+
+    # What libcurl calls. An exception in here would be printed by pycurl and lost: each becomes
+    # `self.error`, and the answer -1 ends the transfer.
+
+    def on_header(self, line: bytes) -> None:
+        """Take one line of a header: also of a proxy's, of a 100 or of a redirect."""
+        text = line.decode("latin-1").strip()
+        if text.startswith("HTTP/"):
+            self.headers = {}
+            self.status = int(text.split(maxsplit=2)[1])
+        elif text:
+            name, _, value = text.partition(":")
+            self.headers[name.strip().lower()] = value.strip()
+
+    def on_body(self, data: bytes) -> int | None:
+        """Take bytes of the body."""
+        raise NotImplementedError
+
+    # What the driving thread calls once libcurl is done with it.
+
+    def close(self, *, failed: bool) -> None:
+        """Let go of what is open."""
+
+    def result(self) -> T:
+        """What came.
+
+        Raises:
+            FetchError: it is not what was asked for.
+        """
+        raise NotImplementedError
+
+    def strong_etag(self) -> str | None:
+        """The ETag, where it says that every byte is the same."""
+        etag = self.headers.get("etag", "")
+        return etag if etag.startswith('"') else None
+
+    def refuse(self) -> NoReturn:
+        """Say what a status means that is no file.
+
+        Raises:
+            FetchError: always.
+        """
+        what = f"the server answered {self.status}"
+        if self.status in _EXPIRED:
+            raise ExpiredUrlError(what, retryable=False)
+        raise FetchError(
+            what,
+            retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
+            retry_after_s=retry_after_s(self.headers),
+        )
+
+
+class Receiver(Answer[Received]):
+    """A file on its way into its partial file."""
 
     def __init__(
         self,
@@ -68,19 +160,12 @@ class Receiver:
         max_size: int | None,
         future: "asyncio.Future[Received]",
     ) -> None:
-        self.url = url
+        super().__init__(url=url, future=future)
+        self.where = str(partial.path)
         self.noted_url = noted_url
         self.partial = partial
         self.resume = resume
         self.known_etag = known_etag
-        self.future = future
-        self.redirects = 0
-        self.received = 0
-        self.announced = 0
-        self.moved_at = 0.0
-        self.error: MirrorError | None = None
-        self.status = 0
-        self.headers: dict[str, str] = {}
         self._check_room = check_room
         self._max_size = max_size
         self._descriptor = -1
@@ -99,24 +184,6 @@ class Receiver:
         elif self.known_etag is not None:
             lines.append(f"If-None-Match: {self.known_etag}")
         return lines
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the answer claims to be the file, or a part of it."""
-        return self.status in (_OK, _PART)
-
-    # What libcurl calls. An exception in here would be printed by pycurl and lost: each becomes
-    # `self.error`, and the answer -1 ends the transfer.
-
-    def on_header(self, line: bytes) -> None:
-        """Take one line of a header: also of a proxy's, of a 100 or of a redirect."""
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            self.headers = {}
-            self.status = int(text.split(maxsplit=2)[1])
-        elif text:
-            name, _, value = text.partition(":")
-            self.headers[name.strip().lower()] = value.strip()
 
     def on_body(self, data: bytes) -> int | None:
         """Take bytes of the body; those of an error or a redirect are let go."""
@@ -153,9 +220,9 @@ class Receiver:
 
     def _offset(self) -> int:
         """Where the body belongs in the file; only what was asked for is spliced."""
-        if self.status == _OK:
+        if self.status == OK:
             return 0
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
             self.partial.discard()
             raise FetchError("the server sent another part of the file than was asked for")
@@ -181,11 +248,9 @@ class Receiver:
             self._check_room()
             self.keep()
 
-    # What the driving thread calls once libcurl is done with it.
-
     def keep(self) -> None:
         """Vouch for the bytes so far, where the server lets them be continued."""
-        etag, last_modified = self._strong_etag(), self._strong_date()
+        etag, last_modified = self.strong_etag(), self._strong_date()
         if self._size and (etag or last_modified) and not self._is_worthless:
             self._noted = self._size
             self.partial.save(self._note(etag, last_modified))
@@ -200,10 +265,6 @@ class Receiver:
             content_type=self.headers.get("content-type"),
             complete=False,
         )
-
-    def _strong_etag(self) -> str | None:
-        etag = self.headers.get("etag", "")
-        return etag if etag.startswith('"') else None
 
     def _strong_date(self) -> str | None:
         """Last-Modified, where it may serve with If-Range: RFC 9110 wants it older than the Date.
@@ -236,8 +297,10 @@ class Receiver:
         if self.status == _NOT_MODIFIED and self.known_etag is not None:
             return self._as_received(not_modified=True)
         if not self.is_file:
-            self._refuse()
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+            if self.status == _NO_SUCH_RANGE:
+                self.partial.discard()
+            self.refuse()
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if self.status == _PART and found and int(found[3]) != self._size:
             raise FetchError("the file is not as long as the server said")
         if not self._size:
@@ -261,17 +324,5 @@ class Receiver:
             last_modified=self.headers.get("last-modified"),
             content_type=self.headers.get("content-type"),
             transferred=self.received,
-            digests=tuple(digests.declared(self.headers, whole=self.status == _OK)),
-        )
-
-    def _refuse(self) -> NoReturn:
-        what = f"the server answered {self.status}"
-        if self.status in _EXPIRED:
-            raise ExpiredUrlError(what, retryable=False)
-        if self.status == _NO_SUCH_RANGE:
-            self.partial.discard()
-        raise FetchError(
-            what,
-            retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
-            retry_after_s=retry_after_s(self.headers),
+            digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
         )

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import certifi
@@ -26,8 +26,11 @@ from mirror.addresses import UrlRules
 from mirror.durable import disk_error
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
-from mirror.receiving import Received, Receiver
+from mirror.probing import EnoughError, Prober, Sample
+from mirror.receiving import Answer, Received, Receiver
 from mirror.wire import without_query
+
+T = TypeVar("T")
 
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
@@ -84,7 +87,7 @@ class Transfers:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._idle: list[pycurl.Curl] = []
-        self._active: dict[pycurl.Curl, Receiver] = {}
+        self._active: dict[pycurl.Curl, Answer[Any]] = {}
         self._due: float | None = None
         self._free_at = 0.0
         self._paused: collections.deque[pycurl.Curl] = collections.deque()
@@ -95,7 +98,7 @@ class Transfers:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._orders: collections.deque[Callable[[], None]] = collections.deque()
         self._is_woken = False
-        self._finished: list[tuple[Receiver, Received | MirrorError]] = []
+        self._finished: list[tuple[Answer[Any], object]] = []
         self._closing = False
         self._thread = threading.Thread(target=self._drive, name="transfers", daemon=True)
 
@@ -139,6 +142,27 @@ class Transfers:
             max_size=self._max_size,
             future=asyncio.get_running_loop().create_future(),
         )
+        return await self._outcome(transfer)
+
+    async def probe(self, url: str, *, start: int, count: int) -> Sample:
+        """Fetch a few bytes of one URL, and what its headers say.
+
+        Args:
+            url: as for `fetch`.
+            start: the first byte that is wanted.
+            count: how many are.
+
+        Raises:
+            FetchError: no such part came; says whether to try again.
+        """
+        future: asyncio.Future[Sample] = asyncio.get_running_loop().create_future()
+        prober = Prober(url=self._rules.checked(url), start=start, count=count, future=future)
+        try:
+            return await self._outcome(prober)
+        except EnoughError:
+            return prober.result()
+
+    async def _outcome(self, transfer: Answer[T]) -> T:
         self._order(lambda: self._start(transfer))
         try:
             return await transfer.future
@@ -209,7 +233,7 @@ class Transfers:
             self._active[curl].moved_at = time.monotonic()
             curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
 
-    def _start(self, transfer: Receiver) -> None:
+    def _start(self, transfer: Answer[Any]) -> None:
         curl = self._idle.pop() if self._idle else pycurl.Curl()
         curl.setopt(pycurl.URL, transfer.url)
         curl.setopt(pycurl.PROTOCOLS, _HTTP)
@@ -238,7 +262,7 @@ class Transfers:
         host = parts.netloc.rpartition("@")[2]
         return "" if proxy and urllib.request.proxy_bypass(host) else proxy
 
-    def _socket_opener(self, transfer: Receiver) -> Callable[..., socket.socket | int]:
+    def _socket_opener(self, transfer: Answer[Any]) -> Callable[..., socket.socket | int]:
         """Looks at the address that a name led to, at the only moment when that is certain."""
 
         def open_socket(_: int, address: Any) -> socket.socket | int:  # noqa: ANN401 - pycurl's
@@ -256,7 +280,9 @@ class Transfers:
 
         return open_socket
 
-    def _body_taker(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
+    def _body_taker(
+        self, curl: pycurl.Curl, transfer: Answer[Any]
+    ) -> Callable[[bytes], int | None]:
         def on_body(data: bytes) -> int | None:
             now = time.monotonic()
             if self._limit_rate is not None:
@@ -301,9 +327,9 @@ class Transfers:
         except MirrorError as error:
             self._finish(transfer, error)
         except OSError as error:
-            self._finish(transfer, disk_error(error, transfer.partial.path))
+            self._finish(transfer, disk_error(error, transfer.where))
 
-    def _follow(self, transfer: Receiver, redirect: str) -> None:
+    def _follow(self, transfer: Answer[Any], redirect: str) -> None:
         url = self._rules.checked(redirect)
         if transfer.url.lower().startswith("https:") and not url.lower().startswith("https:"):
             raise FetchError("a redirect would leave https", retryable=False)
@@ -321,12 +347,12 @@ class Transfers:
             text = f"stalled: no byte for {self._stall_timeout_s:g} s"
             self._finish(self._release(curl), FetchError(text))
 
-    def _abandon(self, transfer: Receiver) -> None:
+    def _abandon(self, transfer: Answer[Any]) -> None:
         for curl in [curl for curl, it in self._active.items() if it is transfer]:
             self._release(curl)
         transfer.close(failed=True)
 
-    def _release(self, curl: pycurl.Curl) -> Receiver:
+    def _release(self, curl: pycurl.Curl) -> Answer[Any]:
         transfer = self._active.pop(curl)
         with contextlib.suppress(ValueError):
             self._paused.remove(curl)
@@ -335,7 +361,7 @@ class Transfers:
         self._idle.append(curl)
         return transfer
 
-    def _finish(self, transfer: Receiver, outcome: Received | MirrorError) -> None:
+    def _finish(self, transfer: Answer[Any], outcome: object) -> None:
         transfer.close(failed=isinstance(outcome, MirrorError))
         self._finished.append((transfer, outcome))
 
@@ -355,7 +381,7 @@ class Transfers:
         self._closing = True
 
 
-def _resolve(finished: list[tuple[Receiver, Received | MirrorError]]) -> None:
+def _resolve(finished: list[tuple[Answer[Any], object]]) -> None:
     for transfer, outcome in finished:
         if transfer.future.done():
             continue

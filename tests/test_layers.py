@@ -21,16 +21,19 @@ ROWS = (
     ("stopping", "addresses", "text", "media", "digests", "retrying", "durable", "partials"),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
+    ("matching",),
     # the world: disk, API, one answer of a CDN, the terminal
     ("config", "store", "manifest", "api", "receiving", "report"),
+    ("probing",),
     # steps of one asset's way
     ("listing", "transfer", "commit"),
     ("fetching", "tally"),
     # what commands are made of
-    ("pipeline", "running"),
+    ("pipeline", "running", "proving"),
+    ("sources",),
     # commands
     ("syncing", "verify", "prune", "overview", "setup"),
-    ("repair", "rebuild"),
+    ("repair", "rebuild", "adopt"),
     # the face
     ("demo", "gallery", "arguments", "process"),
     ("public",),
