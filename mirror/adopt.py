@@ -44,7 +44,7 @@ from mirror.text import size as in_bytes
 from mirror.verify import sha256_of
 from mirror.wire import without_query
 
-_BATCH = 64
+_BATCH = 32
 _UNKNOWN_SIZE = 64 * 1024
 _SHOWN = 20
 _UNPROVEN = "the same as far as was compared, and the CDN gives no digest (--exact)"
@@ -266,6 +266,7 @@ class _Job:
         self._dry_run = dry_run
         self._exact = exact
         self._slots = asyncio.Semaphore(settings.jobs)
+        self._copying = asyncio.Lock()
         self._wanted: dict[tuple[str, Role], Missing] = {}
         self._files: list[Path] = []
         self._mirrored: set[Path] = set()
@@ -467,9 +468,10 @@ class _Job:
         """Copy a file to where fetched ones are; whether it is still the one that was compared."""
         if self._dry_run:
             return True
-        self._store.check_room(file.mine.size)
         partial = self._partial(asset, role)
-        await asyncio.to_thread(partial.take, file.mine.path)
+        async with self._copying:  # one at a time: each finds the room that the one before left
+            self._store.check_room(file.mine.size)
+            await asyncio.to_thread(partial.take, file.mine.path)
         if await asyncio.to_thread(sha256_of, partial.path) == file.mine.sha256:
             return True
         partial.discard()

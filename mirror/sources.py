@@ -73,10 +73,10 @@ class Sources:
             for action in actions
             for role in action.fetch
         }
-        named = {path for paths in self._named.values() for path in paths}
+        told_apart = {path for paths in self._named.values() for path in paths} | self.mirrored
         self._nameless: dict[int, list[Path]] = defaultdict(list)
         for path, size in self.sizes.items():
-            if path not in named | self.mirrored and _is_media(path):
+            if path not in told_apart and _is_media(path):
                 self._nameless[size].append(path)
 
     def recorded(self, key: str, role: Role) -> tuple[Path, StoredFile] | None:

@@ -469,6 +469,20 @@ def test_an_expired_url_is_left_to_sync(
     assert [it.id for it in told.failures] == [items[0]["id"]]
 
 
+def test_the_reserve_of_the_disk_is_kept(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """Copies need room: below the reserve nothing is adopted, exit 6."""
+    item = library.add(1, "image", size=BIG)
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    done = program(
+        "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "900T",
+        env={"KLING_MIRROR_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.code, "nearly full" in done.err) == (6, True)
+    assert manifest_of(dest)["assets"] == {}
+
+
 def test_what_cannot_be_imported_is_said(
     program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
 ) -> None:
