@@ -1,3 +1,74 @@
-"""A complete, provable, crash-proof local copy of everything you uploaded to Kling."""
+"""A complete, provable, crash-proof local copy of everything you uploaded to Kling.
+
+    from mirror import Config, sync
+
+    result = sync(Config(dest="~/kling-mirror", token_file="~/.config/kling-mirror/token"))
+    result.raise_for_errors()
+    print(result.summary.assets.new)
+
+`sync` prints nothing, handles no signals, ends no process, and works from any thread and inside a
+running event loop (a notebook has one). What is not named here is not part of the API.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mirror.errors import (
+        AccessError,
+        ApiError,
+        AssetError,
+        DiskError,
+        ExitCode,
+        Interrupted,
+        ListingError,
+        LockedError,
+        ManifestError,
+        MirrorError,
+        UsageError,
+    )
+    from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
+    from mirror.public import Config, sync
+    from mirror.stopping import Stop
+    from mirror.tally import Result
 
 __version__ = "0.1.0"
+__all__ = [
+    "AccessError",
+    "Action",
+    "ApiError",
+    "AssetError",
+    "Config",
+    "DiskError",
+    "Entry",
+    "ExitCode",
+    "FailedFile",
+    "Interrupted",
+    "Kind",
+    "ListingError",
+    "LockedError",
+    "ManifestError",
+    "MirrorError",
+    "Progress",
+    "Result",
+    "Stop",
+    "StoredFile",
+    "Summary",
+    "UsageError",
+    "__version__",
+    "sync",
+]
+
+if not TYPE_CHECKING:  # names are looked up when they are used: the command line needs the version
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            import importlib  # noqa: PLC0415
+
+            for home in ("errors", "models", "stopping", "tally", "public"):
+                module = importlib.import_module(f"mirror.{home}")
+                if hasattr(module, name):
+                    return getattr(module, name)
+        raise AttributeError(f"module 'mirror' has no attribute {name!r}", name=name, obj=None)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

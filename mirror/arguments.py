@@ -186,6 +186,18 @@ def _add_sync_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
+def _add_import_flags(parser: argparse.ArgumentParser) -> None:
+    _add_json(parser)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the files are; only read")
+    parser.add_argument("--dry-run", action="store_true", help="compare, and write nothing")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="adopt only what a digest of the CDN proves whole; without it, a file of the right "
+        "length counts where samples of it are the same",
+    )
+
+
 def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dest",
@@ -256,6 +268,28 @@ def _add_nothing(_: argparse.ArgumentParser) -> None:
 _COMMANDS = {
     "sync": _Command(
         "mirror everything that was uploaded; fetch only what changed", None, _add_sync_flags
+    ),
+    "import": _Command(
+        "take files that were downloaded otherwise into the mirror, once they are proved right",
+        (
+            "dest",
+            "api_url",
+            "token_file",
+            "email",
+            "all_accounts",
+            "content_type",
+            "file_name",
+            "no_covers",
+            "page_size",
+            "jobs",
+            "limit_rate",
+            "max_attempts",
+            "max_wait",
+            "stall_timeout",
+            "min_free",
+            "progress",
+        ),
+        _add_import_flags,
     ),
     "demo": _Command(
         "sync a small library from an embedded service: no token, no network",

@@ -92,13 +92,12 @@ def _sync(arguments: argparse.Namespace) -> int:
             "kling-mirror: other users of this machine may read the token in the config\n"
             f"  {settings.config_path}\n  chmod 600 it\n"
         )
-    return _run_sync(settings, lambda: config.read_token(settings, output_of), arguments)
+    return _run_sync(settings, arguments)
 
 
-def _run_sync(
-    settings: "Settings", read_token: Callable[[], str], arguments: argparse.Namespace
-) -> int:
+def _run_sync(settings: "Settings", arguments: argparse.Namespace) -> int:
     """One run, told to whoever is to hear of it, from before there is a token to the very end."""
+    from mirror import config  # noqa: PLC0415
     from mirror.unattended import reporting  # noqa: PLC0415
 
     with (
@@ -112,35 +111,26 @@ def _run_sync(
         ) as report,
     ):
         try:
-            token = read_token()
+            settings = config.with_token(settings, output_of)
         except MirrorError:
             stop.check()  # the password manager was stopped, too
             raise
-        report.hide(token)
-        result = _sync_and_tell(settings, token, arguments, stop=stop, report=report)
-    return result.summary.exit_code
+        report.hide(str(settings.token))
+        result = _sync_and_tell(settings, arguments, stop=stop, report=report)
+    return result.exit_code
 
 
 def _sync_and_tell(
-    settings: "Settings",
-    token: str,
-    arguments: argparse.Namespace,
-    *,
-    stop: "Stop",
-    report: "Report",
+    settings: "Settings", arguments: argparse.Namespace, *, stop: "Stop", report: "Report"
 ) -> "Result":
-    import platformdirs  # noqa: PLC0415
-
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.syncing import sync  # noqa: PLC0415
+    from mirror.public import Config, sync  # noqa: PLC0415
     from mirror.text import complain  # noqa: PLC0415
 
     console = _console(settings, arguments)
     try:
         result = sync(
-            settings,
-            token,
-            state_folder=platformdirs.user_state_path("kling-mirror"),
+            Config.of(settings),
             progress=report.beside(console),
             stop=stop,
             dry_run=arguments.dry_run,
@@ -166,23 +156,47 @@ def _warn(text: str) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from mirror import config, demo  # noqa: PLC0415
+    from mirror import demo  # noqa: PLC0415
     from mirror.demo.tour import tour  # noqa: PLC0415
+    from mirror.public import Config  # noqa: PLC0415
     from mirror.store import Store  # noqa: PLC0415
 
     dest = arguments.dest.absolute()
     with demo.demo_service() as service:
-        settings = config.load(
-            {"dest": str(dest), "api_url": service.api_url, "min_free": "0"},
-            environ={},
-            config_path=Path(os.devnull),
-        )
+        config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
         arguments.dry_run = arguments.json = False
-        code = _run_sync(settings, lambda: demo.DEMO_TOKEN, arguments)
+        code = _run_sync(config.settings, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
     return code
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    import platformdirs  # noqa: PLC0415
+
+    from mirror import adopt, config  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    token = config.read_token(settings, output_of)
+    console = _console(settings, arguments)
+    with contextlib.closing(console), stoppable() as stop:
+        told, errors = adopt.adopt(
+            settings,
+            token,
+            arguments.folder,
+            state_folder=platformdirs.user_state_path("kling-mirror"),
+            progress=console,
+            stop=stop,
+            dry_run=arguments.dry_run,
+            exact=arguments.exact,
+        )
+    if not errors or arguments.json:
+        _tell(told, adopt.in_words(told), arguments)
+    for error in errors:
+        complain(error, stream=sys.stderr)
+    return told.exit_code
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -333,6 +347,7 @@ def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
+    "import": _import,
     "demo": _demo,
     "init": _init,
     "status": _status,

@@ -11,8 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mirror.errors import UsageError
 from mirror.settings import BY_NAME, ENV_PREFIX, SETTINGS, Setting, Settings, group_title, short
+
+DEFAULT = "default"
+"""The source of a value that nobody set."""
+
+_ARGUMENT = "argument"
+_NONE: Mapping[str, object] = {}
 
 
 def default_path() -> Path:
@@ -27,6 +35,7 @@ def load(
     *,
     environ: Mapping[str, str],
     config_path: Path | None = None,
+    arguments: Mapping[str, object] = _NONE,
 ) -> Settings:
     """The effective settings.
 
@@ -34,6 +43,7 @@ def load(
         flags: from the command line; None is a flag that was not given.
         environ: the process's environment.
         config_path: `--config`; the default file may be missing, this one must not.
+        arguments: from a Python caller, by name; they beat everything, and None is not given.
 
     Raises:
         UsageError: a file, key or value is wrong; says which, and what was expected.
@@ -42,9 +52,9 @@ def load(
     path = named or default_path()
     table = _read_toml(path, required=named is not None)
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-    sources = dict.fromkeys(values, "default")
+    sources = dict.fromkeys(values, DEFAULT)
     for name, value in (table or {}).items():
-        values[name] = _parsed(_known(name, path), value, f"{path}: {name}")
+        values[name] = _parsed(_known(name, str(path)), value, f"{path}: {name}")
         if isinstance(values[name], Path):
             values[name] = path.absolute().parent / values[name]
         sources[name] = str(path)
@@ -56,6 +66,11 @@ def load(
         if (value := flags.get(setting.name)) is not None:
             values[setting.name] = _parsed(setting, value, str(setting.flag))
             sources[setting.name] = str(setting.flag)
+    for name, value in arguments.items():
+        setting = _known(name, _ARGUMENT)
+        if value is not None:
+            values[name] = _parsed(setting, value, name)
+            sources[name] = _ARGUMENT
     return Settings(**values, sources=sources, config_path=path if table is not None else None)
 
 
@@ -111,6 +126,16 @@ def read_token(settings: Settings, run: Callable[[str], str]) -> str:
             hint="useapi.net shows it as user:<number>-<letters and digits>",
         )
     return token
+
+
+def with_token(settings: Settings, run: Callable[[str], str]) -> Settings:
+    """The settings with the token itself in them, so that nobody need ask for it again.
+
+    Raises:
+        UsageError: as `read_token`.
+    """
+    sources = {**settings.sources, "token": _ARGUMENT}
+    return msgspec.structs.replace(settings, token=read_token(settings, run), sources=sources)
 
 
 def exposes_token(settings: Settings) -> bool:
@@ -183,13 +208,11 @@ def _parsed(setting: Setting, value: object, where: str) -> object:
         raise UsageError(f"{error}{shown}", where=where) from None
 
 
-def _known(name: str, path: Path) -> Setting:
+def _known(name: str, where: str) -> Setting:
     if name in BY_NAME:
         return BY_NAME[name]
     near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.0)
-    raise UsageError(
-        f"unknown setting {name!r}", where=str(path), hint=f"did you mean {near[0]!r}?"
-    )
+    raise UsageError(f"unknown setting {name!r}", where=where, hint=f"did you mean {near[0]!r}?")
 
 
 def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
@@ -220,6 +243,6 @@ def _env_path(environ: Mapping[str, str]) -> Path | None:
 
 
 def _rank(source: str) -> int:
-    if source.startswith("--"):
+    if source == _ARGUMENT or source.startswith("--"):
         return 0
     return 1 if source.startswith(ENV_PREFIX) else 2

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
-_OF_THE_FILE = frozenset(("repr-digest", "digest"))
-_OF_WHAT_WAS_SENT = _OF_THE_FILE | {"content-digest", "content-md5"}
+_OF_THE_FILE = ("repr-digest", "digest")
+_OF_WHAT_WAS_SENT = (*_OF_THE_FILE, "content-digest", "content-md5")
 _MEMBER = re.compile(r"([A-Za-z0-9-]+)=:?([A-Za-z0-9+/]+={0,2}):?")
 
 
@@ -24,7 +24,9 @@ def declared(headers: Mapping[str, str], *, whole: bool) -> Iterator[tuple[str, 
     Yields:
         hashlib's name of an algorithm, and the hex digest. What cannot be read is no digest.
     """
-    for name in headers.keys() & (_OF_WHAT_WAS_SENT if whole else _OF_THE_FILE):
+    for name in _OF_WHAT_WAS_SENT if whole else _OF_THE_FILE:
+        if name not in headers:
+            continue
         if name == "content-md5":
             yield from _digest("md5", headers[name].strip())
             continue

@@ -16,6 +16,7 @@ from mirror.durable import disk_error
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
 from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.partials import Note, Partial
+from mirror.probing import Sample
 from mirror.receiving import Received
 from mirror.retrying import Pause, Policy
 from mirror.store import Store, link_or_copy
@@ -133,11 +134,30 @@ class Fetcher:
 
     async def _attempts(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
         async def request() -> Received:
-            while (left_s := self._pause.left_s) > 0:  # noqa: ASYNC110 - time is the event
-                await asyncio.sleep(left_s)
+            await self._wait()
             return await self._once(url, partial, mine)
 
         return await self._policy.call_async(request)
+
+    async def probe(self, url: str, *, start: int, count: int) -> Sample:
+        """Fetch a few bytes of a file, to tell whether ours is the same.
+
+        Raises:
+            FetchError: they could not be had.
+        """
+
+        async def request() -> Sample:
+            await self._wait()
+            sample = await self._transfers.probe(url, start=start, count=count)
+            self._trace(f"GET {without_query(url)}: {len(sample.data)} bytes from {start}")
+            return sample
+
+        return await self._policy.call_async(request)
+
+    async def _wait(self) -> None:
+        """Let a wait that a server asked for pass."""
+        while (left_s := self._pause.left_s) > 0:  # noqa: ASYNC110 - time is the event
+            await asyncio.sleep(left_s)
 
     async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
         resume = None

@@ -24,15 +24,15 @@ import msgspec
 from mirror import __version__
 from mirror.clock import now_iso
 from mirror.errors import MirrorError
-from mirror.models import Action, Entry, FailedFile, Kind, Summary, to_json
+from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary, to_json
 from mirror.text import printable, size
 
 _PRIVATE = 0o600
 """Names and accounts are nobody else's business."""
 
 
-class LogFile:
-    """`models.Progress` for a file that is rotated by size.
+class LogFile(Progress):
+    """A run's progress for a file that is rotated by size.
 
     Args:
         path: its folder must be there: a volume that is not mounted is not written over.

@@ -6,7 +6,7 @@ a name carries its unit (`update_time_ms`).
 
 import enum
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -241,8 +241,12 @@ class Summary(Struct):
     duration_s: float = 0.0
 
 
-class Progress(Protocol):
-    """What a run tells while it is under way. Called from one thread, but for `received`."""
+class Progress:
+    """What a run tells while it is under way. Called from one thread, but for `trace`.
+
+    Each method does nothing: a subclass overrides what it wants to hear of. What a method raises
+    ends the run; only `received` must not raise.
+    """
 
     def expect(self, files: int) -> None:
         """So many more files are to be worked on."""
@@ -254,7 +258,7 @@ class Progress(Protocol):
         """The listing has this asset, and this is to be done for it."""
 
     def received(self, count: int) -> None:
-        """So many bytes of files came in. Called from the transfers' thread."""
+        """So many bytes of files came in."""
 
     def done(self, action: Action, entry: Entry) -> None:
         """The asset is mirrored, durable and recorded."""

@@ -9,14 +9,14 @@ import socket
 import time
 from collections.abc import Mapping
 
-from mirror.models import Action, Entry, FailedFile
+from mirror.models import Action, Entry, FailedFile, Progress
 from mirror.text import printable, size
 
 _EVERY_S = 1.0
 
 
-class Notifier:
-    """`models.Progress` for systemd.
+class Notifier(Progress):
+    """A run's progress for systemd.
 
     Args:
         address: of its socket; one in the abstract namespace begins with `@`.

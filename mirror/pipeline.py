@@ -12,7 +12,7 @@ much as a small file.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from queue import Empty, Full, Queue
 
@@ -69,7 +69,7 @@ class Pipeline:
         self._tally = tally
         self._progress = progress
         self._workers = settings.jobs
-        self._actions = _HandOver()
+        self._actions = _HandOver(progress.planned)
         self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
 
     async def plan(self) -> None:
@@ -99,19 +99,16 @@ class Pipeline:
 
     async def _list(self) -> None:
         try:
-            await in_thread(self._list_accounts)
+            for account in self._tally.accounts:
+                try:
+                    self._report(await in_thread(self._list_account, account))
+                except (AccessError, ApiError, UsageError) as error:
+                    self._tally.note(error)
+            await in_thread(self._actions.put, [None])
         finally:
             self._actions.close()
 
-    def _list_accounts(self) -> None:
-        for account in self._tally.accounts:
-            try:
-                self._list_account(account)
-            except (AccessError, ApiError, UsageError) as error:
-                self._tally.note(error)
-        self._actions.put([None])
-
-    def _list_account(self, account: str | None) -> None:
+    def _list_account(self, account: str | None) -> Listing:
         filters = {}
         if len(self._settings.content_type) == 1:
             filters["contentType"] = self._settings.content_type[0]
@@ -136,15 +133,12 @@ class Pipeline:
                 fresh = [it for it in assets if not any(it.key in seen for seen in before)]
                 wanted = [asset for asset in fresh if self._is_wanted(asset)]
                 self._tally.filtered += len(fresh) - len(wanted)
-                later = [asset for asset in wanted if self._may_replace(asset)]
-                waiting += later
-                now = [it for it in wanted if it not in later] if later else wanted
-                self._offer((asset, None) for asset in now)
+                waiting += filter(self._may_replace, wanted)
+                self._offer((it, None) for it in wanted if not self._may_replace(it))
         except ApiError as error:
             raise self._explained(error, account) from None
         self._offer((asset, self._take_replaced(asset, listing)) for asset in waiting)
-        self._report(listing)
-        self._tally.complete.append(listing)
+        return listing
 
     def _is_wanted(self, asset: Asset | Entry) -> bool:
         """Whether the filters let it through, as far as we can tell without the API."""
@@ -208,7 +202,6 @@ class Pipeline:
             if action.kind is Kind.UNCHANGED and not needs_record(action):
                 unchanged += 1
                 continue
-            self._progress.planned(action)
             lump.append(action)
             if len(lump) == _LUMP:
                 self._actions.put(lump)
@@ -217,6 +210,7 @@ class Pipeline:
         self._tally.count(Kind.UNCHANGED, unchanged)
 
     def _report(self, listing: Listing) -> None:
+        self._tally.complete.append(listing)
         for item in listing.unreadable.values():
             text = f"item {item.position} of page {item.page} cannot be read: {item.error}"
             self._fail(None, FailedFile(item.id, None, "resource", text))
@@ -287,9 +281,13 @@ class _HandOver:
     """The bounded queue of actions: lumps of a thread go in, single actions of the loop come out.
 
     None is the end, for everybody who asks from then on.
+
+    Args:
+        on_action: told of each action that comes out of the thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_action: Callable[[Action], None]) -> None:
+        self._on_action = on_action
         self._loop = asyncio.get_running_loop()
         self._lumps: Queue[list[Action | None]] = Queue(_LUMPS_AHEAD)
         self._taken: deque[Action | None] = deque()
@@ -313,10 +311,14 @@ class _HandOver:
         """The next action, or None at the end."""
         while not self._taken:
             try:
-                self._taken.extend(self._lumps.get_nowait())
+                lump = self._lumps.get_nowait()
             except Empty:
                 self._filled.clear()
                 await self._filled.wait()
+            else:
+                self._taken.extend(lump)
+                for action in filter(None, lump):
+                    self._on_action(action)
         return self._taken.popleft() if self._taken[0] is not None else None
 
     def close(self) -> None:

@@ -1,39 +1,30 @@
-"""One answer of a CDN, as it comes in: where its bytes go, and whether they are the file.
+"""A file as it comes in: where its bytes go, and whether they are the file.
 
-`Receiver` is what libcurl's callbacks talk to; it knows HTTP and the partial file, not libcurl.
 Small files are written and hashed where they arrive, in the event loop; the bytes of large ones go
 to `Writer`, so that a second core hashes while the first one receives.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import os
-import re
 import threading
 from collections.abc import Callable
 from queue import Queue
-from typing import NoReturn
 
 from msgspec import Struct
 
 from mirror import digests
+from mirror.answers import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
 from mirror.durable import disk_error
-from mirror.errors import ExpiredUrlError, FetchError, MirrorError
+from mirror.errors import FetchError, MirrorError
 from mirror.media import HEAD_BYTES, error_page_type
 from mirror.partials import Note, Partial, Resume
-from mirror.retrying import http_date, retry_after_s
+from mirror.retrying import http_date
 
 _NOTE_EVERY_BYTES = 8 << 20
 _LUMP_BYTES = 512 * 1024
 _PIECES_AHEAD = 16
-_OK = 200
-_PART = 206
 _NOT_MODIFIED = 304
-_NO_SUCH_RANGE = 416
-_EXPIRED = frozenset((401, 403, 404, 410))
-_PASSING = frozenset((408, _NO_SUCH_RANGE, 421, 425, 429))
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _DATE_IS_STRONG_AFTER_S = 60
 
 
@@ -88,11 +79,11 @@ class Writer:
             piece()
 
 
-class Receiver:
-    """One request on its way: libcurl's callbacks, and what they found out.
+class Receiver(Answer[Received]):
+    """A file on its way into its partial file.
 
     Args:
-        url: in ASCII; a redirect replaces it.
+        url: checked.
         noted_url: as listed, without its query.
         partial: where the bytes go.
         resume: what can be continued.
@@ -116,23 +107,12 @@ class Receiver:
         max_size: int | None,
         writer: Writer,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.url = url
+        super().__init__(url=url, on_bytes=on_bytes)
         self.noted_url = noted_url
         self.partial = partial
         self.resume = resume
         self.known_etag = known_etag
-        self.future: asyncio.Future[Received] = self._loop.create_future()
-        self.redirects = 0
-        self.received = 0
-        self.announced = 0
-        self.moved_at = 0.0
-        self.error: MirrorError | None = None
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.header_lines: list[bytes] = []
         self._check_room = check_room
-        self._on_bytes = on_bytes
         self._max_size = max_size
         self._writer = writer
         self._is_large = False
@@ -146,8 +126,8 @@ class Receiver:
         self._is_worthless = False
 
     def request_headers(self) -> list[str]:
-        """The header lines that ask for what is wanted, and for nothing encoded."""
-        lines = ["Accept-Encoding: identity"]
+        """The header lines that ask for the file, for its rest, or for news of it."""
+        lines = super().request_headers()
         if self.resume is not None:
             validator = self.resume.note.etag or self.resume.note.last_modified
             lines += [f"Range: bytes={self.resume.note.size}-", f"If-Range: {validator}"]
@@ -155,42 +135,13 @@ class Receiver:
             lines.append(f"If-None-Match: {self.known_etag}")
         return lines
 
-    @property
-    def is_file(self) -> bool:
-        """Whether the answer claims to be the file, or a part of it."""
-        return self.status in (_OK, _PART)
-
-    def _read_header(self) -> None:
-        """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
-        for line in self.header_lines:
-            name, _, value = line.decode("latin-1").partition(":")
-            if name.startswith("HTTP/"):
-                self.headers = {}
-                self.status = int(name.split(maxsplit=2)[1])
-            else:
-                self.headers[name.strip().lower()] = value.strip()
-        self.header_lines.clear()
-
-    def on_body(self, data: bytes) -> int | None:
-        """Take bytes of the body; those of an error or a redirect are let go.
-
-        libcurl calls it. An exception in here would be printed by pycurl and lost: each becomes
-        `error`, and the answer -1 ends the transfer.
-        """
-        if self.header_lines:
-            self._read_header()
-        self.moved_at = self._loop.time()
-        if not self.is_file:
-            return None
-        self._on_bytes(len(data))
+    def _take(self, data: bytes) -> None:
         if self._descriptor < 0:
             self._begin()
-        self.received += len(data)
         self._chunks.append(data)
         self._held += len(data)
         if self._held >= _LUMP_BYTES:
             self._flush()
-        return None if self.error is None else -1
 
     def _flush(self) -> None:
         """Write what has come in since the last time: libcurl gives 16 KiB at a time."""
@@ -233,9 +184,9 @@ class Receiver:
 
     def _offset(self) -> int:
         """Where the body belongs in the file; only what was asked for is spliced."""
-        if self.status == _OK:
+        if self.status == OK:
             return 0
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
             self.partial.discard()
             raise FetchError("the server sent another part of the file than was asked for")
@@ -268,44 +219,29 @@ class Receiver:
         except OSError as error:
             self.error = disk_error(error, self.partial.path)
 
-    # What ends it.
-
     def settle(self, error: MirrorError | None) -> None:
-        """Settle `future`, once all bytes are written.
-
-        Args:
-            error: why libcurl gave up, if it did.
-        """
-        if self.header_lines:
-            self._read_header()
+        """Resolve `future`, once all bytes are written."""
         if self._held:
             self._flush()
-        if not self._is_large:
-            _resolve(self.future, self._outcome(error))
+        if self._is_large:
+            self._writer.put(lambda: self._resolve_from_thread(self._outcome(error)))
         else:
-            self._writer.put(lambda: self._settle_later(error))
-
-    def _settle_later(self, error: MirrorError | None) -> None:
-        outcome = self._outcome(error)
-        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
-            self._loop.call_soon_threadsafe(_resolve, self.future, outcome)
+            super().settle(error)
 
     def abandon(self) -> None:
         """Nobody waits for it: what came of it stays to be continued."""
         if self._held:
             self._flush()
-        if not self._is_large:
-            self._close(failed=True)
-        else:
+        if self._is_large:
             self._writer.put(lambda: self._close(failed=True))
+        else:
+            self._close(failed=True)
 
-    def _outcome(self, error: MirrorError | None) -> "Received | MirrorError":
+    def _outcome(self, error: MirrorError | None) -> Received | MirrorError:
         error = self.error or error
         try:
             self._close(failed=error is not None)
-            return error or self._result()
-        except MirrorError as reason:
-            return reason
+            return super()._outcome(error)
         except OSError as reason:
             return disk_error(reason, self.partial.path)
 
@@ -326,10 +262,6 @@ class Receiver:
             content_type=self.headers.get("content-type"),
             complete=False,
         )
-
-    def _strong_etag(self) -> str | None:
-        etag = self.headers.get("etag", "")
-        return etag if etag.startswith('"') else None
 
     def _strong_date(self) -> str | None:
         """Last-Modified, where it may serve with If-Range: RFC 9110 wants it older than the Date.
@@ -362,9 +294,11 @@ class Receiver:
         if self.status == _NOT_MODIFIED and self.known_etag is not None:
             return self._as_received(not_modified=True)
         if not self.is_file:
+            if self.status == NO_SUCH_RANGE:
+                self.partial.discard()
             self._refuse()
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        if self.status == _PART and found and int(found[3]) != self._size:
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        if self.status == PART and found and int(found[3]) != self._size:
             raise FetchError("the file is not as long as the server said")
         if not self._size:
             self.partial.discard()
@@ -387,26 +321,5 @@ class Receiver:
             last_modified=self.headers.get("last-modified"),
             content_type=self.headers.get("content-type"),
             transferred=self.received,
-            digests=tuple(digests.declared(self.headers, whole=self.status == _OK)),
+            digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
         )
-
-    def _refuse(self) -> NoReturn:
-        what = f"the server answered {self.status}"
-        if self.status in _EXPIRED:
-            raise ExpiredUrlError(what, retryable=False)
-        if self.status == _NO_SUCH_RANGE:
-            self.partial.discard()
-        raise FetchError(
-            what,
-            retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
-            retry_after_s=retry_after_s(self.headers),
-        )
-
-
-def _resolve(future: "asyncio.Future[Received]", outcome: Received | MirrorError) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, MirrorError):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)

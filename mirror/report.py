@@ -12,7 +12,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from mirror.models import Action, Entry, FailedFile, Kind, Summary
+from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary
 from mirror.text import printable, size
 
 _REDRAW_S = 0.1
@@ -51,8 +51,8 @@ class _Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
         return (self.byte_count - before) / (now - then) if now - then > _REDRAW_S else 0.0
 
 
-class Console:
-    """`models.Progress` for people.
+class Console(Progress):
+    """A run's progress for people.
 
     Args:
         bar: whether to draw one.

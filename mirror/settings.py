@@ -5,9 +5,10 @@
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,6 +66,33 @@ class Settings(Struct, frozen=True):
     config_path: Path | None
 
 
+class Options(TypedDict, total=False):
+    """What a Python caller may write for each setting that a run looks at; None is the default."""
+
+    dest: str | os.PathLike[str] | None
+    api_url: str | None
+    token: str | None
+    token_file: str | os.PathLike[str] | None
+    token_command: str | None
+    email: str | Sequence[str] | None
+    all_accounts: bool | None
+    content_type: str | Sequence[str] | None
+    file_name: str | None
+    no_covers: bool | None
+    page_size: int | None
+    jobs: int | None
+    limit_rate: int | str | None
+    max_attempts: int | None
+    max_wait: float | None
+    stall_timeout: float | None
+    max_gone: int | str | None
+    min_free: int | str | None
+    max_file_size: int | str | None
+    max_answer_size: int | str | None
+    allowed_hosts: str | Sequence[str] | None
+    allow_private_hosts: bool | None
+
+
 class Setting(NamedTuple):
     """One setting, as every face of the program shows it.
 
@@ -119,7 +147,7 @@ def _text(value: object) -> str:
 
 
 def _path(value: object) -> Path:
-    text = _text(value)
+    text = _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
     if "\0" in text:
         raise ValueError("expected a path, which cannot hold a NUL character")
     try:

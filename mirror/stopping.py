@@ -1,6 +1,7 @@
 """A person's wish to stop, carried from a signal handler to whatever runs."""
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ class Stop:
         self.signum: int | None = None
         self._callbacks: list[Callable[[], object]] = []
 
-    def set(self, signum: int) -> None:
+    def set(self, signum: int = signal.SIGINT) -> None:
         """Ask to stop. Safe in a signal handler and from any thread."""
         self.signum = signum
         for callback in tuple(self._callbacks):

@@ -1,5 +1,6 @@
 """The main job, from the lock to the summary."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,21 +64,63 @@ def sync(
         dry_run=dry_run,
     )
     with run.tally.noting_errors():
-        if settings.dest is None:
-            raise UsageError(
-                "no folder to mirror to",
-                hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
-            )
-        known = KnownRoots(state_folder)
-        if dry_run and not store.is_prepared:
-            store.require_mounted(known)
+        require_dest(settings)
+        with begun(store, manifest, state_folder=state_folder, dry_run=dry_run):
             run.go()
-        else:
-            store.prepare(known, begin=manifest.begin)
-            with store.locked():
-                manifest.load()
-                run.go()
     return run.tally.result()
+
+
+def require_dest(settings: Settings) -> None:
+    """See that there is a folder to mirror to.
+
+    Raises:
+        UsageError: none was named.
+    """
+    if settings.dest is None:
+        raise UsageError(
+            "no folder to mirror to",
+            hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
+        )
+
+
+@contextlib.contextmanager
+def begun(store: Store, manifest: Manifest, *, state_folder: Path, dry_run: bool) -> Iterator[None]:
+    """The root as a run wants it: made if need be, locked, its manifest loaded.
+
+    A dry run makes none, and has nothing to lock where there is none.
+
+    Raises:
+        DiskError, LockedError, ManifestError: it cannot be had so.
+    """
+    known = KnownRoots(state_folder)
+    if dry_run and not store.is_prepared:
+        store.require_mounted(known)
+        yield
+        return
+    store.prepare(known, begin=manifest.begin)
+    with store.locked():
+        manifest.load()
+        yield
+
+
+async def chosen_accounts(api: KlingApi, settings: Settings) -> list[str | None]:
+    """The accounts to mirror; None stands for the subscription's only one.
+
+    Raises:
+        AccessError: there is none.
+    """
+    if settings.email:
+        return list(settings.email)
+    if not settings.all_accounts:
+        return [None]
+    accounts = await in_thread(api.accounts)
+    if not accounts:
+        raise AccessError(
+            "the subscription has no Kling account",
+            where=settings.api_url,
+            hint="add the account at useapi.net",
+        )
+    return list(accounts)
 
 
 class _Run:
@@ -120,7 +163,7 @@ class _Run:
         async with opened(
             settings, self._token, self._store, self._progress, on_bytes=self._received
         ) as (api, fetcher):
-            self.tally.accounts = await self._chosen_accounts(api)
+            self.tally.accounts = await chosen_accounts(api, settings)
             pipeline = Pipeline(
                 settings,
                 api=api,
@@ -144,20 +187,6 @@ class _Run:
     def _received(self, count: int) -> None:
         self.tally.files.bytes += count
         self._progress.received(count)
-
-    async def _chosen_accounts(self, api: KlingApi) -> list[str | None]:
-        if self._settings.email:
-            return list(self._settings.email)
-        if not self._settings.all_accounts:
-            return [None]
-        accounts = await in_thread(api.accounts)
-        if not accounts:
-            raise AccessError(
-                "the subscription has no Kling account",
-                where=self._settings.api_url,
-                hint="add the account at useapi.net",
-            )
-        return list(accounts)
 
     def _end(self) -> None:
         stopped = self._stop.signum is not None

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from msgspec import Struct
 
 from mirror.clock import now_iso
 from mirror.durable import disk_error
-from mirror.errors import ExitCode, MirrorError
+from mirror.errors import AssetError, ExitCode, MirrorError
 from mirror.listing import Listing
 from mirror.models import (
     AssetCounts,
@@ -46,6 +47,30 @@ class Result(Struct):
     summary: Summary
     errors: list[MirrorError]
     has_news: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line would exit with; `COMPLETE` alone is a complete mirror."""
+        return ExitCode(self.summary.exit_code)
+
+    def raise_for_errors(self) -> Self:
+        """Go on with a complete mirror only.
+
+        Raises:
+            MirrorError: the worst error; an `AssetError` where nothing else went wrong than that
+                assets failed.
+        """
+        for error in self.errors:
+            if error.exit_code == self.exit_code:
+                raise error
+        if failures := self.summary.failures:
+            first = failures[0]
+            raise AssetError(
+                f"{len(failures):,} assets could not be mirrored: {first.error}",
+                where=f"asset {first.id or '(no id)'}",
+                hint="the next run tries again",
+            )
+        return self
 
 
 class Tally:

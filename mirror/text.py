@@ -1,5 +1,6 @@
 """Words for people: what came from outside made harmless, sizes, errors."""
 
+from pathlib import Path
 from typing import TextIO
 
 from mirror.errors import MirrorError
@@ -8,6 +9,11 @@ from mirror.errors import MirrorError
 def printable(text: str) -> str:
     """The text without anything that a terminal would obey or hide."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def decodable(path: Path) -> str:
+    """A path as text that JSON can hold, whatever bytes are in its name."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def size(count: float) -> str:

@@ -12,7 +12,7 @@ import os
 import socket
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import certifi
@@ -20,10 +20,14 @@ import pycurl
 
 from mirror import __version__
 from mirror.addresses import UrlRules
+from mirror.answers import Answer
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
+from mirror.probing import Prober, Sample
 from mirror.receiving import Received, Receiver, Writer
 from mirror.wire import without_query
+
+T = TypeVar("T")
 
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
@@ -86,7 +90,7 @@ class Transfers:
         self._loop = asyncio.get_running_loop()
         self._writer = Writer()
         self._idle: list[pycurl.Curl] = []
-        self._active: dict[pycurl.Curl, Receiver] = {}
+        self._active: dict[pycurl.Curl, Answer[Any]] = {}
         self._watched: dict[int, int] = {}
         self._lapsed: dict[int, int] = {}
         self._due: float | None = None
@@ -144,6 +148,25 @@ class Transfers:
             max_size=self._max_size,
             writer=self._writer,
         )
+        return await self._answer(transfer)
+
+    async def probe(self, url: str, *, start: int, count: int) -> Sample:
+        """Fetch a few bytes of one URL, and what its headers say.
+
+        Args:
+            url: as for `fetch`.
+            start: the first byte that is wanted.
+            count: how many are.
+
+        Raises:
+            FetchError: no such part came; says whether to try again.
+        """
+        checked = self._rules.checked(url)
+        return await self._answer(
+            Prober(url=checked, start=start, count=count, on_bytes=self._on_bytes)
+        )
+
+    async def _answer(self, transfer: Answer[T]) -> T:
         self._start(transfer)
         try:
             return await transfer.future
@@ -249,7 +272,7 @@ class Transfers:
     def _wait_for_earnings(self) -> None:
         self._loop.call_later(max(0.0, self._free_at - self._loop.time()), self._resume_paused)
 
-    def _start(self, transfer: Receiver) -> None:
+    def _start(self, transfer: Answer[Any]) -> None:
         curl = self._idle.pop() if self._idle else self._new_handle()
         curl.setopt(pycurl.URL, transfer.url)
         curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
@@ -309,7 +332,7 @@ class Transfers:
             return opened
         return pycurl.SOCKET_BAD
 
-    def _limiter(self, curl: pycurl.Curl, transfer: Receiver) -> Callable[[bytes], int | None]:
+    def _limiter(self, curl: pycurl.Curl, transfer: Answer[Any]) -> Callable[[bytes], int | None]:
         """What takes bytes as fast as the limit allows, over all transfers."""
         rate = self._limit_rate or 0
 
@@ -349,7 +372,7 @@ class Transfers:
         except MirrorError as error:
             transfer.settle(error)
 
-    def _follow(self, transfer: Receiver, redirect: str) -> None:
+    def _follow(self, transfer: Answer[Any], redirect: str) -> None:
         url = self._rules.checked(redirect)
         if transfer.url.lower().startswith("https:") and not url.lower().startswith("https:"):
             raise FetchError("a redirect would leave https", retryable=False)
@@ -359,12 +382,12 @@ class Transfers:
         transfer.url = url
         self._start(transfer)
 
-    def _abandon(self, transfer: Receiver) -> None:
+    def _abandon(self, transfer: Answer[Any]) -> None:
         for curl in [curl for curl, it in self._active.items() if it is transfer]:
             self._release(curl)
         transfer.abandon()
 
-    def _release(self, curl: pycurl.Curl) -> Receiver:
+    def _release(self, curl: pycurl.Curl) -> Answer[Any]:
         transfer = self._active.pop(curl)
         if curl in self._paused:
             self._paused.remove(curl)

@@ -186,8 +186,8 @@ class Report:
             return None
 
 
-class _Several:
-    """`models.Progress` for several listeners at once."""
+class _Several(Progress):
+    """A run's progress for several listeners at once."""
 
     def __init__(self, *listeners: Progress) -> None:
         self._listeners = listeners

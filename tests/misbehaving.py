@@ -42,7 +42,7 @@ from mirror.demo.service import (
     Response,
     json_response,
 )
-from mirror.models import Action, Entry, FailedFile
+from mirror.models import Action, Entry, FailedFile, Progress
 from mirror.stopping import Stop
 from mirror.syncing import sync
 from mirror.tally import Result
@@ -499,8 +499,8 @@ def serves(body: bytes, content_type: str | None = None) -> Effect:
 # A run in this process, for tests that need no exit status of a process and no stderr.
 
 
-class Notes:
-    """`models.Progress` that remembers."""
+class Notes(Progress):
+    """Progress that remembers."""
 
     def __init__(self) -> None:
         self.plans: list[Action] = []
@@ -510,12 +510,6 @@ class Notes:
         self.traces: list[str] = []
         self.bytes = 0
 
-    def expect(self, files: int) -> None:
-        """More files are to be worked on."""
-
-    def advance(self, files: int) -> None:
-        """Some of them are done with."""
-
     def planned(self, action: Action) -> None:
         """An asset is to be fetched."""
         self.plans.append(action)
@@ -524,7 +518,7 @@ class Notes:
         """Bytes came in."""
         self.bytes += count
 
-    def done(self, action: Action, entry: Entry) -> None:  # noqa: ARG002 - the protocol's
+    def done(self, action: Action, entry: Entry) -> None:  # noqa: ARG002 - the base's
         """An asset is mirrored."""
         self.entries.append(entry)
 
