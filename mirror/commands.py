@@ -256,6 +256,20 @@ def _config(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
+def _completion(arguments: argparse.Namespace) -> int:
+    from mirror import completion  # noqa: PLC0415
+
+    sys.stdout.write(completion.script(arguments.shell))
+    return ExitCode.COMPLETE
+
+
+def _man(_: argparse.Namespace) -> int:
+    from mirror import manual  # noqa: PLC0415
+
+    sys.stdout.write(manual.page())
+    return ExitCode.COMPLETE
+
+
 def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
     """Tells of the disk's refusals; an OSError that is left is the output's."""
     from mirror.durable import disk_errors  # noqa: PLC0415
@@ -273,4 +287,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "prune": _prune,
     "gallery": _gallery,
     "config": _config,
+    "completion": _completion,
+    "man": _man,
 }

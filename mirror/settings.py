@@ -18,6 +18,8 @@ DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _MOST_JOBS = 64
 _MOST_PAGE_SIZE = 1000
+CONTENT_TYPES = ("video", "image", "audio")
+_PROGRESS = ("auto", "always", "never")
 
 
 class Settings(Struct, frozen=True):
@@ -66,6 +68,7 @@ class Setting(NamedTuple):
         help: what it does, with its unit.
         group: the heading of `sync --help` that it stands under.
         metavar: the value's name in `--help`; "" for a switch.
+        choices: the values that there are, where they can be counted.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Setting(NamedTuple):
     help: str
     group: str
     metavar: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str | None:
@@ -124,7 +128,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _content_types(value: object) -> tuple[str, ...]:
     types = _texts(value)
-    if not set(types) <= {"video", "image", "audio"}:
+    if not set(types) <= set(CONTENT_TYPES):
         raise ValueError("expected video, image or audio")
     return types
 
@@ -210,7 +214,7 @@ def _url(value: object) -> str:
 
 
 def _progress(value: object) -> str:
-    if value not in ("auto", "always", "never"):
+    if value not in _PROGRESS:
         raise ValueError("expected auto, always or never")
     return str(value)
 
@@ -263,6 +267,7 @@ SETTINGS = (
         "only assets of this type: video, image or audio",
         "what",
         "T",
+        CONTENT_TYPES,
     ),
     Setting(
         "file_name",
@@ -382,6 +387,7 @@ SETTINGS = (
         "the progress bar: auto (on a terminal), always or never",
         "output",
         "WHEN",
+        _PROGRESS,
     ),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -29,13 +29,14 @@ ROWS = (
     ("repair", "rebuild"),
     # the face
     ("demo", "gallery", "arguments", "process"),
+    ("completion", "manual"),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 """A module may import from rows above its own, and from `mirror` itself (the version)."""
 
-ALONE = {"httpx": "api", "pycurl": "transfer", "tqdm": "report"}
+ALONE = {"httpx": "api", "pycurl": "transfer", "tqdm": "report", "shtab": "completion"}
 """Libraries that one module alone speaks to."""
 
 
@@ -123,7 +124,7 @@ def test_the_reader_of_imports_reads_them() -> None:
 
 @pytest.mark.parametrize(("library", "owner"), ALONE.items())
 def test_a_library_has_one_user(library: str, owner: str) -> None:
-    """httpx, libcurl and tqdm each have one home, where their errors are translated."""
+    """httpx, libcurl, tqdm and shtab each have one home, where their errors are translated."""
     users = {
         name
         for name in SOURCES
