@@ -43,7 +43,10 @@ def _store(arguments: argparse.Namespace) -> "Store":
 
     settings = _settings(arguments)
     if settings.dest is None:
-        raise UsageError("which mirror?", hint="give --dest DIR, or set `dest` in the config")
+        raise UsageError(
+            "which mirror?",
+            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
+        )
     store = Store(settings.dest.absolute(), min_free=settings.min_free)
     store.require_prepared()
     return store
@@ -84,6 +87,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     from mirror import config  # noqa: PLC0415
 
     settings = _settings(arguments)
+    config.require_set_up(settings)
     if config.exposes_token(settings):
         sys.stderr.write(
             "kling-mirror: other users of this machine may read the token in the config\n"
@@ -202,14 +206,29 @@ def _gallery(arguments: argparse.Namespace) -> int:
 def _init(arguments: argparse.Namespace) -> int:
     import platformdirs  # noqa: PLC0415
 
-    from mirror import config, setup  # noqa: PLC0415
+    from mirror import config, setup, terminal  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
 
+    config_path = (arguments.config or config.default_path()).absolute()
+    setup.refuse_second(config_path)
+    flags, token = _flags(arguments), None
+    if terminal.is_there():
+        from mirror.interview import interview  # noqa: PLC0415
+
+        try:
+            answers = interview(flags, token_file=setup.token_file_of(flags, config_path))
+        except (EOFError, KeyboardInterrupt):
+            sys.stderr.write("\nkling-mirror: left; nothing was written\n")
+            return ExitCode.SIGINT
+        flags, token = answers.settings, answers.token
+        sys.stderr.write("\n")
     text = setup.init(
-        _flags(arguments),
-        config_path=(arguments.config or config.default_path()).absolute(),
+        flags,
+        token=token,
+        config_path=config_path,
         state_folder=platformdirs.user_state_path("kling-mirror"),
     )
-    sys.stderr.write(text)
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     return ExitCode.COMPLETE
 
 

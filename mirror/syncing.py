@@ -65,7 +65,7 @@ def sync(
         if settings.dest is None:
             raise UsageError(
                 "no folder to mirror to",
-                hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
+                hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
             )
         known = KnownRoots(state_folder)
         if dry_run and not store.is_prepared:

@@ -21,7 +21,7 @@ _TAKE_THE_TERMINAL = (
 )
 """Makes the pty the process's own terminal, so that Ctrl-C reaches it as a signal."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
-_LONGEST_WAIT_S = 30
+_LONGEST_WAIT_S = 15
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"

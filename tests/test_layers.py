@@ -15,6 +15,7 @@ ROWS = (
     ("errors", "models", "clock"),
     # tools: each does one thing, for anybody
     ("stopping", "addresses", "text", "media", "digests", "retrying", "durable", "partials"),
+    ("terminal",),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
     # the world: disk, API, one answer of a CDN, the terminal
@@ -25,7 +26,7 @@ ROWS = (
     # what commands are made of
     ("pipeline", "running"),
     # commands
-    ("syncing", "verify", "prune", "overview", "setup"),
+    ("syncing", "verify", "prune", "overview", "setup", "interview"),
     ("repair", "rebuild"),
     # the face
     ("demo", "gallery", "arguments", "process"),
