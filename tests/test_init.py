@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -155,7 +154,6 @@ def test_a_paste_of_several_lines_is_one_token(init: Init, folder: Path, dest: P
     """No line of it is shown, or taken for the answer to another question."""
     with init("--dest", dest) as terminal:
         terminal.expect(SECRET)
-        _wait_for_silence(terminal)
         terminal.type(f"\n  Bearer {TOKEN[:7]}\n{TOKEN[7:]}\n\n")
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
@@ -302,7 +300,6 @@ def test_it_can_be_left_at_every_question(
                 break
             terminal.answer(each, answer)
         terminal.expect(question)
-        _wait_for_silence(terminal)
         terminal.type(key)
         assert terminal.end() == 130
         assert "nothing was written" in terminal.seen
@@ -314,7 +311,6 @@ def test_a_signal_leaves_the_terminal_as_it_was(init: Init, home: Path, dest: Pa
     """SIGTERM at the question for the token, which is not echoed, restores the echo."""
     with init("--dest", dest) as terminal:
         terminal.expect(SECRET)
-        _wait_for_silence(terminal)
         assert not terminal.modes_are_restored
         os.kill(terminal.pid, signal.SIGTERM)
         assert terminal.end() == 143
@@ -331,20 +327,6 @@ def test_a_second_init_asks_nothing(init: Init, folder: Path) -> None:
         assert "there is a config already" in terminal.seen
         assert DEST not in terminal.seen
     assert (folder / "config.toml").read_text() == "jobs = 3\n"
-
-
-def _wait_for_silence(terminal: Terminal) -> None:
-    """Until the program waits for what is typed: its echo is set, and it reads."""
-    until = time.monotonic() + 30
-    while not _sleeps_reading(terminal.pid):
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
-def _sleeps_reading(pid: int) -> bool:
-    """Whether a process is in read(0, …), by the kernel's word."""
-    call = Path(f"/proc/{pid}/syscall").read_text().split()
-    return call[:2] == ["0", "0x0"] if os.uname().machine == "x86_64" else call[1:2] == ["0x0"]
 
 
 # Without one.
