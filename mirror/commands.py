@@ -210,8 +210,12 @@ def _init(arguments: argparse.Namespace) -> int:
     from mirror.text import printable  # noqa: PLC0415
 
     config_path = (arguments.config or config.default_path()).absolute()
-    setup.refuse_second(config_path)
+    state_folder = platformdirs.user_state_path("kling-mirror")
     flags, token = _flags(arguments), None
+    if config_path.exists():
+        text = setup.begin_anew(flags, config_path=config_path, state_folder=state_folder)
+        sys.stderr.write(f"{printable(text.rstrip())}\n")
+        return ExitCode.COMPLETE
     if terminal.is_there():
         from mirror.interview import interview  # noqa: PLC0415
 
@@ -226,7 +230,7 @@ def _init(arguments: argparse.Namespace) -> int:
         flags,
         token=token,
         config_path=config_path,
-        state_folder=platformdirs.user_state_path("kling-mirror"),
+        state_folder=state_folder,
     )
     sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     return ExitCode.COMPLETE

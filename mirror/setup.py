@@ -14,18 +14,27 @@ from mirror.store import KnownRoots, Store
 _PRIVATE = 0o600
 
 
-def refuse_second(config_path: Path) -> None:
-    """See that there is no config yet.
+def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
+    """Where there is a config: prepare a mirror again that was removed on purpose.
+
+    Args:
+        flags: the settings that were given; `dest` names the mirror.
+        config_path: stays as it is.
+        state_folder: where the roots of this user are remembered.
+
+    Returns:
+        What was done and what to do next, for people.
 
     Raises:
-        UsageError: there is one.
+        UsageError: nothing of the kind is asked for, and a second config is not written.
+        DiskError: it cannot be written.
     """
-    if config_path.exists():
-        raise UsageError(
-            "there is a config already",
-            where=str(config_path),
-            hint="edit it, or move it away and run init again",
-        )
+    dest = config.load(flags, environ={}, config_path=Path(os.devnull)).dest
+    known = KnownRoots(state_folder)
+    if dest is None or dest.absolute() not in known or Store(dest.absolute()).is_prepared:
+        raise _second(config_path)
+    _prepare(dest.absolute(), known)
+    return f"Prepared {dest.absolute()}; {config_path} stays as it is. Next: `kling-mirror sync`\n"
 
 
 def token_file_of(flags: Mapping[str, object], config_path: Path) -> Path:
@@ -60,14 +69,15 @@ def init(
         UsageError: there is a config already, or a flag's value is wrong.
         DiskError: it cannot be written.
     """
-    refuse_second(config_path)
+    if config_path.exists():
+        raise _second(config_path)
     settings = config.load(flags, environ={}, config_path=Path(os.devnull))
     chosen = {name: _as_toml(name, getattr(settings, name)) for name in flags}
     token_file = token_file_of(flags, config_path)
     chosen["token_file"] = _as_toml("token_file", token_file)
     try:
         if settings.dest is not None:
-            _prepare(settings.dest.absolute(), state_folder)
+            _prepare(settings.dest.absolute(), KnownRoots(state_folder))
         disk = Disk()
         disk.make_folder(config_path.parent)
         if token is not None:
@@ -81,10 +91,18 @@ def init(
     return _next_steps(config_path, token_file, settings.dest)
 
 
-def _prepare(dest: Path, state_folder: Path) -> None:
+def _second(config_path: Path) -> UsageError:
+    return UsageError(
+        "there is a config already",
+        where=str(config_path),
+        hint="edit it, or move it away and run init again",
+    )
+
+
+def _prepare(dest: Path, known: KnownRoots) -> None:
     store = Store(dest)
     manifest = Manifest(dest, store.journal)
-    store.prepare(KnownRoots(state_folder), begin=manifest.begin, again=True)
+    store.prepare(known, begin=manifest.begin, again=True)
 
 
 def _as_toml(name: str, value: object) -> str:

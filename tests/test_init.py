@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -369,6 +370,27 @@ def test_a_folder_that_cannot_be_made_leaves_no_config(
     assert not (folder / "config.toml").exists()
     (tmp_path / "file").unlink()
     assert program("init", "--dest", tmp_path / "file/below").code == 0
+
+
+def test_a_mirror_that_was_removed_on_purpose_can_begin_anew(
+    program: RunProgram, service: Misbehaving, folder: Path, dest: Path
+) -> None:
+    """What `sync` says of a mirror that is missing works, though there is a config."""
+    program("init", "--dest", dest, "--api-url", service.api_url)
+    (folder / "token").write_text(TOKEN)
+    text = (folder / "config.toml").read_text()
+    assert program("sync").code == 0
+    assert program("init", "--dest", dest).code == 2, "it is there"
+    shutil.rmtree(dest)
+    lost = program("sync")
+    assert lost.code == 6
+    assert f"`kling-mirror init --dest {dest}`" in lost.err
+    assert program("init", "--dest", dest.parent / "other").code == 2, "it never was one"
+    done = program("init", "--dest", dest)
+    assert done.code == 0, done.err
+    assert (folder / "config.toml").read_text() == text
+    assert program("sync").code == 0
+    assert len(manifest_of(dest)["assets"]) == 3
 
 
 # Before it.
