@@ -242,8 +242,8 @@ class KlingApi:
         account = str(params.get("email", "the subscription's Kling account"))
         if (known := _ACCESS.get(status)) is not None:
             what, hint = known
-            named = what.format(account=account)
-            return AccessError(f"{named} ({status}: {said})", where=self._host, hint=hint)
+            what = f"{what.format(account=account)} ({status}: {said})"
+            return AccessError(what, where=self._host, hint=hint, status=status)
         wait_s = retry_after_s(response.headers, wish)
         retryable = status in _RETRYABLE or (status >= _FAILS_FROM and status != _SESSION_BROKEN)
         if retryable:

@@ -2,40 +2,29 @@
 
 import argparse
 import datetime as dt
+import textwrap
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mirror import __version__
+from mirror.errors import ExitCode
 
 if TYPE_CHECKING:
     from mirror.settings import Setting
 
-_EXIT_CODES = """\
-exit codes:
-  0    complete
-  1    unexpected error; `status --max-age` or `verify` found the mirror wanting
-  2    usage or config, no token
-  3    some assets failed or could not be read, the rest is safe
-  4    token, subscription or account refused
-  5    the listing cannot be trusted, or too much vanished: nothing was marked gone
-  6    the disk: full, below the reserve, read-only, no permission, not mounted
-  7    the API could not be reached, kept failing, or answered what is no listing
-  8    the manifest is newer than this program, or damaged: nothing was touched
-  11   another run is at work on the same folder
-  130  stopped by Ctrl-C (SIGINT)
-  143  stopped by SIGTERM
-"""
-_TYPICAL = """\
-typical use:
-  kling-mirror demo                          try it, without token or network
-  kling-mirror init --dest ~/kling-mirror    write a config
-  kling-mirror sync                          mirror everything
-  kling-mirror schedule                      have that done every night: a line for cron
-  kling-mirror status                        is everything here?
-  kling-mirror verify                        is every byte as it was?
+EXAMPLES = (
+    ("kling-mirror demo", "try it, without token or network"),
+    ("kling-mirror init", "set up: asks for the folder and the token"),
+    ("kling-mirror sync", "mirror everything"),
+    ("kling-mirror schedule", "have that done every night: a line for cron"),
+    ("kling-mirror status", "is everything here?"),
+    ("kling-mirror verify", "is every byte as it was?"),
+)
 
-"""
+SHELLS = ("bash", "zsh", "fish")
+_HELP_WIDTH = 80
 
 
 class _Command(NamedTuple):
@@ -62,6 +51,41 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser with every flag of every command, and the commands' own parsers by their names."""
+    parser = _parser(tuple(_COMMANDS))
+    for action in actions_of(parser):
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
+            return parser, dict(action.choices)
+    raise AssertionError("the parser has commands")
+
+
+def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """What a parser was told to take; argparse has no public way to ask it."""
+    return parser._actions  # noqa: SLF001 - as said
+
+
+def command_texts() -> dict[str, str]:
+    """What each command does, in a line."""
+    return {name: command.text for name, command in _COMMANDS.items()}
+
+
+@cache
+def _exit_codes() -> str:
+    wrap = textwrap.TextWrapper(width=_HELP_WIDTH, subsequent_indent=" " * 7)
+    lines = ["exit codes:"]
+    for code in ExitCode:
+        wrap.initial_indent = f"  {code:<5}"
+        lines += wrap.wrap(code.meaning)
+    return "\n".join(lines) + "\n"
+
+
+def _typical() -> str:
+    return "typical use:\n" + "".join(
+        f"  {command:<26}{meaning}\n" for command, meaning in EXAMPLES
+    )
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; a command's settings are added where it is named, for they take time to load."""
     shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -69,7 +93,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kling-mirror",
         description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
-        epilog=_TYPICAL + _EXIT_CODES,
+        epilog=f"{_typical()}\n{_exit_codes()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # `--token X` must not mean `--token-file X`
     )
@@ -84,7 +108,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             help=command.text,
             description=f"{command.text[0].upper()}{command.text[1:]}.",
             parents=[shared],
-            epilog=_EXIT_CODES,
+            epilog=_exit_codes(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -261,6 +285,16 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_completion_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Print what lets a shell complete commands and flags. Put it where the shell looks:\n\n"
+        "  bash  ~/.local/share/bash-completion/completions/kling-mirror\n"
+        "  zsh   a file _kling-mirror in a folder of $fpath\n"
+        "  fish  ~/.config/fish/completions/kling-mirror.fish"
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+
+
 def _add_nothing(_: argparse.ArgumentParser) -> None:
     """The command has no flags but settings."""
 
@@ -297,8 +331,17 @@ _COMMANDS = {
         _add_demo_flags,
     ),
     "init": _Command(
-        "write a commented config (0600) and prepare the mirror's folder",
-        ("dest", "token_file", "email", "all_accounts", "api_url"),
+        "set up: ask for folder and token (on a terminal), write a commented config (0600) and "
+        "prepare the mirror's folder",
+        (
+            "dest",
+            "token_file",
+            "email",
+            "all_accounts",
+            "content_type",
+            "no_covers",
+            "api_url",
+        ),
         _add_nothing,
     ),
     "status": _Command(
@@ -323,5 +366,11 @@ _COMMANDS = {
     ),
     "config": _Command(
         "show the effective settings, each with where it came from", None, _add_nothing
+    ),
+    "completion": _Command(
+        "print what lets a shell complete commands and flags", (), _add_completion_flags
+    ),
+    "man": _Command(
+        "print the manual page: `kling-mirror man | man -l -` shows it", (), _add_nothing
     ),
 }

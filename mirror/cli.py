@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mirror.arguments import parse
 from mirror.commands import COMMANDS
-from mirror.errors import ExitCode, MirrorError
+from mirror.errors import ExitCode, MirrorError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
+        _require_unicode_names()
         code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except MirrorError as error:
@@ -41,6 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"kling-mirror: the output could not be written: {error.strerror}\n")
         return ExitCode.UNEXPECTED
     return code
+
+
+def _require_unicode_names() -> None:
+    """See that files can have the names that they have at Kling.
+
+    Raises:
+        UsageError: the user's locale is an 8-bit one. Without any, Python takes UTF-8.
+    """
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        raise UsageError(
+            f"this locale names files in {encoding}, which lacks most letters",
+            hint="set PYTHONUTF8=1, or a UTF-8 locale such as LC_ALL=C.UTF-8, and run it again",
+        )
 
 
 def _forget_stdout() -> None:

@@ -46,7 +46,10 @@ def _store(arguments: argparse.Namespace) -> "Store":
 
     settings = _settings(arguments)
     if settings.dest is None:
-        raise UsageError("which mirror?", hint="give --dest DIR, or set `dest` in the config")
+        raise UsageError(
+            "which mirror?",
+            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
+        )
     store = Store(settings.dest.absolute(), min_free=settings.min_free)
     store.require_prepared()
     return store
@@ -87,6 +90,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     from mirror import config  # noqa: PLC0415
 
     settings = _settings(arguments)
+    config.require_set_up(settings)
     if config.exposes_token(settings):
         sys.stderr.write(
             "kling-mirror: other users of this machine may read the token in the config\n"
@@ -260,14 +264,33 @@ def _gallery(arguments: argparse.Namespace) -> int:
 def _init(arguments: argparse.Namespace) -> int:
     import platformdirs  # noqa: PLC0415
 
-    from mirror import config, setup  # noqa: PLC0415
+    from mirror import config, setup, terminal  # noqa: PLC0415
+    from mirror.text import printable  # noqa: PLC0415
 
+    config_path = (arguments.config or config.default_path()).absolute()
+    state_folder = platformdirs.user_state_path("kling-mirror")
+    flags, token = _flags(arguments), None
+    if config_path.exists():
+        text = setup.begin_anew(flags, config_path=config_path, state_folder=state_folder)
+        sys.stderr.write(f"{printable(text.rstrip())}\n")
+        return ExitCode.COMPLETE
+    if terminal.is_there():
+        from mirror.interview import interview  # noqa: PLC0415
+
+        try:
+            answers = interview(flags, token_file=setup.token_file_of(flags, config_path))
+        except (EOFError, KeyboardInterrupt):
+            sys.stderr.write("\nkling-mirror: left; nothing was written\n")
+            return ExitCode.SIGINT
+        flags, token = answers.settings, answers.token
+        sys.stderr.write("\n")
     text = setup.init(
-        _flags(arguments),
-        config_path=(arguments.config or config.default_path()).absolute(),
-        state_folder=platformdirs.user_state_path("kling-mirror"),
+        flags,
+        token=token,
+        config_path=config_path,
+        state_folder=state_folder,
     )
-    sys.stderr.write(text)
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     return ExitCode.COMPLETE
 
 
@@ -338,6 +361,20 @@ def _config(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
+def _completion(arguments: argparse.Namespace) -> int:
+    from mirror import completion  # noqa: PLC0415
+
+    sys.stdout.write(completion.script(arguments.shell))
+    return ExitCode.COMPLETE
+
+
+def _man(_: argparse.Namespace) -> int:
+    from mirror import manual  # noqa: PLC0415
+
+    sys.stdout.write(manual.page())
+    return ExitCode.COMPLETE
+
+
 def _writing(store: "Store") -> contextlib.AbstractContextManager[None]:
     """Tells of the disk's refusals; an OSError that is left is the output's."""
     from mirror.durable import disk_errors  # noqa: PLC0415
@@ -357,4 +394,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "gallery": _gallery,
     "schedule": _schedule,
     "config": _config,
+    "completion": _completion,
+    "man": _man,
 }

@@ -74,6 +74,22 @@ def load(
     return Settings(**values, sources=sources, config_path=path if table is not None else None)
 
 
+def require_set_up(settings: Settings) -> None:
+    """See that anything was configured at all, for a person who has just installed this.
+
+    Raises:
+        UsageError: nothing was; says the two commands that get there.
+    """
+    named = (settings.dest, settings.token, settings.token_file, settings.token_command)
+    if settings.config_path is None and not any(named):
+        raise UsageError(
+            "nothing is set up yet",
+            where=f"no config at {default_path()}",
+            hint="run `kling-mirror init`, then `kling-mirror sync`; "
+            "`kling-mirror demo` shows it without a token",
+        )
+
+
 def read_token(settings: Settings, run: Callable[[str], str]) -> str:
     """The API token, from the highest of flags, environment and file that names one.
 
@@ -224,7 +240,8 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
     except FileNotFoundError:
         if not required:
             return None
-        raise UsageError("no such config file", where=str(path)) from None
+        hint = "check its name; `kling-mirror init` with the same --config writes one"
+        raise UsageError("no such config file", where=str(path), hint=hint) from None
     except OSError as error:
         what = f"the config file cannot be read: {error.strerror}"
         raise UsageError(what, where=str(path)) from None

@@ -19,23 +19,52 @@ travel further.
 
 import enum
 import signal
+from typing import Self
 
 
 class ExitCode(enum.IntEnum):
-    """What the process's exit status says; README lists the same table."""
+    """What the process's exit status says: the one source of `--help`, man page and README.
 
-    COMPLETE = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    SOME_FAILED = 3
-    ACCESS = 4
-    LISTING = 5
-    DISK = 6
-    API = 7
-    MANIFEST = 8
-    LOCKED = 11
-    SIGINT = 130
-    SIGTERM = 143
+    Attributes:
+        meaning: in words.
+    """
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """A code with its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    COMPLETE = 0, "complete"
+    UNEXPECTED = 1, "unexpected error; `status --max-age` or `verify` found the mirror wanting"
+    USAGE = 2, "usage or config, no token"
+    SOME_FAILED = (
+        3,
+        "some assets failed or could not be read, the rest is safe; the next run tries again",
+    )
+    ACCESS = 4, "token, subscription or account refused"
+    LISTING = (
+        5,
+        "the listing cannot be trusted, or too much vanished from it: nothing was marked gone",
+    )
+    DISK = (
+        6,
+        "the disk: full, below the reserve, read-only, no permission, not a folder, not mounted",
+    )
+    API = (
+        7,
+        (
+            "the API could not be reached, kept failing, refused the request, or answered what is "
+            "no listing"
+        ),
+    )
+    MANIFEST = 8, "the manifest is newer than this program, or damaged: nothing was touched"
+    LOCKED = 11, "another run is at work on the same folder"
+    SIGINT = 130, "stopped by Ctrl-C (SIGINT)"
+    SIGTERM = 143, "stopped by SIGTERM"
 
 
 class MirrorError(Exception):
@@ -98,9 +127,19 @@ class ExpiredUrlError(FetchError):
 
 
 class AccessError(MirrorError):
-    """The API refused the token, the subscription or the account (401, 402, 403, 404, 596)."""
+    """The API refused the token, the subscription or the account (401, 402, 403, 404, 596).
+
+    Attributes:
+        status: the HTTP status, or None when it was not the API that refused.
+    """
 
     exit_code = ExitCode.ACCESS
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", status: int | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
 
 
 class ListingError(MirrorError):

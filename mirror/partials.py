@@ -148,13 +148,14 @@ class Partial:
             OSError: the disk fails.
         """
         with source.open("rb") as left, os.fdopen(self.open(0), "wb") as right:
-            try:
-                while os.copy_file_range(left.fileno(), right.fileno(), 1 << 30):
-                    pass
-            except (AttributeError, OSError):  # not on this system, not between these two
-                left.seek(0)
-                os.lseek(right.fileno(), 0, os.SEEK_SET)
-                shutil.copyfileobj(left, right, _CHUNK_BYTES)
+            with contextlib.suppress(OSError):  # not between these two file systems
+                if hasattr(os, "copy_file_range"):
+                    while os.copy_file_range(left.fileno(), right.fileno(), 1 << 30):
+                        pass
+                    return
+            left.seek(0)
+            os.lseek(right.fileno(), 0, os.SEEK_SET)
+            shutil.copyfileobj(left, right, _CHUNK_BYTES)
 
     def forget(self) -> None:
         """Drop the note: the bytes, if any, are worth nothing."""

@@ -23,6 +23,8 @@ _MOST_LOGS = 1000
 _WITHOUT_FLAG = frozenset(("token", "token_command", "ping_url", "on_finish"))
 """Secrets, or command lines that may hold one: arguments are visible to other users."""
 _NEVER_SHOWN = frozenset(("token", "ping_url"))
+CONTENT_TYPES = ("video", "image", "audio")
+_PROGRESS = ("auto", "always", "never")
 
 
 class Settings(Struct, frozen=True):
@@ -104,6 +106,7 @@ class Setting(NamedTuple):
         help: what it does, with its unit.
         group: the heading of `sync --help` that it stands under.
         metavar: the value's name in `--help`; "" for a switch.
+        choices: the values that there are, where they can be counted.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Setting(NamedTuple):
     help: str
     group: str
     metavar: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str | None:
@@ -165,7 +169,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _content_types(value: object) -> tuple[str, ...]:
     types = _texts(value)
-    if not set(types) <= {"video", "image", "audio"}:
+    if not set(types) <= set(CONTENT_TYPES):
         raise ValueError("expected video, image or audio")
     return types
 
@@ -251,7 +255,7 @@ def _url(value: object) -> str:
 
 
 def _progress(value: object) -> str:
-    if value not in ("auto", "always", "never"):
+    if value not in _PROGRESS:
         raise ValueError("expected auto, always or never")
     return str(value)
 
@@ -310,6 +314,7 @@ SETTINGS = (
         "only assets of this type: video, image or audio",
         "what",
         "T",
+        CONTENT_TYPES,
     ),
     Setting(
         "file_name",
@@ -429,6 +434,7 @@ SETTINGS = (
         "the progress bar: auto (on a terminal), always or never",
         "output",
         "WHEN",
+        _PROGRESS,
     ),
     Setting(
         "log_file",

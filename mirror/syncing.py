@@ -79,7 +79,7 @@ def require_dest(settings: Settings) -> None:
     if settings.dest is None:
         raise UsageError(
             "no folder to mirror to",
-            hint="give --dest DIR, or set `dest` in the config: see `kling-mirror init --help`",
+            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
         )
 
 

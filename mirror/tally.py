@@ -51,7 +51,7 @@ class Result(Struct):
     @property
     def exit_code(self) -> ExitCode:
         """What the command line would exit with; `COMPLETE` alone is a complete mirror."""
-        return ExitCode(self.summary.exit_code)
+        return ExitCode(self.summary.exit_code)  # type: ignore[call-arg] # looked up, not made
 
     def raise_for_errors(self) -> Self:
         """Go on with a complete mirror only.

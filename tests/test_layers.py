@@ -29,6 +29,7 @@ ROWS = (
         "durable",
         "partials",
     ),
+    ("terminal",),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
     ("matching",),
@@ -44,18 +45,23 @@ ROWS = (
     ("pipeline", "running", "proving", "unattended"),
     ("sources",),
     # commands
-    ("syncing", "verify", "prune", "overview", "setup", "schedule"),
+    ("syncing", "verify", "prune", "overview", "setup", "interview", "schedule"),
     ("repair", "rebuild", "adopt"),
     # the face
     ("demo", "gallery", "arguments", "process"),
-    ("public",),
+    ("completion", "manual", "public"),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 """A module may import from rows above its own, and from `mirror` itself (the version)."""
 
-ALONE = {"httpx": {"api", "ping"}, "pycurl": {"transfer"}, "tqdm": {"report"}}
+ALONE = {
+    "httpx": {"api", "ping"},
+    "pycurl": {"transfer"},
+    "tqdm": {"report"},
+    "shtab": {"completion"},
+}
 """Libraries that these modules alone speak to."""
 
 

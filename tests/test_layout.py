@@ -531,3 +531,27 @@ def test_a_path_tells_its_suffix(suffix: str) -> None:
     """The suffix of one of our paths is read back as it was given."""
     paths = Tree().place(an_asset("a.b.c"), {"resource": suffix, "cover": suffix})
     assert {layout.suffix_in(path) for path in paths.values()} == {suffix}
+
+
+@SOME
+@given(text=anything | pieces | st.text("\u0390\u1f82\uac01\ufb2c\u00fc", min_size=70))
+def test_a_name_fits_macos_and_windows_in_their_own_units(text: str) -> None:
+    """HFS+ counts 255 UTF-16 units of the decomposed name, NTFS of the composed one."""
+    name = safe_component(text)
+    assert len(unicodedata.normalize("NFD", name).encode("utf-16-le")) // 2 <= 255
+    assert len(name.encode("utf-16-le")) // 2 <= 255
+
+
+@pytest.mark.parametrize("account", [None, "someone.with.a.name@example.com"])
+def test_the_longest_path_fits_windows_limit(account: str | None) -> None:
+    r"""Below `C:\Users\SomebodyWithAName\kling-mirror`, in history and while it is being copied.
+
+    Windows takes 259 characters where long paths are not switched on.
+    """
+    root = r"C:\Users\SomebodyWithAName\kling-mirror"
+    asset = an_asset("n" * 4096, asset_id="9" * 19, account=account)
+    for path in choose_paths(
+        asset, VIDEO, is_free=lambda _: True, by_account=account is not None
+    ).values():
+        place = history_path(path, "replaced-1754630473303-99")
+        assert len(f"{root}\\{place}") + len("..tmp") <= 259

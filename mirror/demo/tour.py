@@ -26,6 +26,6 @@ def tour(dest: Path, manifest: Manifest) -> str:
   {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
 
 Run `kling-mirror demo` again: nothing is fetched twice. For your own library:
-  kling-mirror init --dest ~/kling-mirror    write a config, and say where the token goes
-  kling-mirror sync                          mirror everything
+  kling-mirror init    set up: asks for the folder and the token
+  kling-mirror sync    mirror everything
 """
