@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirror.errors import ExitCode, UsageError
+from mirror.errors import ExitCode, MirrorError, UsageError
 from mirror.process import output_of, stoppable
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from mirror.store import Store
 
 _CPUS = os.cpu_count() or 1
+_LEFT_A_MIRROR = (
+    ExitCode.COMPLETE,
+    ExitCode.SOME_FAILED,
+    ExitCode.ACCESS,
+    ExitCode.LISTING,
+    ExitCode.API,
+)
+"""How a run may end that could read its manifest and write to the disk."""
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
@@ -118,7 +126,30 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
         complain(error, stream=sys.stderr)
     if arguments.json:
         sys.stdout.write(to_json(result.summary).decode() + "\n")
+    if settings.gallery and not arguments.dry_run:
+        _refresh_gallery(settings, result.summary.exit_code)
     return result.summary.exit_code
+
+
+def _refresh_gallery(settings: "Settings", code: int) -> None:
+    """Write the page after a run that left a whole mirror; where it says the same, nothing is.
+
+    The exit code speaks of the mirror alone: of a page that could not be written one is told, and
+    the next run tries again.
+    """
+    from mirror import gallery  # noqa: PLC0415
+    from mirror.store import Store  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
+
+    if settings.dest is None or code not in _LEFT_A_MIRROR:
+        return
+    store = Store(settings.dest.absolute())
+    try:
+        with store.locked():
+            gallery.write(store, _manifest(store))
+    except MirrorError as error:
+        what = f"the gallery was not written: {error.what}"
+        complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -129,7 +160,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     dest = arguments.dest.absolute()
     with demo.demo_service() as service:
         settings = config.load(
-            {"dest": str(dest), "api_url": service.api_url, "min_free": "0"},
+            {"dest": str(dest), "api_url": service.api_url, "min_free": "0", "gallery": True},
             environ={},
             config_path=Path(os.devnull),
         )

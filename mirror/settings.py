@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True):
     max_answer_size: int
     allowed_hosts: tuple[str, ...]
     allow_private_hosts: bool
+    gallery: bool
     progress: Literal["auto", "always", "never"]
     sources: Mapping[str, str]
     config_path: Path | None
@@ -373,6 +374,14 @@ SETTINGS = (
         "false",
         "fetch files from private addresses too, though the API is not at one",
         "safety",
+    ),
+    Setting(
+        "gallery",
+        _switch,
+        False,
+        "false",
+        "keep the offline page up to date: DEST/gallery/index.html",
+        "output",
     ),
     Setting(
         "progress",
