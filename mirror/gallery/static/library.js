@@ -58,8 +58,19 @@ const MEASURES = {
   date: (one) => one.date,
   size: (one) => one.size,
   duration: (one) => one.duration,
-  name: (one) => one.title.slice(0, 200),
+  name: (one) => one.label,
 };
+
+const LONGEST_LABEL = 300;
+const NARROWEST = 0.75; // what is narrower or wider is cropped in the grid
+const WIDEST = 2.4;
+
+/** A picture's width to its height, as the grid shows it. */
+function proportion({ type, width, height }) {
+  const unknown = type === "image" || type === "video" ? 4 / 3 : 1;
+  const told = width > 1 && height > 1 ? width / height : unknown;
+  return Math.min(WIDEST, Math.max(NARROWEST, told));
+}
 
 /** Text as the search compares it. */
 function folded(text) {
@@ -73,11 +84,14 @@ function asset(row, data) {
   one.saidType = one.type;
   one.type = Object.hasOwn(TYPE_WORDS, one.type ?? "") ? one.type : "other";
   one.title = one.name?.trim() || one.id;
+  one.label = one.title.slice(0, LONGEST_LABEL);
   one.sought = folded(`${one.name ?? ""}\n${one.id}`);
   one.account ??= "";
   one.updated = Number(one.updated);
   one.created = one.created === null ? null : Number(one.created);
   one.date = one.created || one.updated;
   one.more = data.more[one.more];
+  one.proportion = proportion(one);
+  one.hue = parseInt(one.sha.slice(0, 4), 16) % 360 || 0;
   return one;
 }
