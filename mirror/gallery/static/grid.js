@@ -1,74 +1,9 @@
-// The grid: rows that fill the width, each picture in its own proportions. It is as tall as all
-// assets are, but only the rows in sight are in the document.
+// The grid: it is as tall as all assets are, but only the rows in sight are in the document.
 
-const GAP = 14;
 const CAPTION_REM = 3.15;
 const ROWS_BEYOND = 2; // above and below what is in sight
 const PICTURE_DELAY_MS = 90; // a row that flies past asks for no picture
 const WAYMARK_MS = 900; // for so long after the last scrolling it says where one is
-
-/** Where everything stands, in pixels: rows from top to bottom, each asset's left edge and width. */
-class Layout {
-  /** @param {object[]} assets @param {number} width @param {{height: number, caption: number}} wished */
-  constructor(assets, width, { height, caption }) {
-    this.assets = assets;
-    this.caption = caption;
-    this.rows = [];
-    this.rowOf = new Uint32Array(assets.length);
-    this.left = new Uint32Array(assets.length);
-    this.width = new Uint32Array(assets.length);
-    this.height = 0;
-    let first = 0;
-    let sum = 0; // of the proportions in the row so far
-    const filling = (end) => (width - GAP * (end - first - 1)) / sum;
-    for (let at = 0; at < assets.length; at += 1) {
-      const without = filling(at);
-      sum += assets[at].proportion;
-      const withIt = filling(at + 1);
-      if (withIt > height) continue;
-      const isTooMuch = at > first && without - height < height - withIt;
-      this.addRow(first, isTooMuch ? at : at + 1, isTooMuch ? without : withIt);
-      first = isTooMuch ? at : at + 1;
-      sum = isTooMuch ? assets[at].proportion : 0;
-    }
-    if (first < assets.length) this.addRow(first, assets.length, Math.min(height, filling(assets.length)));
-  }
-
-  addRow(first, end, height) {
-    let edge = 0;
-    for (let at = first; at < end; at += 1) {
-      const right = edge + this.assets[at].proportion * height;
-      this.rowOf[at] = this.rows.length;
-      this.left[at] = Math.round(edge);
-      this.width[at] = Math.round(right) - this.left[at];
-      edge = right + GAP;
-    }
-    const top = this.rows.length ? this.height + GAP : 0;
-    this.rows.push({ first, end, top, picture: Math.round(height) });
-    this.height = top + Math.round(height) + this.caption;
-  }
-
-  /** The number of the row at a height, or of the nearest one. */
-  rowAt(y) {
-    let [low, high] = [0, this.rows.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.rows[middle].top <= y) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
-  /** The asset of a row that is right above or below another asset. */
-  nearest(row, other) {
-    const middle = (at) => this.left[at] + this.width[at] / 2;
-    let best = this.rows[row].first;
-    for (let at = best; at < this.rows[row].end; at += 1) {
-      if (Math.abs(middle(at) - middle(other)) < Math.abs(middle(best) - middle(other))) best = at;
-    }
-    return best;
-  }
-}
 
 class Grid {
   /** @param {HTMLUListElement} list @param {HTMLTemplateElement} template @param {HTMLElement} waymark */
@@ -77,7 +12,7 @@ class Grid {
     this.template = template;
     this.waymark = waymark;
     this.assets = [];
-    this.layout = new Layout([], 0, { height: 0, caption: 0 });
+    this.layout = new Layout([], 0, { height: 1, caption: 0 });
     this.tiles = new Map(); // by the asset's place in `assets`
     this.spare = new Map(); // tiles of what was shown before, by asset
     this.active = 0; // the one tile that Tab reaches
@@ -121,7 +56,7 @@ class Grid {
   /** Take the measures anew, and put everything into its place. */
   lay() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const wished = { height: Math.min(260, 120 + innerWidth * 0.055), caption: Math.round(CAPTION_REM * rem) };
+    const wished = { height: Math.min(270, 130 + innerWidth * 0.0625), caption: Math.round(CAPTION_REM * rem) };
     this.laidWidth = this.list.clientWidth;
     this.layout = new Layout(this.assets, Math.max(100, this.laidWidth), wished);
     this.list.style.height = `${this.layout.height}px`;

@@ -62,14 +62,11 @@ const MEASURES = {
 };
 
 const LONGEST_LABEL = 300;
-const NARROWEST = 0.75; // what is narrower or wider is cropped in the grid
-const WIDEST = 2.4;
 
-/** A picture's width to its height, as the grid shows it. */
+/** A picture's width to its height, or what is likely. */
 function proportion({ type, width, height }) {
-  const unknown = type === "image" || type === "video" ? 4 / 3 : 1;
-  const told = width > 1 && height > 1 ? width / height : unknown;
-  return Math.min(WIDEST, Math.max(NARROWEST, told));
+  if (width > 1 && height > 1) return width / height;
+  return type === "image" || type === "video" ? 4 / 3 : 1;
 }
 
 /** Text as the search compares it. */
