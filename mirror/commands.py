@@ -126,23 +126,23 @@ def _run_sync(settings: "Settings", token: str, arguments: argparse.Namespace) -
         complain(error, stream=sys.stderr)
     if arguments.json:
         sys.stdout.write(to_json(result.summary).decode() + "\n")
-    if settings.gallery and not arguments.dry_run:
-        _refresh_gallery(settings, result.summary.exit_code)
+    if result.summary.exit_code in _LEFT_A_MIRROR and not arguments.dry_run:
+        _refresh_gallery(settings)
     return result.summary.exit_code
 
 
-def _refresh_gallery(settings: "Settings", code: int) -> None:
-    """Write the page after a run that left a whole mirror; where it says the same, nothing is.
+def _refresh_gallery(settings: "Settings") -> None:
+    """Write the page anew if it is wished for, and says something else.
 
     The exit code speaks of the mirror alone: of a page that could not be written one is told, and
     the next run tries again.
     """
+    if not settings.gallery or settings.dest is None:
+        return
     from mirror import gallery  # noqa: PLC0415
     from mirror.store import Store  # noqa: PLC0415
     from mirror.text import complain  # noqa: PLC0415
 
-    if settings.dest is None or code not in _LEFT_A_MIRROR:
-        return
     store = Store(settings.dest.absolute())
     try:
         with store.locked():
@@ -187,6 +187,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 findings = repair.check_and_repair(
                     settings, token, store, progress=console, stop=stop
                 )
+            _refresh_gallery(settings)
         else:
             findings = verify.check(
                 store, _manifest(store), jobs=_CPUS, progress=console, stop=stop
@@ -202,6 +203,7 @@ def _rebuild(settings: "Settings", store: "Store", arguments: argparse.Namespace
     with contextlib.closing(console), stoppable() as stop, store.locked(), _writing(store):
         rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
     _tell(rebuilt, rebuild.in_words(rebuilt), arguments)
+    _refresh_gallery(settings)
     return ExitCode.COMPLETE
 
 
@@ -216,6 +218,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         if arguments.empty_trash:
             prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
     _tell(pruned, prune.in_words(pruned, dry_run=arguments.dry_run), arguments)
+    if not arguments.dry_run:
+        _refresh_gallery(_settings(arguments))
     return ExitCode.COMPLETE
 
 

@@ -380,7 +380,7 @@ SETTINGS = (
         _switch,
         False,
         "false",
-        "keep the offline page up to date: DEST/gallery/index.html",
+        "keep the offline page DEST/gallery/index.html up to date with each run",
         "output",
     ),
     Setting(

@@ -23,7 +23,7 @@ from mirror.models import Entry, State, StoredFile
 from mirror.store import Store
 from tests.browser import chromium
 from tests.conftest import RunProgram
-from tests.library import Library
+from tests.library import TOKEN, Library
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -264,6 +264,28 @@ def test_a_sync_keeps_the_page_up_to_date(sync: RunProgram, library: Library, de
     page.unlink()
     assert sync("--gallery").code == 0
     assert page.is_file()
+
+
+def test_what_changes_the_mirror_by_hand_changes_the_page(
+    sync: RunProgram, program: RunProgram, library: Library, dest: Path
+) -> None:
+    """After `prune` no row is left of what is in the trash; a repair or rebuilding refreshes it."""
+    page = dest / "gallery" / "index.html"
+    wished = {"KLING_MIRROR_GALLERY": "yes", "KLING_MIRROR_TOKEN": TOKEN}
+    library.add(1)
+    gone = library.add(2)
+    assert sync("--gallery").code == 0
+    library.delete(gone)
+    assert sync("--gallery").code == 0
+    assert len(_data(page)["rows"]) == 2
+    assert program("prune", "--dest", dest, "--dry-run", env=wished).code == 0
+    assert len(_data(page)["rows"]) == 2
+    assert program("prune", "--dest", dest, env=wished).code == 0
+    assert len(_data(page)["rows"]) == 1
+    for how in ("--repair", "--rebuild"):
+        page.unlink()
+        assert program("verify", how, "--dest", dest, env=wished).code == 0
+        assert len(_data(page)["rows"]) == 1
 
 
 def test_a_page_that_cannot_be_written_is_a_warning(
