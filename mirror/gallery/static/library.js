@@ -30,7 +30,7 @@ class Library {
         (!account || one.account === account.slice(1)) &&
         (!state || one.state === state) &&
         (!favored || one.favored) &&
-        words.every((word) => one.sought.includes(word)),
+        words.every((word) => sought(one).includes(word)),
     );
   }
 
@@ -74,6 +74,12 @@ function folded(text) {
   return text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
 }
 
+/** What the search looks through; made when it is first asked for. */
+function sought(one) {
+  one.sought ??= folded(`${one.name ?? ""}\n${one.id}`);
+  return one.sought;
+}
+
 /** One row with its fields' names, and what follows from them. */
 function asset(row, data) {
   const one = Object.fromEntries(data.fields.map((field, at) => [field, row[at]]));
@@ -82,7 +88,6 @@ function asset(row, data) {
   one.type = Object.hasOwn(TYPE_WORDS, one.type ?? "") ? one.type : "other";
   one.title = one.name?.trim() || one.id;
   one.label = one.title.slice(0, LONGEST_LABEL);
-  one.sought = folded(`${one.name ?? ""}\n${one.id}`);
   one.account ??= "";
   one.updated = Number(one.updated);
   one.created = one.created === null ? null : Number(one.created);
