@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from mirror.unattended import Report
 
 _CPUS = os.cpu_count() or 1
+_LEFT_A_MIRROR = (
+    ExitCode.COMPLETE,
+    ExitCode.SOME_FAILED,
+    ExitCode.ACCESS,
+    ExitCode.LISTING,
+    ExitCode.API,
+)
+"""How a run may end that could read its manifest and write to the disk."""
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
@@ -121,6 +129,8 @@ def _run_sync(settings: "Settings", arguments: argparse.Namespace) -> int:
             raise
         report.hide(str(settings.token))
         result = _sync_and_tell(settings, arguments, stop=stop, report=report)
+    if result.exit_code in _LEFT_A_MIRROR and not arguments.dry_run:
+        _refresh_gallery(settings)
     return result.exit_code
 
 
@@ -159,7 +169,30 @@ def _warn(text: str) -> None:
     complain(MirrorError(text), stream=sys.stderr)
 
 
+def _refresh_gallery(settings: "Settings") -> None:
+    """Write the page anew if it is wished for, and says something else.
+
+    The exit code speaks of the mirror alone: of a page that could not be written one is told, and
+    the next run tries again.
+    """
+    if not settings.gallery or settings.dest is None:
+        return
+    from mirror import gallery  # noqa: PLC0415
+    from mirror.store import Store  # noqa: PLC0415
+    from mirror.text import complain  # noqa: PLC0415
+
+    store = Store(settings.dest.absolute())
+    try:
+        with store.locked():
+            gallery.write(store, _manifest(store))
+    except MirrorError as error:
+        what = f"the gallery was not written: {error.what}"
+        complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
+    import msgspec  # noqa: PLC0415
+
     from mirror import demo  # noqa: PLC0415
     from mirror.demo.tour import tour  # noqa: PLC0415
     from mirror.public import Config  # noqa: PLC0415
@@ -168,9 +201,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     dest = arguments.dest.absolute()
     with demo.demo_service() as service:
         config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
+        settings = msgspec.structs.replace(config.settings, gallery=True)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
         arguments.dry_run = arguments.json = False
-        code = _run_sync(config.settings, arguments)
+        code = _run_sync(settings, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
     return code
@@ -196,6 +230,8 @@ def _import(arguments: argparse.Namespace) -> int:
             dry_run=arguments.dry_run,
             exact=arguments.exact,
         )
+    if not arguments.dry_run and told.adopted:
+        _refresh_gallery(settings)
     if not errors or arguments.json:
         _tell(told, adopt.in_words(told), arguments)
     for error in errors:
@@ -218,6 +254,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 findings = repair.check_and_repair(
                     settings, token, store, progress=console, stop=stop
                 )
+            _refresh_gallery(settings)
         else:
             findings = verify.check(
                 store, _manifest(store), jobs=_CPUS, progress=console, stop=stop
@@ -233,6 +270,7 @@ def _rebuild(settings: "Settings", store: "Store", arguments: argparse.Namespace
     with contextlib.closing(console), stoppable() as stop, store.locked(), _writing(store):
         rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
     _tell(rebuilt, rebuild.in_words(rebuilt), arguments)
+    _refresh_gallery(settings)
     return ExitCode.COMPLETE
 
 
@@ -247,6 +285,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         if arguments.empty_trash:
             prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
     _tell(pruned, prune.in_words(pruned, dry_run=arguments.dry_run), arguments)
+    if not arguments.dry_run:
+        _refresh_gallery(_settings(arguments))
     return ExitCode.COMPLETE
 
 

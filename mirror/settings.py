@@ -57,6 +57,7 @@ class Settings(Struct, frozen=True):
     max_answer_size: int
     allowed_hosts: tuple[str, ...]
     allow_private_hosts: bool
+    gallery: bool
     progress: Literal["auto", "always", "never"]
     log_file: Path | None
     log_format: Literal["text", "json"]
@@ -425,6 +426,14 @@ SETTINGS = (
         "false",
         "fetch files from private addresses too, though the API is not at one",
         "safety",
+    ),
+    Setting(
+        "gallery",
+        _switch,
+        False,
+        "false",
+        "keep the offline page DEST/gallery/index.html up to date with each run",
+        "output",
     ),
     Setting(
         "progress",

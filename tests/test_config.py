@@ -42,6 +42,7 @@ SOURCES: Mapping[str, tuple[str, str, object]] = {
     "max_answer_size": ('"1M"', "2M", "3M"),
     "allowed_hosts": ('["toml.example"]', "env.example,b.example", ["flag.example"]),
     "allow_private_hosts": ("true", "no", True),
+    "gallery": ("true", "no", True),
     "progress": ('"never"', "always", "auto"),
     "log_file": ('"/toml"', "/env", "/flag"),
     "log_format": ('"json"', "text", "json"),

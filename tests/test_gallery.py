@@ -6,7 +6,9 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files as package_files
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ from mirror.manifest import Manifest, PutEntry
 from mirror.models import Entry, State, StoredFile
 from mirror.store import Store
 from tests.browser import chromium
+from tests.conftest import RunProgram
+from tests.library import TOKEN, Library
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -232,6 +236,86 @@ def test_a_disk_that_refuses_is_told_as_such(mirror: Mirror) -> None:
     assert caught.value.hint
 
 
+# The page beside a sync.
+
+
+def _untouched(root: Path) -> dict[str, tuple[int, int]]:
+    """Every file that a run may leave alone, with what a write to it would change."""
+    files = [file for file in root.rglob("*") if file.is_file() and file.name != "runs.jsonl"]
+    return {str(file): (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+
+def test_a_sync_keeps_the_page_up_to_date(sync: RunProgram, library: Library, dest: Path) -> None:
+    """Where it is wished for: what came is on the page, and without news nothing is written."""
+    page = dest / "gallery" / "index.html"
+    library.add(1)
+    assert sync().code == 0
+    assert sync("--gallery", "--dry-run").code == 0
+    assert not page.parent.exists()
+    assert sync(env={"KLING_MIRROR_GALLERY": "true"}).code == 0
+    assert len(_data(page)["rows"]) == 1
+    library.add(2)
+    assert sync("--gallery").code == 0
+    assert len(_data(page)["rows"]) == 2
+    before = _untouched(dest)
+    silent = sync("--gallery")
+    assert (silent.code, silent.err) == (0, "")
+    assert _untouched(dest) == before
+    page.unlink()
+    assert sync("--gallery").code == 0
+    assert page.is_file()
+
+
+def test_what_changes_the_mirror_by_hand_changes_the_page(
+    sync: RunProgram, program: RunProgram, library: Library, dest: Path
+) -> None:
+    """After `prune` no row is left of what is in the trash; a repair or rebuilding refreshes it."""
+    page = dest / "gallery" / "index.html"
+    wished = {"KLING_MIRROR_GALLERY": "yes", "KLING_MIRROR_TOKEN": TOKEN}
+    library.add(1)
+    gone = library.add(2)
+    assert sync("--gallery").code == 0
+    library.delete(gone)
+    assert sync("--gallery").code == 0
+    assert len(_data(page)["rows"]) == 2
+    assert program("prune", "--dest", dest, "--dry-run", env=wished).code == 0
+    assert len(_data(page)["rows"]) == 2
+    assert program("prune", "--dest", dest, env=wished).code == 0
+    assert len(_data(page)["rows"]) == 1
+    for how in ("--repair", "--rebuild"):
+        page.unlink()
+        assert program("verify", how, "--dest", dest, env=wished).code == 0
+        assert len(_data(page)["rows"]) == 1
+
+
+def test_a_page_that_cannot_be_written_is_a_warning(
+    sync: RunProgram, library: Library, dest: Path
+) -> None:
+    """The exit code speaks of the mirror; the page's trouble is told, with what to do."""
+    library.add(1)
+    dest.mkdir()
+    (dest / "gallery").write_text("a file of mine")
+    done = sync("--gallery")
+    assert (done.code, done.summary["exit_code"]) == (0, 0)
+    assert done.err.startswith("kling-mirror: the gallery was not written: ")
+    assert str(dest / "gallery") in done.err
+    assert (dest / "gallery").read_text() == "a file of mine"
+
+
+def test_a_run_that_may_not_touch_the_mirror_leaves_the_page(
+    sync: RunProgram, library: Library, dest: Path
+) -> None:
+    """Over a damaged manifest there is one error, and it is not the page's."""
+    library.add(1)
+    assert sync("--gallery").code == 0
+    (dest / "manifest.json").write_text("{")
+    before = _untouched(dest)
+    done = sync("--gallery")
+    assert done.code == 8
+    assert "gallery" not in done.err
+    assert _untouched(dest) == before
+
+
 # The page in a browser.
 
 
@@ -296,6 +380,23 @@ class Page:
             self.js("return document.querySelector(arguments[0])?.currentTime > 0.1", selector)
         )
 
+    @contextmanager
+    def emulating(self, *, width: int = 1280, **features: str) -> Iterator[None]:
+        """A window's width, and what a user prefers (`color_scheme="dark"`), for a while."""
+        run = self.browser.execute_cdp_cmd
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        wishes = [
+            {"name": f"prefers-{name.replace('_', '-')}", "value": value}
+            for name, value in features.items()
+        ]
+        run("Emulation.setDeviceMetricsOverride", size)
+        run("Emulation.setEmulatedMedia", {"features": wishes})
+        try:
+            yield
+        finally:
+            run("Emulation.clearDeviceMetricsOverride", {})
+            run("Emulation.setEmulatedMedia", {"features": []})
+
     def complaints(self) -> list[str]:
         """What the console holds."""
         return [line["message"] for line in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]
@@ -324,7 +425,8 @@ def page(browser: "Chrome", written: Path) -> Iterator[Page]:
     assert page.js("return window.evil") is None
 
 
-ESCAPE, ENTER, LEFT, RIGHT, HOME = "\ue00c\ue007\ue012\ue014\ue011"  # as WebDriver names them
+ESCAPE, ENTER, TAB = "\ue00c\ue007\ue004"  # as WebDriver names them
+LEFT, UP, RIGHT, DOWN, HOME, END = "\ue012\ue013\ue014\ue015\ue011\ue010"
 
 
 def test_the_page_loads_from_a_file(page: Page) -> None:
@@ -492,14 +594,18 @@ def test_a_tricky_path_is_shown(page: Page) -> None:
     """A path with #, %, ?, quotes, Cyrillic and an emoji leads to its file."""
     page.open(f"9100000000000000004@{T0 + 4000}")
     page.until(lambda: page.js("return document.querySelector('.shown img')?.naturalWidth") == 640)
+    page.find(".open").click()
+    here, there = page.browser.window_handles
+    page.browser.switch_to.window(there)
+    page.until(lambda: page.js("return document.querySelector('img')?.naturalWidth") == 640)
+    page.browser.close()
+    page.browser.switch_to.window(here)
 
 
 @pytest.mark.parametrize("width", [360, 820, 2560])
 def test_every_width_fits(page: Page, width: int) -> None:
     """From a phone to a wide screen nothing sticks out sideways, neither grid nor asset."""
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with page.emulating(width=width):
         for key in ("", f"9100000000000000007@{T0 + 7000}"):
             page.open(key)
             wide = page.js(
@@ -507,8 +613,158 @@ def test_every_width_fits(page: Page, width: int) -> None:
                 .map(part => part.scrollWidth - part.clientWidth)"""
             )
             assert wide == [0, 0]
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+def test_rows_fill_the_width(page: Page, width: int) -> None:
+    """Each row but the last ends at the right edge, its tiles side by side, of one height."""
+    with page.emulating(width=width):
+        page.open()
+        rows = page.js(
+            """const rows = {};
+            for (const tile of document.querySelectorAll('.tile')) {
+              const {left, right, top} = tile.getBoundingClientRect();
+              (rows[top] ??= []).push([left, right, tile.querySelector('.picture').clientHeight]);
+            }
+            return Object.values(rows)"""
+        )
+        left, right = page.js(
+            "const {left, right} = grid.getBoundingClientRect(); return [left, right]"
+        )
+    assert sum(map(len, rows)) >= 9  # what is far below is not there
+    for row in rows:
+        assert row[0][0] == left
+        assert all(after[0] - before[1] in (13, 14, 15) for before, after in pairwise(row))
+        assert len({height for _, _, height in row}) == 1
+        assert abs(row[-1][1] - right) < 1 or (row is rows[-1] and row[-1][1] < right)
+
+
+def test_a_picture_keeps_its_proportions(page: Page) -> None:
+    """What is told to be 320 wide and 180 high is shown so, uncropped."""
+    wide = page.js(
+        """const {width, height} = document.querySelector('[aria-posinset="8"] .picture')
+        .getBoundingClientRect(); return width / height"""
+    )
+    assert page.names()[7] == "pinwheels-2.mp4"
+    assert abs(wide - 320 / 180) < 0.02
+
+
+def test_the_arrows_go_by_rows(page: Page) -> None:
+    """Down and up lead to the tile below and above, and stop at the edges; End goes to the last."""
+    where = "return Number(document.activeElement.closest('.tile').ariaPosInSet)"
+    with page.emulating(width=700):
+        page.open()
+        page.js("document.querySelector('.tile a').focus()")
+        page.press(UP)
+        assert page.js(where) == 1
+        page.press(DOWN)
+        assert 1 < page.js(where) < 10
+        page.press(UP)
+        assert page.js(where) == 1
+        page.press(END, DOWN, RIGHT)
+        assert page.js(where) == 10
+
+
+def test_typing_loads_no_picture_again(page: Page) -> None:
+    """A tile that a search leaves is the very one that was there, its picture in it."""
+    page.until(lambda: page.js("return document.querySelectorAll('.tile.seen').length") == 8)
+    page.js("window.before = document.querySelector('[title=\"Закат №1.jpg\"] img')")
+    page.find("input[type=search]").send_keys("закат")
+    assert page.names() == ["Закат №1.jpg"]
+    assert page.js("return window.before === document.querySelector('.tile img')")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_in_both_themes(page: Page, theme: str) -> None:
+    """Every text has the contrast to its ground that WCAG asks for (AA: 4.5 to 1)."""
+    with page.emulating(color_scheme=theme):
+        grounds = set()
+        for key in ("", f"9100000000000000006@{T0 + 6000}", "9100000000000000001@5"):
+            page.open(key)
+            grounds.add(page.js("return getComputedStyle(document.body).backgroundColor"))
+            assert page.js(CONTRAST) == {}
+        assert grounds == {"rgb(246, 245, 242)" if theme == "light" else "rgb(19, 20, 22)"}
+
+
+CONTRAST = """
+const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const wrong = {};
+const root = document.querySelector('dialog[open]') ?? document.body;
+for (const part of root.querySelectorAll('*')) {
+  const says = [...part.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  if (!says || !part.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
+  let ground = part;
+  let opacity = 1;
+  while (parse(getComputedStyle(ground).backgroundColor)[3] === 0) {
+    opacity *= getComputedStyle(ground).opacity;
+    ground = ground.parentElement;
+  }
+  const back = parse(getComputedStyle(ground).backgroundColor);
+  if (back.length > 3) continue; // over a picture
+  const mixed = (c, at) => back[at] + (c - back[at]) * opacity;
+  const ink = parse(getComputedStyle(part).color).map(mixed);
+  const lights = [light(ink), light(back)];
+  const ratio = (Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05);
+  if (ratio < 4.5) wrong[part.textContent.slice(0, 30)] = ratio;
+}
+return wrong"""
+"""Texts on a plain ground with too little contrast, by what they say."""
+
+
+def test_the_keyboard_is_always_seen(page: Page) -> None:
+    """Whatever Tab reaches is outlined, by itself or by the label that stands for it."""
+    outlined = """const at = document.activeElement;
+        return [at, at.nextElementSibling].filter(Boolean).map((part) => getComputedStyle(part))
+          .some((style) => style.outlineStyle === 'solid' && parseFloat(style.outlineWidth) >= 2)"""
+    for key, stops in (("", 9), (f"9100000000000000001@{T0 + 1000}", 8)):
+        page.open(key)
+        for _ in range(stops):
+            page.press(TAB)
+            tag = page.js("return document.activeElement.tagName")
+            assert tag in ("VIDEO", "BODY") or page.js(outlined), page.js(
+                "return document.activeElement.outerHTML"
+            )
+
+
+def test_whatever_can_be_used_has_a_name(page: Page) -> None:
+    """A screen reader says what each control is, and what each asset is beside its name."""
+    controls = ":is(a, button, input, select, video)"
+    for key, place in (("", "body > :not(dialog)"), (f"9100000000000000001@{T0 + 1000}", "dialog")):
+        page.open(key)
+        found = page.browser.find_elements("css selector", f"{place} {controls}")
+        shown = [control for control in found if control.is_displayed()]
+        assert len(shown) > 7
+        for control in shown:
+            assert control.accessible_name, control.get_attribute("outerHTML")
+    page.open()
+    gone = page.find(".tile:has(.gone) a").accessible_name
+    assert "Image" in gone
+    assert "Exists only here" in gone
+
+
+def test_motion_can_be_done_without(page: Page) -> None:
+    """Who prefers reduced motion sees none."""
+    moves = """return [...document.querySelectorAll('*')]
+        .some((part) => parseFloat(getComputedStyle(part).transitionDuration) > 0)"""
+    assert page.js(moves)
+    with page.emulating(reduced_motion="reduce"):
+        assert not page.js(moves)
+
+
+def test_a_lost_cover_gives_way_to_the_film(tmp_path: Path, browser: "Chrome") -> None:
+    """Without its cover a film shows its first frame; what cannot be shown says so in the grid."""
+    mirror = _small(tmp_path / "mirror")
+    page = Page(browser, mirror.write())
+    mirror.store.path("video/northern-lights-1.cover.jpg").unlink()
+    mirror.store.path("image/8.jpg").write_bytes(b"no picture")
+    page.open()
+    page.until(lambda: page.js("return document.querySelectorAll('.tile.seen').length") == 7)
+    films = page.browser.find_elements("css selector", ".tile.seen .picture video")
+    assert len(films) == 3
+    page.until(lambda: page.find(".lost").text == "Cannot be shown")
+    assert page.js("return document.querySelector('.tile:has(.lost) .name').textContent") == "Nr 10"
 
 
 def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser: "Chrome") -> None:
@@ -520,6 +776,7 @@ def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser
     page.until(lambda: "not there" in page.find(".shown").text)
     page.open(f"9100000000000000009@{T0 + 9000}")
     assert "cannot show this kind" in page.find(".shown").text
+    assert not page.find(".open").is_displayed()
 
 
 def test_an_empty_mirror_and_missing_data(tmp_path: Path, browser: "Chrome") -> None:
@@ -556,6 +813,14 @@ def test_a_large_mirror_keeps_the_document_small(tmp_path: Path, browser: "Chrom
         )
         assert page.js(nodes) < 1500
     assert page.js("return document.querySelector('.tile:last-child').ariaPosInSet") == "20000"
+    assert page.find("#waymark").text == "June 2025"
+    in_sight = """return [...document.querySelectorAll('.tile')]
+        .find((tile) => tile.getBoundingClientRect().top > 0)?.ariaPosInSet ?? 0"""
+    page.js("scrollTo(0, document.body.scrollHeight / 2)")
+    page.until(lambda: 9000 < int(page.js(in_sight)) < 11000)
+    before = int(page.js(in_sight))
+    with page.emulating(width=500):
+        page.until(lambda: abs(int(page.js(in_sight)) - before) < 30)
     page.js("document.querySelector('.tile a').focus()")
     page.press(HOME)
     page.until(

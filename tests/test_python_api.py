@@ -186,7 +186,7 @@ def test_it_leaves_nothing_behind(service: KlingService, dest: Path) -> None:
 
 def test_a_config_takes_every_setting_of_a_run() -> None:
     """The typed names are those of the settings; some are the command line's alone."""
-    telling = {"progress", "ping_url", "on_finish"}
+    telling = {"progress", "gallery", "ping_url", "on_finish"}
     telling |= {"log_file", "log_format", "log_size", "log_keep"}
     assert set(BY_NAME) - Options.__annotations__.keys() == telling
     assert Options.__annotations__.keys() <= set(BY_NAME)

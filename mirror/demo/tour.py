@@ -15,6 +15,7 @@ def tour(dest: Path, manifest: Manifest) -> str:
     """
     stored = [file for entry in manifest.entries.values() for file in entry.files()]
     longest = max(len(file.path) for file in stored)
+    page = dest / "gallery" / "index.html"
     files = "\n".join(
         f"  {file.path.ljust(longest)}  {size(file.size):>8}"
         for file in sorted(stored, key=lambda file: file.path)
@@ -24,6 +25,9 @@ def tour(dest: Path, manifest: Manifest) -> str:
 {files}
   {"manifest.json".ljust(longest)}  what is what, from where, since when
   {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
+
+Look through it in a browser, without a network:
+  {page.as_uri()}
 
 Run `kling-mirror demo` again: nothing is fetched twice. For your own library:
   kling-mirror init    set up: asks for the folder and the token

@@ -18,7 +18,7 @@ from mirror.store import Store
 
 FOLDER = "gallery"
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
-_SCRIPTS = ("words.js", "library.js", "grid.js", "detail.js", "main.js")
+_SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
 
 def write(store: Store, manifest: Manifest) -> Path:

@@ -23,8 +23,8 @@ class Detail {
     const at = assets.indexOf(one);
     this.previous = at < 0 ? undefined : assets[at - 1];
     this.next = at < 0 ? undefined : assets[at + 1];
-    this.step(this.part(".back"), this.previous);
-    this.step(this.part(".on"), this.next);
+    this.part(".back").disabled = !this.previous;
+    this.part(".on").disabled = !this.next;
     this.part(".position").textContent =
       at < 0 ? "" : `${numbers.format(at + 1)} of ${numbers.format(assets.length)}`;
     this.part("h2").textContent = one.title;
@@ -45,10 +45,6 @@ class Detail {
     this.dialog.close();
   }
 
-  step(button, asset) {
-    button.disabled = !asset;
-  }
-
   clear() {
     this.part(".shown").querySelectorAll("video, audio").forEach(silence);
     this.part(".shown").replaceChildren();
@@ -57,8 +53,13 @@ class Detail {
   stage(one) {
     this.clear();
     const place = this.part(".shown");
+    const open = this.part(".open");
     place.dataset.kind = one.kind || "none";
+    place.style.setProperty("--hue", one.hue);
+    open.hidden = false;
+    open.href = fileUrl(one.path);
     const cannot = (words) => {
+      open.hidden = true; // by itself, too, a browser shows only what is a picture, film or sound
       const message = element("div", "cannot");
       message.append(icon(one.type), element("p", "", words));
       place.replaceChildren(message);
@@ -71,7 +72,7 @@ class Detail {
     } else {
       shown.controls = true;
       shown.preload = "metadata";
-      shown.setAttribute("aria-label", one.title.slice(0, 300));
+      shown.setAttribute("aria-label", one.label);
       if (one.kind === "video" && one.cover) shown.poster = fileUrl(one.cover);
     }
     shown.addEventListener("error", () => {

@@ -1,18 +1,20 @@
-// The grid: as tall as all assets, but only the rows in sight are in the document.
+// The grid: it is as tall as all assets are, but only the rows in sight are in the document.
 
-const GAP = 14;
+const CAPTION_REM = 3.15;
 const ROWS_BEYOND = 2; // above and below what is in sight
-const CAPTION_REM = 3.9;
-const PICTURE_RATIO = 3 / 4;
 const PICTURE_DELAY_MS = 90; // a row that flies past asks for no picture
+const WAYMARK_MS = 900; // for so long after the last scrolling it says where one is
 
 class Grid {
-  /** @param {HTMLUListElement} list @param {HTMLTemplateElement} template */
-  constructor(list, template) {
+  /** @param {HTMLUListElement} list @param {HTMLTemplateElement} template @param {HTMLElement} waymark */
+  constructor(list, template, waymark) {
     this.list = list;
     this.template = template;
+    this.waymark = waymark;
     this.assets = [];
+    this.layout = new Layout([], 0, { height: 1, caption: 0 });
     this.tiles = new Map(); // by the asset's place in `assets`
+    this.spare = new Map(); // tiles of what was shown before, by asset
     this.active = 0; // the one tile that Tab reaches
     this.player = null;
     this.scrolledAt = 0;
@@ -22,8 +24,12 @@ class Grid {
         this.render();
       });
     };
-    addEventListener("scroll", () => { this.scrolledAt = performance.now(); later(); }, { passive: true });
-    new ResizeObserver(() => this.lay()).observe(list);
+    addEventListener("scroll", () => {
+      this.scrolledAt = performance.now();
+      later();
+      this.mark();
+    }, { passive: true });
+    new ResizeObserver(() => this.resize()).observe(list);
     addEventListener("resize", later);
     list.addEventListener("keydown", (event) => this.onKey(event));
     list.addEventListener("focusin", (event) => this.onFocus(event));
@@ -33,96 +39,130 @@ class Grid {
     });
   }
 
-  /** Show other assets, from the top. */
-  show(assets) {
+  /** Show other assets, from the top; `words` says of each what the waymark tells. */
+  show(assets, words) {
     this.stop();
+    this.words = words;
+    this.spare = new Map([...this.tiles].map(([at, tile]) => [this.assets[at], tile]));
+    this.list.replaceChildren();
+    this.tiles.clear();
     this.assets = assets;
     this.active = 0;
-    for (const at of [...this.tiles.keys()]) this.drop(at);
     this.lay();
+    this.spare.forEach(letGo);
+    this.spare.clear();
   }
 
-  /** Take the measures anew: columns, and a row's height. */
+  /** Take the measures anew, and put everything into its place. */
   lay() {
-    const width = this.list.clientWidth;
-    const wished = Math.min(300, Math.max(150, innerWidth * 0.14));
-    this.columns = Math.max(1, Math.floor((width + GAP) / (wished + GAP)));
-    this.tileWidth = (width - GAP * (this.columns - 1)) / this.columns;
-    this.pictureHeight = Math.round(this.tileWidth * PICTURE_RATIO);
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    this.tileHeight = this.pictureHeight + Math.round(CAPTION_REM * rem);
-    this.rowHeight = this.tileHeight + GAP;
-    const rows = Math.ceil(this.assets.length / this.columns);
-    this.list.style.height = `${Math.max(0, rows * this.rowHeight - GAP)}px`;
-    this.list.style.setProperty("--picture-height", `${this.pictureHeight}px`);
+    const wished = { height: Math.min(270, 130 + innerWidth * 0.0625), caption: Math.round(CAPTION_REM * rem) };
+    this.laidWidth = this.list.clientWidth;
+    this.layout = new Layout(this.assets, Math.max(100, this.laidWidth), wished);
+    this.list.style.height = `${this.layout.height}px`;
     for (const [at, tile] of this.tiles) this.put(tile, at);
     this.render();
   }
 
+  /** The list is as wide as it was not before: lay it anew around what was in sight. */
+  resize() {
+    if (this.list.clientWidth === this.laidWidth) return;
+    const { top, layout } = { top: this.top(), layout: this.layout };
+    const seen = layout.rows[layout.rowAt(top)];
+    this.lay();
+    if (seen && top > 0) scrollBy({ top: this.rowOf(seen.first).top - seen.top, behavior: "instant" });
+  }
+
+  /** How far the list's upper edge is above the window's. */
+  top() {
+    return -this.list.getBoundingClientRect().top;
+  }
+
+  rowOf(at) {
+    return this.layout.rows[this.layout.rowOf[at]];
+  }
+
+  /** Tell for a moment where in the order one is: a month, a size, a letter. */
+  mark() {
+    const row = this.layout.rows[this.layout.rowAt(this.top() + innerHeight / 3)];
+    this.waymark.textContent = row ? this.words(this.assets[row.first]) : "";
+    this.waymark.classList.toggle("telling", this.layout.height > 3 * innerHeight);
+    clearTimeout(this.waymarkTimer);
+    this.waymarkTimer = setTimeout(() => this.waymark.classList.remove("telling"), WAYMARK_MS);
+  }
+
   /** Put the rows in sight into the document, and take the others out. */
   render() {
-    const top = -this.list.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(top / this.rowHeight) - ROWS_BEYOND);
-    const last = Math.ceil((top + innerHeight) / this.rowHeight) + ROWS_BEYOND;
-    const end = Math.min(this.assets.length, last * this.columns);
+    const { rows } = this.layout;
+    const top = this.top();
+    const first = rows[Math.max(0, this.layout.rowAt(top) - ROWS_BEYOND)]?.first ?? 0;
+    const end = rows[Math.min(rows.length - 1, this.layout.rowAt(top + innerHeight) + ROWS_BEYOND)]?.end ?? 0;
     const wanted = new Set();
-    for (let at = first * this.columns; at < end; at += 1) wanted.add(at);
+    for (let at = first; at < end; at += 1) wanted.add(at);
     for (const [at, tile] of this.tiles) {
       if (tile.contains(document.activeElement) || tile.contains(this.player)) wanted.add(at);
+      else if (!wanted.has(at)) {
+        this.tiles.delete(at);
+        letGo(tile);
+      }
     }
-    for (const at of [...this.tiles.keys()]) if (!wanted.has(at)) this.drop(at);
     // Tiles stand in the document in their order: Tab and a screen reader follow it.
     let next = this.list.firstElementChild;
     for (const at of [...wanted].sort((a, b) => a - b)) {
       const tile = this.tiles.get(at);
       if (tile) next = tile.nextElementSibling;
-      else this.list.insertBefore(this.make(at), next);
+      else this.list.insertBefore(this.add(at), next);
     }
     this.reachable();
   }
 
-  make(at) {
+  /** The tile of an asset, at its place. */
+  add(at) {
     const one = this.assets[at];
-    const tile = this.template.content.firstElementChild.cloneNode(true);
-    const link = tile.querySelector("a");
-    const facts = [timeWords(days, one.date), sizeWords(one.size)];
-    if (one.duration) facts.unshift(durationWords(one.duration));
+    const tile = this.spare.get(one) ?? this.make(one);
+    this.spare.delete(one);
     tile.dataset.at = at;
-    tile.classList.toggle("old", one.state === "superseded");
     tile.setAttribute("aria-setsize", this.assets.length);
     tile.setAttribute("aria-posinset", at + 1);
+    this.tiles.set(at, tile);
+    this.put(tile, at);
+    return tile;
+  }
+
+  make(one) {
+    const tile = this.template.content.firstElementChild.cloneNode(true);
+    const link = tile.querySelector("a");
+    tile.classList.add(one.type);
+    tile.classList.toggle("old", one.state === "superseded");
+    tile.style.setProperty("--hue", one.hue);
     link.href = `#${encodeURIComponent(one.key)}`;
-    link.title = one.title.slice(0, 300);
-    tile.querySelector(".name").textContent = one.title.slice(0, 300);
-    tile.querySelector(".facts").textContent = facts.join(" · ");
-    tile.querySelector(".picture").replaceChildren(icon(one.type));
+    link.title = one.label;
+    tile.querySelector(".name").textContent = one.label;
+    tile.querySelector(".facts").append(
+      element("span", "", timeWords(days, one.date)), " ", element("span", "", one.path ? sizeWords(one.size) : "No file"),
+    );
+    tile.querySelector(".picture").append(icon(one.type));
+    const duration = tile.querySelector(".duration");
+    duration.hidden = !one.duration;
+    duration.textContent = one.duration ? durationWords(one.duration) : "";
     const badges = tile.querySelector(".badges");
+    badges.append(element("span", "unseen", TYPE_WORDS[one.type]));
     if (one.favored) badges.append(badge("favored", "Favourite", icon("star")));
     if (one.state !== "current") badges.append(badge(one.state, STATE_WORDS[one.state]));
     const play = tile.querySelector(".play");
     play.hidden = one.kind !== "video" && one.kind !== "audio";
-    play.setAttribute("aria-label", `Play ${one.title.slice(0, 300)}`);
-    this.tiles.set(at, tile);
-    this.put(tile, at);
+    play.setAttribute("aria-label", `Play ${one.label}`);
     const isStill = performance.now() - this.scrolledAt > 150;
     setTimeout(() => tile.isConnected && picture(tile, one), isStill ? 0 : PICTURE_DELAY_MS);
     return tile;
   }
 
   put(tile, at) {
-    const x = (at % this.columns) * (this.tileWidth + GAP);
-    const y = Math.floor(at / this.columns) * this.rowHeight;
-    tile.style.transform = `translate(${x}px, ${y}px)`;
-    tile.style.width = `${this.tileWidth}px`;
-    tile.style.height = `${this.tileHeight}px`;
-  }
-
-  drop(at) {
-    const tile = this.tiles.get(at);
-    tile.querySelectorAll("video, audio").forEach(silence);
-    tile.querySelector("img")?.removeAttribute("src");
-    tile.remove();
-    this.tiles.delete(at);
+    const { top, picture } = this.rowOf(at);
+    tile.style.transform = `translate(${this.layout.left[at]}px, ${top}px)`;
+    tile.style.width = `${this.layout.width[at]}px`;
+    tile.style.height = `${picture + this.layout.caption}px`;
+    tile.style.setProperty("--picture-height", `${picture}px`);
   }
 
   /** Play an asset in its tile; what played before stops. */
@@ -133,7 +173,7 @@ class Grid {
     media.className = "player";
     media.controls = true;
     media.src = fileUrl(one.path);
-    media.setAttribute("aria-label", one.title.slice(0, 300));
+    media.setAttribute("aria-label", one.label);
     media.addEventListener("error", () => {
       if (this.player !== media) return;
       this.stop();
@@ -163,12 +203,13 @@ class Grid {
   focus(at) {
     if (at < 0 || at >= this.assets.length) return;
     this.active = at;
-    const head = document.getElementById("top").getBoundingClientRect();
-    const covered = getComputedStyle(document.getElementById("top")).position === "sticky" ? head.height : 0;
-    const top = this.list.getBoundingClientRect().top + Math.floor(at / this.columns) * this.rowHeight;
-    const below = top + this.tileHeight - innerHeight;
-    if (top < covered + GAP) scrollBy({ top: top - covered - GAP, behavior: "instant" });
-    else if (below > -GAP) scrollBy({ top: below + GAP, behavior: "instant" });
+    const head = document.getElementById("top");
+    const covered = getComputedStyle(head).position === "sticky" ? head.getBoundingClientRect().height : 0;
+    const { top, picture } = this.rowOf(at);
+    const above = top - this.top() - covered - GAP;
+    const below = top - this.top() + picture + this.layout.caption + GAP - innerHeight;
+    if (above < 0) scrollBy({ top: above, behavior: "instant" });
+    else if (below > 0) scrollBy({ top: below, behavior: "instant" });
     this.render();
     this.tiles.get(at)?.querySelector("a").focus({ preventScroll: true });
   }
@@ -180,22 +221,33 @@ class Grid {
       return;
     }
     if (!tile || event.target === this.player || event.altKey || event.ctrlKey || event.metaKey) return;
-    const at = Number(tile.dataset.at);
-    const page = this.columns * Math.max(1, Math.floor(innerHeight / this.rowHeight) - 1);
-    const last = this.assets.length - 1;
-    const to = {
-      ArrowLeft: at - 1,
-      ArrowRight: at + 1,
-      ArrowUp: at - this.columns,
-      ArrowDown: Math.min(at + this.columns, Math.max(at, last)),
-      PageUp: Math.max(at - page, at % this.columns),
-      PageDown: Math.min(at + page, last),
-      Home: 0,
-      End: last,
-    }[event.key];
+    const to = this.beside(Number(tile.dataset.at), event.key);
     if (to === undefined) return;
     event.preventDefault();
-    if (to >= 0 && to <= last) this.focus(to);
+    this.focus(to);
+  }
+
+  /** Where a key leads from an asset. */
+  beside(at, key) {
+    const { layout } = this;
+    const last = layout.rows.length - 1;
+    const row = layout.rowOf[at];
+    const page = Math.max(1, layout.rowAt(layout.rows[row].top + innerHeight) - row - 1);
+    const inRow = (wished) => {
+      const there = Math.min(last, Math.max(0, wished));
+      return there === row ? at : layout.nearest(there, at);
+    };
+    switch (key) {
+      case "ArrowLeft": return Math.max(0, at - 1);
+      case "ArrowRight": return Math.min(this.assets.length - 1, at + 1);
+      case "ArrowUp": return inRow(row - 1);
+      case "ArrowDown": return inRow(row + 1);
+      case "PageUp": return inRow(row - page);
+      case "PageDown": return inRow(row + page);
+      case "Home": return 0;
+      case "End": return this.assets.length - 1;
+      default: return undefined;
+    }
   }
 
   onFocus(event) {
@@ -215,6 +267,13 @@ class Grid {
   }
 }
 
+/** Take a tile out of the document, and let go of the files that it showed. */
+function letGo(tile) {
+  tile.querySelectorAll("video, audio").forEach(silence);
+  tile.querySelector("img")?.removeAttribute("src");
+  tile.remove();
+}
+
 /** A small mark on a tile's picture. */
 function badge(name, words, shown = null) {
   const made = element("span", `badge ${name}`);
@@ -223,28 +282,29 @@ function badge(name, words, shown = null) {
   return made;
 }
 
-/** Give a tile its picture: the cover, the image itself, or a video's first frame. */
-function picture(tile, one) {
-  const place = tile.querySelector(".picture");
-  const path = one.cover || (one.kind === "image" ? one.path : "");
-  let shown = null;
-  if (path) {
-    shown = element("img");
-    shown.decoding = "async";
-    shown.alt = "";
-    shown.draggable = false;
-    shown.addEventListener("load", () => tile.classList.add("seen"));
-  } else if (one.kind === "video") {
-    shown = element("video");
+/** Give a tile its picture: the cover; without one the image itself, or a film's first frame. */
+function picture(tile, one, path = one.cover || one.path) {
+  const isCover = path === one.cover;
+  if (!path || !(isCover || one.kind === "image" || one.kind === "video")) return;
+  const isFilm = !isCover && one.kind === "video";
+  const shown = element(isFilm ? "video" : "img");
+  if (isFilm) {
     shown.muted = true;
     shown.preload = "metadata";
     shown.tabIndex = -1;
     shown.setAttribute("aria-hidden", "true");
-    shown.addEventListener("loadeddata", () => tile.classList.add("seen"));
   } else {
-    return;
+    shown.decoding = "async";
+    shown.alt = "";
+    shown.draggable = false;
   }
-  shown.addEventListener("error", () => shown.remove());
-  shown.src = path ? fileUrl(path) : `${fileUrl(one.path)}#t=0.1`;
-  place.append(shown);
+  shown.addEventListener(isFilm ? "loadeddata" : "load", () => tile.classList.add("seen"));
+  shown.addEventListener("error", () => {
+    if (!shown.isConnected) return; // let go of
+    shown.remove();
+    if (isCover) picture(tile, one, one.path);
+    else tile.querySelector(".picture").append(element("span", "lost", "Cannot be shown"));
+  });
+  shown.src = isFilm ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
+  tile.querySelector(".picture").append(shown);
 }

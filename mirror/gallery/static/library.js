@@ -30,7 +30,7 @@ class Library {
         (!account || one.account === account.slice(1)) &&
         (!state || one.state === state) &&
         (!favored || one.favored) &&
-        words.every((word) => one.sought.includes(word)),
+        words.every((word) => sought(one).includes(word)),
     );
   }
 
@@ -58,12 +58,26 @@ const MEASURES = {
   date: (one) => one.date,
   size: (one) => one.size,
   duration: (one) => one.duration,
-  name: (one) => one.title.slice(0, 200),
+  name: (one) => one.label,
 };
+
+const LONGEST_LABEL = 300;
+
+/** A picture's width to its height, or what is likely. */
+function proportion({ type, width, height }) {
+  if (width > 1 && height > 1) return width / height;
+  return type === "image" || type === "video" ? 4 / 3 : 1;
+}
 
 /** Text as the search compares it. */
 function folded(text) {
   return text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
+}
+
+/** What the search looks through; made when it is first asked for. */
+function sought(one) {
+  one.sought ??= folded(`${one.name ?? ""}\n${one.id}`);
+  return one.sought;
 }
 
 /** One row with its fields' names, and what follows from them. */
@@ -73,11 +87,13 @@ function asset(row, data) {
   one.saidType = one.type;
   one.type = Object.hasOwn(TYPE_WORDS, one.type ?? "") ? one.type : "other";
   one.title = one.name?.trim() || one.id;
-  one.sought = folded(`${one.name ?? ""}\n${one.id}`);
+  one.label = one.title.slice(0, LONGEST_LABEL);
   one.account ??= "";
   one.updated = Number(one.updated);
   one.created = one.created === null ? null : Number(one.created);
   one.date = one.created || one.updated;
   one.more = data.more[one.more];
+  one.proportion = proportion(one);
+  one.hue = parseInt(one.sha.slice(0, 4), 16) % 360 || 0;
   return one;
 }

@@ -13,7 +13,7 @@ function say(title = "", hint = "", { clear = false } = {}) {
 
 function start(library) {
   const tools = part("#tools");
-  const grid = new Grid(part("#grid"), part("#tile"));
+  const grid = new Grid(part("#grid"), part("#tile"), part("#waymark"));
   const detail = new Detail(part("#detail"), library);
   let selected = [];
   let camePerLink = false; // whether Back leads from an asset's page to the grid
@@ -62,7 +62,7 @@ function start(library) {
     for (const choice of tools.querySelectorAll(".choice:not(.sort) select")) {
       choice.classList.toggle("chosen", choice.value !== "");
     }
-    grid.show(selected);
+    grid.show(selected, WAYMARKS[sort.replace("-", "")]);
     if (selected.length) say();
     else if (all) say("No asset matches", "Try fewer words, or clear the filters.", { clear: true });
     else say("Nothing here yet", "Once kling-mirror sync has mirrored an asset, it appears here.");

@@ -3,6 +3,7 @@
 const numbers = new Intl.NumberFormat("en-GB");
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short" });
+const months = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric" });
 
 const TYPE_WORDS = { video: "Video", image: "Image", audio: "Sound", other: "Other" };
 const STATE_WORDS = { current: "Current", gone: "Exists only here", superseded: "Superseded" };
@@ -35,6 +36,14 @@ function timeWords(format, time) {
   const date = new Date(time);
   return Number.isNaN(date.getTime()) || date.getTime() === 0 ? "–" : format.format(date);
 }
+
+/** Where in an order an asset stands. */
+const WAYMARKS = {
+  date: (one) => timeWords(months, one.date),
+  size: (one) => sizeWords(one.size),
+  duration: (one) => (one.duration ? durationWords(one.duration) : "No duration"),
+  name: (one) => [...one.label][0].toUpperCase(),
+};
 
 /** The address of one of the mirror's files, from the page's folder. */
 function fileUrl(path) {
