@@ -5,10 +5,13 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mirror.errors import DiskError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
@@ -79,6 +82,8 @@ class Disk:
         a fifth of the time of one after the other.
         """
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - readers need none
+
             self._pool = ThreadPoolExecutor(_SYNCS_AT_A_TIME, thread_name_prefix="fsync")
         for _ in self._pool.map(self.sync_file, paths):
             pass

@@ -5,7 +5,6 @@ changed bytes (a power cut) is found out before it is continued, and nothing spl
 """
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +78,8 @@ class Partial:
         Raises:
             OSError: the disk fails; a file that is absent is no error.
         """
+        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and commands that only read resume nothing
+
         try:
             note = msgspec.json.decode(self._note_path.read_bytes(), type=Note)
             if note.url != url:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -25,6 +24,8 @@ def stoppable() -> Iterator["Stop"]:
     durable is safe at any instant: after a grace the process just ends, as it does on a second
     signal.
     """
+    import threading  # noqa: PLC0415 - commands that only read are not stoppable
+
     from mirror.stopping import Stop  # noqa: PLC0415
 
     stop = Stop()
