@@ -221,13 +221,48 @@ class FileCounts(Struct):
     bytes: int = 0
 
 
+class Scope(Struct, frozen=True):
+    """The summary's `scope`: what part of the library a run was asked to mirror.
+
+    Attributes:
+        email: the accounts that were named.
+        all_accounts: whether it was to be every account of the subscription.
+        content_type: the types that were wanted; empty for all.
+        file_name: the keyword that names had to have, or None.
+        no_covers: whether covers were left out.
+    """
+
+    email: tuple[str, ...] = ()
+    all_accounts: bool = False
+    content_type: tuple[str, ...] = ()
+    file_name: str | None = None
+    no_covers: bool = False
+
+
+class RunError(Struct, frozen=True):
+    """One of the summary's `errors`: why a run is not complete, besides assets that failed.
+
+    Attributes:
+        account: the email whose listing it stood in the way of, or None for the whole run's.
+        exit_code: what a run with this error alone would have ended with.
+        error: what, and where.
+    """
+
+    account: str | None
+    exit_code: int
+    error: str
+
+
 class Summary(Struct):
     """What a run did: `sync --json` prints it, `runs.jsonl` keeps it.
 
     Attributes:
+        accounts: the emails that were to be mirrored.
+        failures: assets that failed; left out of `runs.jsonl`.
         started: ISO 8601 UTC.
         duration_s: seconds.
-        changed: whether the mirror differs from before; off a terminal, no change is silence.
+        scope: what was asked for.
+        errors: by account.
     """
 
     exit_code: int
@@ -239,6 +274,8 @@ class Summary(Struct):
     failures: list[FailedFile]
     started: str
     duration_s: float = 0.0
+    scope: Scope = Scope()
+    errors: list[RunError] = field(default_factory=list)
 
 
 class Progress(Protocol):

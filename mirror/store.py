@@ -47,7 +47,14 @@ class _Marker(Struct):
     created: str
 
 
-class _Holder(Struct):
+class Holder(Struct, frozen=True):
+    """A run that holds the lock.
+
+    Attributes:
+        pid: its process.
+        since: ISO 8601 UTC.
+    """
+
     pid: int
     since: str
 
@@ -190,7 +197,7 @@ class Store:
             raise disk_error(error, self.private / "lock") from None
         try:
             with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
-                holder = msgspec.json.encode(_Holder(os.getpid(), now_iso()))
+                holder = msgspec.json.encode(Holder(os.getpid(), now_iso()))
                 self._disk.write_atomic(self._holder, holder)
             yield self
         finally:
@@ -360,7 +367,7 @@ class Store:
             OSError: the disk fails.
         """
         with self._appending(self.runs) as file:
-            file.write(line + b"\n")
+            file.write(_line_break_after(self.runs) + line + b"\n")
 
     def _appending(self, path: Path) -> BinaryIO:
         """A file of ours to be added to; a link in its place is not followed."""
@@ -395,12 +402,37 @@ class Store:
         except (OSError, *NOT_JSON):
             return ""
 
-    def _named_holder(self) -> str:
+    def holder(self) -> Holder | None:
+        """The run that is at work now, without being in its way; None also if it was killed."""
+        holder = self._noted_holder()
+        if holder is None or os.name == "nt":  # where nobody can tell a killed run's note
+            return holder
+        import fcntl  # noqa: PLC0415 - other systems lack it
+
         try:
-            holder = msgspec.json.decode(self._holder.read_bytes(), type=_Holder)
+            with (self.private / "lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return holder
+        return None
+
+    def _noted_holder(self) -> Holder | None:
+        try:
+            return msgspec.json.decode(self._holder.read_bytes(), type=Holder)
         except (OSError, *NOT_JSON):
-            return ""
-        return f": pid {holder.pid}, since {holder.since}"
+            return None
+
+    def _named_holder(self) -> str:
+        holder = self._noted_holder()
+        return f": pid {holder.pid}, since {holder.since}" if holder is not None else ""
+
+
+def _line_break_after(path: Path) -> bytes:
+    """What ends a last line that a full disk or a power cut has torn; nothing after a whole one."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        return b"" if file.read() in (b"", b"\n") else b"\n"
 
 
 def _in_trash(folder: Path, path: str) -> Path:

@@ -23,10 +23,10 @@ ROWS = (
     ("listing", "transfer", "commit"),
     ("fetching", "tally"),
     # what commands are made of
-    ("pipeline", "running"),
+    ("pipeline", "running", "runs"),
     # commands
     ("syncing", "verify", "prune", "overview", "setup"),
-    ("repair", "rebuild"),
+    ("repair", "rebuild", "inventory", "wording"),
     # the face
     ("demo", "gallery", "arguments", "process"),
     ("commands",),
