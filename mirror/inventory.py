@@ -129,7 +129,7 @@ def as_table(items: Sequence[Listed], *, columns: int, sort: str) -> str:
         columns: the terminal's width.
         sort: a table by duration shows it.
     """
-    from wcwidth import ljust  # noqa: PLC0415 - its tables take time to load
+    from wcwidth import ljust, wcswidth  # noqa: PLC0415 - its tables take time to load
 
     names = ["STATE", "TYPE", "UPDATED", "SIZE", "LENGTH", "ID"]
     if sort != "duration":
@@ -140,7 +140,7 @@ def as_table(items: Sequence[Listed], *, columns: int, sort: str) -> str:
         if dropped == "time of day":
             cells["UPDATED"] = [cell.partition(" ")[0] for cell in cells["UPDATED"]]
         cells.pop(dropped, None)
-        widths = {name: max(map(len, column)) for name, column in cells.items()}
+        widths = {name: max(map(wcswidth, column)) for name, column in cells.items()}
         room = columns - sum(widths.values()) - 2 * len(widths)
         if room >= _NARROWEST_PATH:
             break
@@ -210,6 +210,8 @@ def _fields(item: Listed) -> tuple[str, ...]:
 
 
 def _escaped(text: str) -> str:
+    if text.isprintable() and "\\" not in text:
+        return text
     named = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
     return "".join(
         named.get(char) or (f"\\u{ord(char):04x}" if _is_control(char) else char) for char in text
