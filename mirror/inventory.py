@@ -20,6 +20,7 @@ Shown = Literal["current", "superseded", "gone", "failed"]
 SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)
 ENTRY_STATES: Final = SHOWN[:3]
 _NARROWEST_PATH = 24
+_NO_DURATION_MS = 1e12  # 31 years
 _TSV = (
     "state", "type", "account", "updated", "size", "duration_s", "id", "updateTime", "name",
     "path", "cover", "sha256", "error",
@@ -65,9 +66,10 @@ def duration_ms(item: Listed) -> float:
     try:
         told = msgspec.json.decode(item.asset, type=_Told)
         shape = msgspec.json.decode(told.resource, type=_Shape)
-        return max(msgspec.json.decode(shape.duration, type=float), 0)
+        told_ms = msgspec.json.decode(shape.duration, type=float)
     except NOT_JSON:
         return 0
+    return told_ms if 0 < told_ms < _NO_DURATION_MS else 0
 
 
 def _bytes(item: Listed) -> int:

@@ -1,5 +1,6 @@
 """What the log of runs says: which of them mirrored everything, and for which account."""
 
+import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _TAIL_BYTES = 1 << 20
 
 
 def read(path: Path) -> list[Summary]:
-    """The last runs, oldest first; a line that was cut off by a crash is passed over."""
+    """The last runs, oldest first; a line that a crash or a hand has spoilt is passed over."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
@@ -23,8 +24,10 @@ def read(path: Path) -> list[Summary]:
     runs = []
     for line in lines:
         try:
-            runs.append(msgspec.json.decode(line, type=Summary))
-        except NOT_JSON:
+            run = msgspec.json.decode(line, type=Summary)
+            if dt.datetime.fromisoformat(run.started).tzinfo is not None:
+                runs.append(run)
+        except (*NOT_JSON, ValueError):
             continue
     return runs
 

@@ -308,14 +308,18 @@ def test_a_run_under_way_and_a_run_that_was_killed(
     assert first(say()).startswith("Safe: ")
 
 
-def test_a_torn_line_in_the_log_of_runs_costs_that_run_alone(
+def test_a_spoilt_line_in_the_log_of_runs_costs_that_run_alone(
     service: Misbehaving, dest: Path, items: list[dict[str, Any]], say: Say
 ) -> None:
     """The next run begins a line of its own."""
     assert items
     assert run_sync(service, dest).summary.exit_code == 0
-    with (dest / ".kling-mirror" / "runs.jsonl").open("a") as log:
-        log.write('{"exit_code":7,"dest":"/mi')
+    log = dest / ".kling-mirror" / "runs.jsonl"
+    run = json.loads(log.read_text())
+    spoilt = [{**run, "started": "yesterday"}, {**run, "started": "2026-01-01T00:00:00"}, [], None]
+    with log.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in spoilt)
+        file.write('{"exit_code":7,"dest":"/mi')
     assert run_sync(service, dest).summary.exit_code == 0
     assert [run["assets"]["new"] for run in json.loads(say("--json"))["runs"]] == [0, 9]
 
