@@ -316,7 +316,12 @@ def test_a_spoilt_line_in_the_log_of_runs_costs_that_run_alone(
     assert run_sync(service, dest).summary.exit_code == 0
     log = dest / ".kling-mirror" / "runs.jsonl"
     run = json.loads(log.read_text())
-    spoilt = [{**run, "started": "yesterday"}, {**run, "started": "2026-01-01T00:00:00"}, [], None]
+    spoilt: list[object] = [
+        {**run, "started": "yesterday"},
+        {**run, "started": "2026-01-01T00:00:00"},
+        [],
+        None,
+    ]
     with log.open("a") as file:
         file.writelines(json.dumps(line) + "\n" for line in spoilt)
         file.write('{"exit_code":7,"dest":"/mi')
