@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -112,12 +112,17 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
     entries = manifest.entries.values()
     failures = list(manifest.failures.values())
     states = Counter(entry.state for entry in entries)
-    accounts = _accounts(manifest, runs, wanted)
-    counted = _counted(manifest, runs, wanted)
-    completed = [account.last_complete for account in accounts if account.account in counted]
+    names = _names(manifest, runs, wanted)
+    over = {name: log.over(name, runs, wanted, is_alone=len(names) == 1) for name in names}
+    accounts = _accounts(manifest, over)
+    counted = _counted(manifest, runs, wanted) or names
+    completed = [_last_complete(name, over[name]) for name in counted]
     whole = [time for time in completed if time is not None]
     at_work = store.holder()
-    reasons = [*_of_runs(runs, counted, wanted), *_of_failures(manifest, runs)]
+    reasons = [
+        *_of_runs(runs, {name: over[name] for name in counted}),
+        *_of_failures(manifest, runs),
+    ]
     if not (reasons or manifest.is_compact or at_work):
         reasons.append("a run was cut off before its end")
     if not runs:
@@ -168,16 +173,39 @@ def _types(entries: Iterable[Entry]) -> dict[str, Total]:
     return dict(sorted(types.items()))
 
 
-def _accounts(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[AccountTotal]:
-    """Every account that the mirror knows, by email.
+def _names(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+    """Every account that the mirror knows, by email; None alone where it knows no email."""
+    records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
+    names = {record.account for record in records} | {*_counted(manifest, runs, wanted)}
+    return [*sorted(name for name in names if name is not None)] or [None]
+
+
+def _counted(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+    """The accounts that are to be complete: those that are named, or all that Kling lists."""
+    if wanted.email:
+        return [*wanted.email]
+    emails = {entry.account for entry in manifest.entries.values() if entry.state == "current"}
+    if runs:
+        emails |= {*runs[-1].accounts}
+    return [*sorted(email for email in emails if email is not None)]
+
+
+def _accounts(
+    manifest: Manifest, over: Mapping[str | None, Sequence[Summary]]
+) -> list[AccountTotal]:
+    """What there is of each account.
 
     What has no account belongs to the one account that there is, if there is one.
+
+    Args:
+        manifest: loaded.
+        over: the runs over each account.
     """
+    totals = {
+        name: AccountTotal(name, last_complete=_last_complete(name, over[name])) for name in over
+    }
+    default = next(iter(over)) if len(over) == 1 else None
     records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
-    names = {record.account for record in records} | _counted(manifest, runs, wanted)
-    emails = sorted(names - {None}, key=str)
-    totals: dict[str | None, AccountTotal] = {name: AccountTotal(name) for name in emails or {None}}
-    default = emails[0] if len(emails) == 1 else None
     for record in records:
         name = record.account or default
         total = totals.setdefault(name, AccountTotal(name))
@@ -187,40 +215,30 @@ def _accounts(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> lis
             total.assets += 1
             total.only_here += record.state == "gone"
             total.bytes += bytes_of(record)
-    for name, total in totals.items():
-        whole = [
-            run.started
-            for run in log.over(name, runs, wanted, is_alone=len(emails) <= 1)
-            if log.is_complete(run, name)
-        ]
-        total.last_complete = whole[-1] if whole else None
     return list(totals.values())
 
 
-def _counted(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> set[str | None]:
-    """The accounts that are to be complete: those that are named, or all that Kling lists."""
-    if wanted.email:
-        return {*wanted.email}
-    emails = {entry.account for entry in manifest.entries.values() if entry.state == "current"}
-    if runs:
-        emails |= {*runs[-1].accounts}
-    return emails - {None} or {None}
+def _last_complete(account: str | None, over: Iterable[Summary]) -> str | None:
+    """When the last run that mirrored all of an account started, of the runs over it."""
+    whole = [run.started for run in over if log.is_complete(run, account)]
+    return whole[-1] if whole else None
 
 
-def _of_runs(runs: Sequence[Summary], counted: Set[str | None], wanted: Scope) -> Iterator[str]:
+def _of_runs(
+    runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]]
+) -> Iterator[str]:
     """What the last runs say against the mirror's being complete."""
     if not runs:
         return
     newest = runs[-1]
     if newest.exit_code not in (ExitCode.COMPLETE, ExitCode.SOME_FAILED):
         yield f"the last run {_ended(newest)}"
-    for account in sorted(counted, key=lambda name: name or ""):
+    for account, its in over.items():
         name = account or "the library"
-        over = log.over(account, runs, wanted, is_alone=len(counted) == 1)
-        if not over:
+        if not its:
             yield f"no run has mirrored all of {name} yet"
-        elif over[-1] is not newest and not log.is_complete(over[-1], account):
-            yield f"the last run over all of {name} {_ended(over[-1])}"
+        elif its[-1] is not newest and not log.is_complete(its[-1], account):
+            yield f"the last run over all of {name} {_ended(its[-1])}"
 
 
 def _of_failures(manifest: Manifest, runs: Sequence[Summary]) -> Iterator[str]:

@@ -267,3 +267,22 @@ def test_an_account_that_was_removed_does_not_age_the_mirror(
     done = program("status", "--dest", dest, "--max-age", "1h")
     assert done.code == 0
     assert done.out.startswith("Safe: ")
+
+
+def test_a_mirror_whose_accounts_have_all_vanished(
+    service: Misbehaving, library: Library, dest: Path, program: RunProgram
+) -> None:
+    """`status` has an answer where nothing is current, whoever the entries belonged to."""
+    item = library.add(1, "image")
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    extra = library.add(2, "image")
+    library.delete(item)
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    library.delete(extra)
+    library.add(3, "image", email=BROKEN)
+    for asked in ({"email": [BROKEN]}, {"all_accounts": True}):
+        assert run_sync(service, dest, **asked).summary.exit_code in {0, 5}
+        assert program("status", "--dest", dest).out.startswith(("Safe: ", "Not safe: "))
+    del library.accounts[BROKEN]
+    run_sync(service, dest)
+    assert program("status", "--dest", dest).out.startswith("Not safe: ")

@@ -18,10 +18,30 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
 from wcwidth import wcswidth
 
 from mirror.cli import main
 from mirror.demo.service import ASSETS_PATH
+from mirror.errors import ExitCode
+from mirror.manifest import Manifest
+from mirror.models import (
+    AssetCounts,
+    Entry,
+    Failure,
+    FileCounts,
+    ListingCounts,
+    RunError,
+    Scope,
+    State,
+    Summary,
+    to_json,
+)
+from mirror.overview import status
+from mirror.store import Store
+from mirror.wording import in_words
 from tests.conftest import Finished, RunProgram
 from tests.library import EMAIL, TOKEN, Library, media
 from tests.misbehaving import (
@@ -342,6 +362,67 @@ def test_a_log_of_an_earlier_version_is_understood(
     assert "ended in a way that this version does not know (exit 99)" in first(say())
     log.write_text(json.dumps(run) + "\n")
     assert first(say()).startswith("Safe: ")
+
+
+_ACCOUNTS = st.sampled_from((None, "a@example.com", "b@example.com"))
+_SCOPES = st.builds(
+    Scope,
+    email=st.sampled_from(((), ("a@example.com",), ("b@example.com", "c@example.com"))),
+    all_accounts=st.booleans(),
+    content_type=st.sampled_from(((), ("video",), ("video", "image"))),
+    no_covers=st.booleans(),
+)
+_RUNS = st.builds(
+    Summary,
+    exit_code=st.sampled_from((*ExitCode, 99)),
+    dest=st.just("/m"),
+    accounts=st.lists(st.sampled_from(("a@example.com", "b@example.com")), unique=True),
+    listing=st.just(ListingCounts()),
+    assets=st.builds(AssetCounts, failed=st.integers(0, 1)),
+    files=st.just(FileCounts()),
+    failures=st.just([]),
+    started=st.sampled_from(("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")),
+    scope=_SCOPES,
+    errors=st.lists(st.builds(RunError, _ACCOUNTS, st.just(4), st.just("refused")), max_size=2),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    runs=st.lists(_RUNS, max_size=4),
+    wanted=_SCOPES,
+    held=st.lists(st.tuples(_ACCOUNTS, st.sampled_from(("current", "gone", "superseded")))),
+    failed=st.lists(_ACCOUNTS, max_size=2),
+)
+def test_whatever_happened_status_has_an_answer(
+    tmp_path_factory: pytest.TempPathFactory,
+    runs: list[Summary],
+    wanted: Scope,
+    held: list[tuple[str | None, State]],
+    failed: list[str | None],
+) -> None:
+    """Safe only after a run that was complete, whatever runs and records there are."""
+    dest = tmp_path_factory.getbasetemp() / "whatever"
+    store = Store(dest)
+    store.private.mkdir(parents=True, exist_ok=True)
+    store.runs.write_bytes(b"".join(to_json(run) + b"\n" for run in runs))
+    manifest = Manifest(dest, store.journal)
+    for number, (account, state) in enumerate(held):
+        entry = Entry(
+            str(number), 1, account, "video", "x", None, state, None, None, None, Raw(b"{}")
+        )
+        manifest.entries[entry.key] = entry
+    for account in failed:
+        failure = Failure("f", len(manifest.failures), account, "cover", "no", 1, "?", "?")
+        manifest.failures[failure.key] = failure
+    found = status(store, manifest, wanted=wanted, reserve=0)
+    assert found.is_complete == (not found.reasons)
+    assert not (found.is_complete and (found.failures or found.last_complete is None))
+    if found.is_complete:
+        assert runs[-1].exit_code == ExitCode.COMPLETE
+    now = dt.datetime(2026, 1, 3, tzinfo=dt.UTC)
+    lines = in_words(found, now=now, max_age_s=None, all_failures=False)
+    assert lines[0].startswith("Safe" if found.is_complete else "Not safe: ")
 
 
 # What is here, what is not.
