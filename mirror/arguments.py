@@ -40,7 +40,8 @@ _LIST_MORE = """
 
 A table on a terminal; into a pipe or a file tab-separated values under a header: nothing is cut
 there, and control characters are escaped as in C. The filters are those of `sync`, but only as
-flags: a config that limits what is mirrored hides nothing that is here."""
+flags: a config that limits what is mirrored hides nothing that is here. Of what failed neither
+type nor name is on record: of the filters, --email alone applies to it."""
 _STATUS_MORE = """
 
 The first line answers: am I safe? It measures the mirror by what the config asks for: a run that

@@ -116,8 +116,7 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
     over = {name: log.over(name, runs, wanted, is_alone=len(names) == 1) for name in names}
     accounts = _accounts(manifest, over)
     counted = _counted(manifest, runs, wanted) or names
-    completed = [_last_complete(name, over[name]) for name in counted]
-    whole = [time for time in completed if time is not None]
+    whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = store.holder()
     reasons = [
         *_of_runs(runs, {name: over[name] for name in counted}),
@@ -127,12 +126,15 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
         reasons.append("a run was cut off before its end")
     if not runs:
         reasons.append("no run has come to its end yet")
+    elif not log.knows_accounts(runs, wanted):
+        reasons.append("no run has been over all accounts yet")
+        whole.clear()
     history, trash = map(_folder_total, store.keeping_folders())
     return Status(
         dest=str(store.dest),
         is_complete=not reasons,
         reasons=reasons,
-        last_complete=min(whole) if len(whole) == len(completed) else None,
+        last_complete=min(whole) if len(whole) == len(counted) else None,
         scope=wanted,
         current=states["current"],
         only_here=states["gone"],

@@ -62,6 +62,13 @@ def over(
     ]
 
 
+def knows_accounts(runs: Iterable[Summary], wanted: Scope) -> bool:
+    """Whether it is known which accounts are to be mirrored, if it is to be all there are."""
+    if wanted.email or not wanted.all_accounts:
+        return True
+    return any(run.scope.all_accounts and run.accounts for run in runs)
+
+
 def is_complete(run: Summary, account: str | None) -> bool:
     """Whether a run over an account mirrored everything of it, whatever became of the others."""
     if run.exit_code == ExitCode.COMPLETE:

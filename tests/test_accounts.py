@@ -248,6 +248,20 @@ def test_status_counts_the_account_that_is_behind(
     assert program("status", "--dest", dest, env=others).out.startswith("Safe within its limits (")
 
 
+def test_all_accounts_are_not_those_that_were_named(
+    service: Misbehaving, dest: Path, three: dict[str, list[dict[str, Any]]], program: RunProgram
+) -> None:
+    """If the settings want all accounts, a run over all of them must have been."""
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    wanted = {"KLING_MIRROR_ALL_ACCOUNTS": "yes"}
+    done = program("status", "--dest", dest, "--max-age", "1h", env=wanted)
+    assert done.code == 1
+    assert done.out.startswith("Not safe: no run has been over all accounts yet.")
+    assert set(run_sync(service, dest, all_accounts=True).summary.accounts) == set(three)
+    done = program("status", "--dest", dest, "--max-age", "1h", env=wanted)
+    assert done.code == 0, done.out
+
+
 def test_an_account_that_was_removed_does_not_age_the_mirror(
     service: Misbehaving,
     library: Library,
