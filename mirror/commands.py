@@ -15,6 +15,8 @@ from mirror.errors import ExitCode, UsageError
 from mirror.process import output_of, stoppable
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
     from mirror.manifest import Manifest
     from mirror.overview import Status
     from mirror.report import Console
@@ -219,7 +221,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from mirror.models import to_json  # noqa: PLC0415
 
     if arguments.schema:
-        return _print_schema(overview.schema())
+        return _print_schema(overview.Status, command="status")
     settings = _settings(arguments)
     store = _store(arguments)
     state = overview.status(
@@ -264,19 +266,23 @@ def _columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _print_schema(schema: dict[str, object]) -> int:
+def _print_schema(*structs: "type[Struct]", command: str, is_array: bool = False) -> int:
     import json  # noqa: PLC0415
 
+    from mirror.schemas import schema_of  # noqa: PLC0415
+
+    schema = schema_of(*structs, title=f"kling-mirror {command} --json", is_array=is_array)
     sys.stdout.write(json.dumps(schema, indent=2) + "\n")
     return ExitCode.COMPLETE
 
 
 def _list(arguments: argparse.Namespace) -> int:
     from mirror import inventory  # noqa: PLC0415
-    from mirror.models import Scope, to_json  # noqa: PLC0415
+    from mirror.models import Entry, Scope, to_json  # noqa: PLC0415
 
     if arguments.schema:
-        return _print_schema(inventory.schema())
+        structs = Entry, inventory.FailedAsset
+        return _print_schema(*structs, command="list", is_array=True)
     settings = _settings(arguments)
     filters = {
         name: getattr(settings, name)

@@ -28,7 +28,18 @@ _TSV = (
 
 
 class FailedAsset(Failure, frozen=True, tag="failed", tag_field="state"):
-    """What could not be mirrored yet, as `list --state failed` has it."""
+    """What could not be mirrored yet, as `list --state failed` has it.
+
+    Attributes:
+        id: Kling's, as text.
+        update_time_ms: epoch milliseconds.
+        account: the email whose listing it came from, or null.
+        role: which file failed: `resource` or `cover`.
+        error: why.
+        attempts: in how many runs.
+        first: when it failed first, ISO 8601 UTC.
+        last: when it failed last, ISO 8601 UTC.
+    """
 
 
 Listed = Entry | FailedAsset
@@ -246,16 +257,3 @@ def _time(epoch_ms: int, zone: dt.tzinfo | None, form: str) -> str:
         return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).astimezone(zone).strftime(form)
     except (ValueError, OverflowError, OSError):
         return "-"
-
-
-def schema() -> dict[str, object]:
-    """The JSON Schema of `list --json`, read off the structs and their docstrings."""
-    items, components = msgspec.json.schema_components(
-        (Entry, FailedAsset), ref_template="#/$defs/{name}"
-    )
-    return {
-        "title": "kling-mirror list --json",
-        "type": "array",
-        "items": {"anyOf": list(items)},
-        "$defs": components,
-    }

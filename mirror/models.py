@@ -96,7 +96,16 @@ class Entry(Struct, frozen=True, gc=False):
     """The manifest's record of one asset. It exists only once its files are durable.
 
     Attributes:
+        id: Kling's, as text: its numbers exceed 2**53.
+        update_time_ms: epoch milliseconds; with the id it tells an entry from all others.
+        account: the email whose listing it came from, or None when none was named.
+        content_type: `video`, `image`, `audio`, anything else, or None.
+        name: the file name that Kling generated.
+        create_time_ms: epoch milliseconds, or None.
+        state: `current`: Kling lists it; `gone`: no more; `superseded`: a newer version is here.
         gone_since: ISO 8601 UTC, when a proven listing first lacked it; None unless `gone`.
+        resource: the video, image or sound; None where Kling has none.
+        cover: its cover image; None where Kling has none, or covers are left out.
         asset: the API's object with every URL cut at its query.
     """
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct, field
 
 from mirror import runs as log
@@ -280,8 +279,3 @@ def _folder_total(folder: Path) -> FolderTotal:
             except OSError:
                 continue
     return total
-
-
-def schema() -> dict[str, object]:
-    """The JSON Schema of `status --json`, read off the structs and their docstrings."""
-    return {"title": "kling-mirror status --json", **msgspec.json.schema(Status)}

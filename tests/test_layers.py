@@ -15,6 +15,8 @@ ROWS = (
     ("errors", "models", "clock"),
     # tools: each does one thing, for anybody
     ("stopping", "addresses", "text", "media", "digests", "retrying", "durable", "partials"),
+    # what `--json` prints
+    ("schemas",),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
     # the world: disk, API, one answer of a CDN, the terminal
