@@ -1,18 +1,24 @@
 """`python -m mirror`, and the script `kling-mirror`."""
 
+import gc
 import sys
 
 _STOPPED_BY_SIGINT = 130
+_OBJECTS_AT_START = 50_000
+"""So many live for as long as the process: to look for garbage among them is time lost."""
 
 
 def run() -> int:
     """Run the command line; a Ctrl-C while it is still being loaded ends it quietly."""
+    gc.set_threshold(_OBJECTS_AT_START)
     try:
         from mirror.cli import main  # noqa: PLC0415 - so that the interruption is caught here
 
         return main()
     except KeyboardInterrupt:
         return _STOPPED_BY_SIGINT
+    finally:
+        gc.freeze()  # nor is there any use in searching them as the process ends
 
 
 if __name__ == "__main__":

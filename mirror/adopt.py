@@ -173,7 +173,7 @@ def adopt(
             run_stoppable(job.work(), stop)
             if not manifest.is_compact and not dry_run:
                 manifest.compact()
-    return job.told(), job.tally.errors
+    return job.told(), job.tally.result().errors
 
 
 def in_words(told: Adopted) -> list[str]:

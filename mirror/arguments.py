@@ -27,6 +27,19 @@ SHELLS = ("bash", "zsh", "fish")
 _HELP_WIDTH = 80
 
 
+_LIST_MORE = """
+
+A table on a terminal; into a pipe or a file tab-separated values under a header: nothing is cut
+there, and control characters are escaped as in C. The filters are those of `sync`, but only as
+flags: a config that limits what is mirrored hides nothing that is here. Of what failed neither
+type nor name is on record: of the filters, --email alone applies to it."""
+_STATUS_MORE = """
+
+The first line answers: am I safe? It measures the mirror by what the config asks for: a run that
+left out more (such as `sync --content-type video`) does not count as complete. With -v every asset
+that failed is named."""
+
+
 class _Command(NamedTuple):
     """One command.
 
@@ -34,11 +47,13 @@ class _Command(NamedTuple):
         text: what it does, for `--help`.
         settings: the settings that are its flags too; None for all of them.
         add_flags: adds the flags that are no settings.
+        more: what its `--help` says besides.
     """
 
     text: str
     settings: tuple[str, ...] | None
     add_flags: Callable[[argparse.ArgumentParser], object]
+    more: str = ""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -87,7 +102,7 @@ def _typical() -> str:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser; a command's settings are added where it is named, for they take time to load."""
+    """The parser; a command's flags are added where it is named, for settings take time to load."""
     shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _add_shared(shared, argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
@@ -106,7 +121,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name,
             help=command.text,
-            description=f"{command.text[0].upper()}{command.text[1:]}.",
+            description=f"{command.text[0].upper()}{command.text[1:]}.{command.more}",
             parents=[shared],
             epilog=_exit_codes(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -114,7 +129,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         )
         if name in argv:
             _add_settings(added, command.settings)
-        command.add_flags(added)
+            command.add_flags(added)
     return parser
 
 
@@ -232,14 +247,40 @@ def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of what --json prints"
+    )
+
+
 def _add_status_flags(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
+    _add_schema(parser)
     parser.add_argument(
         "--max-age",
         type=_duration,
         metavar="AGE",
         help="exit 1 if the last complete run is older, such as 26h, 90m or 2d",
     )
+
+
+def _add_list_flags(parser: argparse.ArgumentParser) -> None:
+    from mirror.inventory import ORDERS, SHOWN  # noqa: PLC0415 - `list` alone needs it
+
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
+    _add_schema(parser)
+    which = parser.add_argument_group("which, in what order")
+    which.add_argument(
+        "--state",
+        action="append",
+        choices=SHOWN,
+        help="only what is in this state; failed is what could not be mirrored yet (repeatable; "
+        "default: all but failed)",
+    )
+    which.add_argument(
+        "--sort", choices=ORDERS, default="date", help="the order (default: date, oldest first)"
+    )
+    which.add_argument("--reverse", action="store_true", help="the other way round")
 
 
 def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
@@ -345,9 +386,17 @@ _COMMANDS = {
         _add_nothing,
     ),
     "status": _Command(
-        "tell what is mirrored, what failed, what exists only here", ("dest",), _add_status_flags
+        "tell what is mirrored, what failed, what exists only here",
+        ("dest",),
+        _add_status_flags,
+        _STATUS_MORE,
     ),
-    "list": _Command("list what is mirrored", ("dest",), _add_json),
+    "list": _Command(
+        "list what is mirrored",
+        ("dest", "email", "content_type", "file_name"),
+        _add_list_flags,
+        _LIST_MORE,
+    ),
     "verify": _Command(
         "re-hash every file against the manifest",
         ("dest", "token_file", "api_url", "jobs", "limit_rate", "progress"),

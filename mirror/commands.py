@@ -15,7 +15,10 @@ from mirror.errors import ExitCode, MirrorError, UsageError
 from mirror.process import is_root, output_of, program, stoppable
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
     from mirror.manifest import Manifest
+    from mirror.overview import Status
     from mirror.report import Console
     from mirror.settings import Settings
     from mirror.stopping import Stop
@@ -337,15 +340,18 @@ def _init(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from mirror import overview  # noqa: PLC0415
     from mirror.models import to_json  # noqa: PLC0415
-    from mirror.text import printable  # noqa: PLC0415
 
+    if arguments.schema:
+        return _print_schema(overview.Status, command="status")
+    settings = _settings(arguments)
     store = _store(arguments)
-    state = overview.status(store, _manifest(store))
+    state = overview.status(
+        store, _manifest(store), wanted=settings.scope, reserve=settings.min_free
+    )
     if arguments.json:
         sys.stdout.write(to_json(state).decode() + "\n")
     elif arguments.verbosity >= 0:
-        text = overview.status_text(state)
-        sys.stdout.write("\n".join(map(printable, text.split("\n"))) + "\n")
+        _print_status(state, arguments)
     age_s = overview.age_s(state)
     if arguments.max_age is not None and (age_s is None or age_s > arguments.max_age):
         sys.stderr.write(
@@ -356,17 +362,68 @@ def _status(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    from mirror import overview  # noqa: PLC0415
-    from mirror.models import to_json  # noqa: PLC0415
-    from mirror.text import printable  # noqa: PLC0415
+def _print_status(state: "Status", arguments: argparse.Namespace) -> None:
+    """In words; wrapped between words where a terminal would cut them."""
+    import datetime as dt  # noqa: PLC0415
 
-    entries = list(_manifest(_store(arguments)).entries.values())
+    from mirror.text import printable, wrapped  # noqa: PLC0415
+    from mirror.wording import in_words  # noqa: PLC0415
+
+    lines = in_words(
+        state,
+        now=dt.datetime.now().astimezone(),
+        max_age_s=arguments.max_age,
+        all_failures=arguments.verbosity > 0,
+    )
+    columns = _columns()
+    for line in map(printable, lines):
+        sys.stdout.write((line if columns is None else wrapped(line, columns)) + "\n")
+
+
+def _columns() -> int | None:
+    """The width of the terminal that stdout is, or None where it is none."""
+    import shutil  # noqa: PLC0415
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _print_schema(*structs: "type[Struct]", command: str, is_array: bool = False) -> int:
+    import json  # noqa: PLC0415
+
+    from mirror.schemas import schema_of  # noqa: PLC0415
+
+    schema = schema_of(*structs, title=f"kling-mirror {command} --json", is_array=is_array)
+    sys.stdout.write(json.dumps(schema, indent=2) + "\n")
+    return ExitCode.COMPLETE
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from mirror import inventory  # noqa: PLC0415
+    from mirror.models import Entry, Scope, to_json  # noqa: PLC0415
+
+    if arguments.schema:
+        structs = Entry, inventory.FailedAsset
+        return _print_schema(*structs, command="list", is_array=True)
+    settings = _settings(arguments)
+    filters = {
+        name: getattr(settings, name)
+        for name in ("email", "content_type", "file_name")
+        if getattr(arguments, name) is not None  # of flags alone: see `list --help`
+    }
+    asked = inventory.Asked(
+        Scope(**filters),
+        states=arguments.state or inventory.ENTRY_STATES,
+        sort=arguments.sort,
+        reverse=arguments.reverse,
+    )
+    items = inventory.listed(_manifest(_store(arguments)), asked)
+    columns = _columns()
     if arguments.json:
-        sys.stdout.write(to_json(entries).decode() + "\n")
+        sys.stdout.write(to_json(items).decode() + "\n")
+    elif columns is None:
+        sys.stdout.write(inventory.as_tsv(items))
     else:
-        text = overview.entries_table(entries)
-        sys.stdout.write("\n".join(map(printable, text.split("\n"))) + "\n")
+        sys.stdout.write(inventory.as_table(items, columns=columns, sort=arguments.sort))
     return ExitCode.COMPLETE
 
 

@@ -3,8 +3,6 @@
 Each value says where it is from.
 """
 
-import difflib
-import json
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -202,6 +200,8 @@ def explain(settings: Settings) -> str:
 
 
 def _as_toml(value: object) -> str:
+    import json  # noqa: PLC0415 - most commands write no settings
+
     if value is None:
         return '""'
     if isinstance(value, float):
@@ -227,6 +227,8 @@ def _parsed(setting: Setting, value: object, where: str) -> object:
 def _known(name: str, where: str) -> Setting:
     if name in BY_NAME:
         return BY_NAME[name]
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.0)
     raise UsageError(f"unknown setting {name!r}", where=where, hint=f"did you mean {near[0]!r}?")
 

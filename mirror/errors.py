@@ -66,6 +66,27 @@ class ExitCode(enum.IntEnum):
     SIGINT = 130, "stopped by Ctrl-C (SIGINT)"
     SIGTERM = 143, "stopped by SIGTERM"
 
+    @property
+    def story(self) -> str:
+        """How such a run ended, in words that follow "the last run"."""
+        return _STORIES[self]
+
+
+_STORIES = {
+    ExitCode.COMPLETE: "was complete",
+    ExitCode.UNEXPECTED: "met an unexpected error",
+    ExitCode.USAGE: "could not begin: the settings do not say enough",
+    ExitCode.SOME_FAILED: "could not mirror some assets",
+    ExitCode.ACCESS: "was refused: the token, the subscription or the account",
+    ExitCode.LISTING: "could not trust the listing, and marked nothing gone",
+    ExitCode.DISK: "was hindered by the disk",
+    ExitCode.API: "could not reach the API, or got no listing from it",
+    ExitCode.MANIFEST: "found the manifest damaged, or newer than the program",
+    ExitCode.LOCKED: "met another run",
+    ExitCode.SIGINT: "was stopped by Ctrl-C",
+    ExitCode.SIGTERM: "was stopped by SIGTERM",
+}
+
 
 class MirrorError(Exception):
     """An error that a person can act on.

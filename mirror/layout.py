@@ -4,7 +4,6 @@ A name from the service is data, never a path. Whatever it holds, the result is 
 two or three components that is valid on Linux, macOS and Windows, and the same next time.
 """
 
-import hashlib
 import itertools
 import re
 import unicodedata
@@ -135,6 +134,8 @@ def _tails(asset: Asset) -> Iterator[str]:
 
 def short_hash(text: str) -> str:
     """A name for a text that no other text has, for all that can be counted: 64 bits, hex."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and commands that only read name no files
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

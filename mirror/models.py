@@ -96,7 +96,16 @@ class Entry(Struct, frozen=True, gc=False):
     """The manifest's record of one asset. It exists only once its files are durable.
 
     Attributes:
+        id: Kling's, as text: its numbers exceed 2**53.
+        update_time_ms: epoch milliseconds; with the id it tells an entry from all others.
+        account: the email whose listing it came from, or None when none was named.
+        content_type: `video`, `image`, `audio`, anything else, or None.
+        name: the file name that Kling generated.
+        create_time_ms: epoch milliseconds, or None.
+        state: `current`: Kling lists it; `gone`: no more; `superseded`: a newer version is here.
         gone_since: ISO 8601 UTC, when a proven listing first lacked it; None unless `gone`.
+        resource: the video, image or sound; None where Kling has none.
+        cover: its cover image; None where Kling has none, or covers are left out.
         asset: the API's object with every URL cut at its query.
     """
 
@@ -221,13 +230,48 @@ class FileCounts(Struct):
     bytes: int = 0
 
 
+class Scope(Struct, frozen=True):
+    """The summary's `scope`: what part of the library a run was asked to mirror.
+
+    Attributes:
+        email: the accounts that were named.
+        all_accounts: whether it was to be every account of the subscription.
+        content_type: the types that were wanted; empty for all.
+        file_name: the keyword that names had to have, or None.
+        no_covers: whether covers were left out.
+    """
+
+    email: tuple[str, ...] = ()
+    all_accounts: bool = False
+    content_type: tuple[str, ...] = ()
+    file_name: str | None = None
+    no_covers: bool = False
+
+
+class RunError(Struct, frozen=True):
+    """One of the summary's `errors`: why a run is not complete, besides assets that failed.
+
+    Attributes:
+        account: the email whose listing it stood in the way of, or None for the whole run's.
+        exit_code: what a run with this error alone would have ended with.
+        error: what, and where.
+    """
+
+    account: str | None
+    exit_code: int
+    error: str
+
+
 class Summary(Struct):
     """What a run did: `sync --json` prints it, `runs.jsonl` keeps it.
 
     Attributes:
+        accounts: the emails that were to be mirrored.
+        failures: assets that failed; left out of `runs.jsonl`.
         started: ISO 8601 UTC.
         duration_s: seconds.
-        changed: whether the mirror differs from before; off a terminal, no change is silence.
+        scope: what was asked for.
+        errors: by account.
     """
 
     exit_code: int
@@ -239,6 +283,8 @@ class Summary(Struct):
     failures: list[FailedFile]
     started: str
     duration_s: float = 0.0
+    scope: Scope = Scope()
+    errors: list[RunError] = field(default_factory=list)
 
 
 class Progress:

@@ -1,82 +1,152 @@
-"""What `status` and `list` tell, read off the manifest and `runs.jsonl` without a lock."""
+"""The state of the mirror, read off the manifest and the log of runs without a lock."""
 
 import datetime as dt
+import os
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
+from mirror import runs as log
 from mirror.errors import ExitCode
 from mirror.manifest import Manifest
-from mirror.models import NOT_JSON, Entry, Failure, Summary
-from mirror.store import Store
-from mirror.text import size
+from mirror.models import Entry, Failure, Scope, Summary
+from mirror.store import Holder, Store
 
 _SHOWN_RUNS = 5
-_TAIL_BYTES = 1 << 20
 
 
-class TypeTotal(Struct):
-    """How many assets of one contentType are here, and their bytes."""
+class Total(Struct):
+    """How many assets of one contentType there are, and the bytes of their files."""
 
     assets: int = 0
     bytes: int = 0
 
 
-class Status(Struct):
-    """`status --json`.
+class AccountTotal(Struct):
+    """One account's part of the mirror.
 
     Attributes:
-        is_complete: whether the last run ended with exit 0 and nothing waits to be fetched.
-        last_complete: ISO 8601 UTC, when the last complete run started, or None.
+        account: the email, or null for the subscription's only one, which was never named.
+        assets: that are here, without earlier versions.
+        only_here: of these, assets that Kling lists no more.
+        bytes: of their files.
+        failed: assets that could not be mirrored yet.
+        last_complete: ISO 8601 UTC, when the last run that mirrored all of it started, or null.
+    """
+
+    account: str | None
+    assets: int = 0
+    only_here: int = 0
+    bytes: int = 0
+    failed: int = 0
+    last_complete: str | None = None
+
+
+class FolderTotal(Struct):
+    """How many files a folder holds, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+class Status(Struct):
+    """The state of a mirror: `status --json`.
+
+    Attributes:
+        dest: the mirror's folder.
+        is_complete: whether everything is here that Kling listed when the last run started;
+            false exactly where `reasons` has any.
+        reasons: why it is not complete, in words.
+        last_complete: ISO 8601 UTC: the last run that mirrored the whole `scope` started then. With
+            several accounts, the one whose last is the oldest counts. Null: there was none.
+        scope: what `sync` without flags is set to mirror; a run that left out more does not count.
         current: assets that Kling lists, and that are here.
-        only_here: assets that Kling lists no more.
-        superseded: earlier versions that are kept.
-        bytes: of all files of entries.
+        only_here: assets that Kling lists no more, and that are here.
+        superseded: earlier versions of assets that are kept.
+        bytes: of all files of these.
         free: bytes free on the disk.
-        types: of current and gone entries, by contentType.
-        failures: what could not be mirrored yet.
-        runs: the last ones, newest first.
+        reserve: bytes that are to stay free; with less, `sync` stops.
+        types: of current and only_here, by contentType.
+        accounts: the same by account.
+        history: the files in `.kling-mirror/history`, earlier versions among them.
+        trash: the files in `.kling-mirror/trash`.
+        failures: the assets that could not be mirrored yet.
+        at_work: the run that holds the mirror's lock, or null.
+        runs: the last ones, newest first; what `sync --json` printed, without `failures`.
     """
 
     dest: str
     is_complete: bool
+    reasons: list[str]
     last_complete: str | None
+    scope: Scope
     current: int
     only_here: int
     superseded: int
     bytes: int
     free: int
-    types: dict[str, TypeTotal]
+    reserve: int
+    types: dict[str, Total]
+    accounts: list[AccountTotal]
+    history: FolderTotal
+    trash: FolderTotal
     failures: list[Failure]
-    runs: list[Summary]
+    at_work: Holder | None
+    runs: list[Summary] = field(default_factory=list)
 
 
-def status(store: Store, manifest: Manifest) -> Status:
-    """The state of the mirror."""
-    runs = _runs(store.runs)
-    complete = [run for run in runs if run.exit_code == ExitCode.COMPLETE]
+def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> Status:
+    """The state of the mirror.
+
+    Args:
+        store: the root.
+        manifest: loaded.
+        wanted: what the settings want mirrored.
+        reserve: bytes that are to stay free.
+    """
+    runs = log.read(store.runs)
     entries = manifest.entries.values()
-    states = [entry.state for entry in entries]
-    types: dict[str, TypeTotal] = {}
-    for entry in entries:
-        if entry.state != "superseded":
-            total = types.setdefault(entry.content_type or "other", TypeTotal())
-            total.assets += 1
-            total.bytes += _bytes(entry)
+    failures = list(manifest.failures.values())
+    states = Counter(entry.state for entry in entries)
+    names = _names(manifest, runs, wanted)
+    over = {name: log.over(name, runs, wanted, is_alone=len(names) == 1) for name in names}
+    accounts = _accounts(manifest, over)
+    counted = _counted(manifest, runs, wanted) or names
+    whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
+    at_work = store.holder()
+    reasons = [
+        *_of_runs(runs, {name: over[name] for name in counted}),
+        *_of_failures(manifest, runs),
+    ]
+    if not (reasons or manifest.is_compact or at_work):
+        reasons.append("a run was cut off before its end")
+    if not runs:
+        reasons.append("no run has come to its end yet")
+    elif not log.knows_accounts(runs, wanted):
+        reasons.append("no run has been over all accounts yet")
+        whole.clear()
+    history, trash = map(_folder_total, store.keeping_folders())
     return Status(
         dest=str(store.dest),
-        is_complete=bool(runs) and runs[-1] in complete and not manifest.failures,
-        last_complete=complete[-1].started if complete else None,
-        current=states.count("current"),
-        only_here=states.count("gone"),
-        superseded=states.count("superseded"),
-        bytes=sum(map(_bytes, entries)),
+        is_complete=not reasons,
+        reasons=reasons,
+        last_complete=min(whole) if len(whole) == len(counted) else None,
+        scope=wanted,
+        current=states["current"],
+        only_here=states["gone"],
+        superseded=states["superseded"],
+        bytes=sum(map(bytes_of, entries)),
         free=shutil.disk_usage(store.dest).free,
-        types=dict(sorted(types.items())),
-        failures=list(manifest.failures.values()),
+        reserve=reserve,
+        types=_types(entries),
+        accounts=accounts,
+        history=history,
+        trash=trash,
+        failures=failures,
+        at_work=at_work,
         runs=runs[: -_SHOWN_RUNS - 1 : -1],
     )
 
@@ -89,88 +159,123 @@ def age_s(state: Status) -> float | None:
     return (dt.datetime.now(dt.UTC) - then).total_seconds()
 
 
-def status_text(state: Status) -> str:
-    """The state of the mirror, for people; the first line answers «am I safe?»."""
-    lines = [_verdict(state), ""]
-    for name, total in state.types.items():
-        lines.append(f"  {name:<8}{total.assets:>9,} assets  {size(total.bytes):>8}")
-    if state.only_here:
-        lines.append(f"  {state.only_here:,} of them exist only here: Kling lists them no more")
-    if state.superseded:
-        lines.append(f"  {state.superseded:,} earlier versions are kept in history")
-    lines.append(f"  {size(state.bytes)} used, {size(state.free)} free in {state.dest}")
-    if state.failures:
-        lines += ["", f"Waiting to be fetched ({len(state.failures):,}):"]
-    for failure in state.failures:
-        tries = f"{failure.attempts} {'run' if failure.attempts == 1 else 'runs'}"
-        lines.append(f"  {failure.id}  {failure.role}: {failure.error} ({tries})")
-    if state.runs:
-        lines += ["", "Last runs:"]
-    for run in state.runs:
-        did = run.assets
-        lines.append(
-            f"  {run.started}  exit {run.exit_code:<3} {did.new:,} new, {did.changed:,} changed, "
-            f"{did.repaired:,} repaired, {did.failed:,} failed  ({run.duration_s:.0f} s)"
-        )
-    return "\n".join(lines)
-
-
-def entries_table(entries: Iterable[Entry]) -> str:
-    """The entries as columns: state, type, time, bytes, id, path."""
-    rows = [("STATE", "TYPE", "UPDATED (UTC)", "SIZE", "ID", "PATH")]
-    rows += [
-        (
-            entry.state,
-            entry.content_type or "other",
-            _time(entry.update_time_ms),
-            size(_bytes(entry)),
-            entry.id,
-            entry.resource.path if entry.resource else "-",
-        )
-        for entry in entries
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _verdict(state: Status) -> str:
-    if state.is_complete:
-        return f"Safe: everything that Kling listed at {state.last_complete} is here."
-    if not state.runs:
-        return "Nothing is mirrored yet: run `kling-mirror sync`."
-    missing = f"{len(state.failures):,} of {state.current + len(state.failures):,} assets missing"
-    known = missing if state.failures else "the last run did not come to its end"
-    last = "none yet" if state.last_complete is None else f"the one at {state.last_complete}"
-    return f"Not complete: {known}; last complete run: {last}."
-
-
-def _bytes(entry: Entry) -> int:
+def bytes_of(entry: Entry) -> int:
+    """The bytes of an entry's files."""
     return sum(stored.size for stored in entry.files())
 
 
-def _time(epoch_ms: int) -> str:
-    try:
-        return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError, OSError):
-        return "-"
+def _types(entries: Iterable[Entry]) -> dict[str, Total]:
+    types: dict[str, Total] = {}
+    for entry in entries:
+        if entry.state != "superseded":
+            total = types.setdefault(entry.content_type or "other", Total())
+            total.assets += 1
+            total.bytes += bytes_of(entry)
+    return dict(sorted(types.items()))
 
 
-def _runs(path: Path) -> list[Summary]:
-    """The last runs, oldest first; a line that was cut off by a crash is passed over."""
+def _names(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+    """Every account that the mirror knows, by email; None alone where it knows no email."""
+    records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
+    names = {record.account for record in records} | {*_counted(manifest, runs, wanted)}
+    return [*sorted(name for name in names if name is not None)] or [None]
+
+
+def _counted(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+    """The accounts that are to be complete: those that are named, or all that Kling lists."""
+    if wanted.email:
+        return [*wanted.email]
+    emails = {entry.account for entry in manifest.entries.values() if entry.state == "current"}
+    if runs:
+        emails |= {*runs[-1].accounts}
+    return [*sorted(email for email in emails if email is not None)]
+
+
+def _accounts(
+    manifest: Manifest, over: Mapping[str | None, Sequence[Summary]]
+) -> list[AccountTotal]:
+    """What there is of each account.
+
+    What has no account belongs to the one account that there is, if there is one.
+
+    Args:
+        manifest: loaded.
+        over: the runs over each account.
+    """
+    totals = {
+        name: AccountTotal(name, last_complete=_last_complete(name, over[name])) for name in over
+    }
+    default = next(iter(over)) if len(over) == 1 else None
+    records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
+    for record in records:
+        name = record.account or default
+        total = totals.setdefault(name, AccountTotal(name))
+        if isinstance(record, Failure):
+            total.failed += 1
+        elif record.state != "superseded":
+            total.assets += 1
+            total.only_here += record.state == "gone"
+            total.bytes += bytes_of(record)
+    return list(totals.values())
+
+
+def _last_complete(account: str | None, over: Iterable[Summary]) -> str | None:
+    """When the last run that mirrored all of an account started, of the runs over it."""
+    whole = [run.started for run in over if log.is_complete(run, account)]
+    return whole[-1] if whole else None
+
+
+def _of_runs(
+    runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]]
+) -> Iterator[str]:
+    """What the last runs say against the mirror's being complete."""
+    if not runs:
+        return
+    newest = runs[-1]
+    if newest.exit_code not in (ExitCode.COMPLETE, ExitCode.SOME_FAILED):
+        yield f"the last run {_ended(newest)}"
+    for account, its in over.items():
+        name = account or "the library"
+        if not its:
+            yield f"no run has mirrored all of {name} yet"
+        elif its[-1] is not newest and not log.is_complete(its[-1], account):
+            yield f"the last run over all of {name} {_ended(its[-1])}"
+
+
+def _of_failures(manifest: Manifest, runs: Sequence[Summary]) -> Iterator[str]:
+    """What could not be mirrored yet."""
+    missing = sum(key not in manifest.entries for key in manifest.failures)
+    if missing:
+        total = missing + sum(entry.state == "current" for entry in manifest.entries.values())
+        yield f"{missing:,} of {total:,} assets could not be mirrored yet"
+    if damaged := len(manifest.failures) - missing:
+        yield f"{damaged:,} assets lack a file that could not be fetched yet"
+    if not manifest.failures and runs and runs[-1].exit_code == ExitCode.SOME_FAILED:
+        yield f"the last run {_ended(runs[-1])}"
+
+
+def meaning(run: Summary) -> str:
+    """How a run ended, in words that follow "the last run"."""
     try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().splitlines()
-    except OSError:
-        return []
-    runs = []
-    for line in lines:
-        try:
-            runs.append(msgspec.json.decode(line, type=Summary))
-        except NOT_JSON:
-            continue
-    return runs
+        return ExitCode(run.exit_code).story  # type: ignore[call-arg] # looked up, not made
+    except ValueError:
+        return "ended in a way that this version does not know"
+
+
+def _ended(run: Summary) -> str:
+    """How a run ended, with its exit code and the accounts that stood in its way."""
+    emails = dict.fromkeys(error.account for error in run.errors if error.account is not None)
+    told = f", for {', '.join(emails)}" if emails and len(run.accounts) > 1 else ""
+    return f"{meaning(run)} (exit {run.exit_code}{told})"
+
+
+def _folder_total(folder: Path) -> FolderTotal:
+    total = FolderTotal()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            total.files += 1
+            try:
+                total.bytes += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - of many
+            except OSError:
+                continue
+    return total

@@ -5,7 +5,6 @@ changed bytes (a power cut) is found out before it is continued, and nothing spl
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -91,6 +90,8 @@ class Partial:
         Raises:
             OSError: the disk fails; a file that is absent is no error.
         """
+        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and commands that only read resume nothing
+
         try:
             note = msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
             if note.url != url:

@@ -103,7 +103,7 @@ class Pipeline:
                 try:
                     self._report(await in_thread(self._list_account, account))
                 except (AccessError, ApiError, UsageError) as error:
-                    self._tally.note(error)
+                    self._tally.note(error, account)
             await in_thread(self._actions.put, [None])
         finally:
             self._actions.close()
@@ -142,11 +142,9 @@ class Pipeline:
 
     def _is_wanted(self, asset: Asset | Entry) -> bool:
         """Whether the filters let it through, as far as we can tell without the API."""
+        file_name = None if isinstance(asset, Asset) else self._settings.file_name
         types = self._settings.content_type
-        keyword = (self._settings.file_name or "").casefold()
-        return (not types or asset.content_type in types) and (
-            isinstance(asset, Asset) or keyword in (asset.name or "").casefold()
-        )
+        return planning.is_wanted(asset, content_types=types, file_name=file_name)
 
     def _explained(self, error: ApiError, account: str | None) -> Exception:
         """A refusal without an account may mean that there are several."""

@@ -18,7 +18,7 @@ entry of the same id and contentType under another updateTime that the listing n
 disk stays on record when covers are off, and is not asked for again.
 """
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Set
 
 from mirror.models import ROLES, Action, Asset, Entry, Kind, Role, StoredFile
 
@@ -88,6 +88,20 @@ def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:
         return [entry for entry in entries if entry.account == account]
     emails = {entry.account for entry in entries} - {None}
     return entries if len(emails) <= 1 else [entry for entry in entries if entry.account is None]
+
+
+def is_wanted(
+    item: Asset | Entry, *, content_types: Collection[str], file_name: str | None
+) -> bool:
+    """Whether the filters of a run let an item through.
+
+    Args:
+        item: what may be wanted.
+        content_types: the types that are; none for all.
+        file_name: the keyword that its name must have, in any case; None for any name.
+    """
+    has_name = file_name is None or file_name.casefold() in (item.name or "").casefold()
+    return has_name and (not content_types or item.content_type in content_types)
 
 
 def gone_limit(max_gone: str | None, current: int) -> int:

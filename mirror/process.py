@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -28,6 +27,8 @@ def stoppable() -> Iterator["Stop"]:
     durable is safe at any instant: after a grace the process just ends, as it does on a second
     signal.
     """
+    import threading  # noqa: PLC0415 - commands that only read are not stoppable
+
     from mirror.stopping import Stop  # noqa: PLC0415
 
     stop = Stop()

@@ -195,10 +195,19 @@ def in_words(summary: Summary, *, dry_run: bool = False) -> str:
         "unchanged": assets.unchanged,
     }
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-    told = told or "Kling lists no asset"
+    told = (told or "Kling lists no asset") + _accounts_in_words(summary)
     if dry_run:
         return f"dry run: {told}; nothing was written"
     moved = f"; {files.fetched:,} files fetched" if files.fetched else ""
     moved += f", {files.reused:,} reused" if files.reused else ""
     moved += f" ({size(files.bytes)})" if files.bytes else ""
     return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"
+
+
+def _accounts_in_words(summary: Summary) -> str:
+    """How many accounts went well, where some did not; each of these has an error of its own."""
+    accounts = set(summary.accounts)
+    failed = {error.account for error in summary.errors} & accounts
+    if not failed or len(accounts) == 1:
+        return ""
+    return f" (from {len(accounts) - len(failed)} of {len(accounts)} accounts)"

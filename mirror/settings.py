@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from mirror.models import Scope
+
 ENV_PREFIX = "KLING_MIRROR_"
 DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -67,6 +69,17 @@ class Settings(Struct, frozen=True):
     on_finish: str | None
     sources: Mapping[str, str]
     config_path: Path | None
+
+    @property
+    def scope(self) -> Scope:
+        """What part of the library is to be mirrored."""
+        return Scope(
+            email=self.email,
+            all_accounts=self.all_accounts,
+            content_type=self.content_type,
+            file_name=self.file_name,
+            no_covers=self.no_covers,
+        )
 
 
 class Options(TypedDict, total=False):

@@ -47,7 +47,14 @@ class _Marker(Struct):
     created: str
 
 
-class _Holder(Struct):
+class Holder(Struct, frozen=True):
+    """A run that holds the lock.
+
+    Attributes:
+        pid: its process.
+        since: ISO 8601 UTC.
+    """
+
     pid: int
     since: str
 
@@ -191,7 +198,7 @@ class Store:
             raise disk_error(error, self.private / "lock") from None
         try:
             with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
-                holder = msgspec.json.encode(_Holder(os.getpid(), now_iso()))
+                holder = msgspec.json.encode(Holder(os.getpid(), now_iso()))
                 self._disk.write_atomic(self._holder, holder)
             yield self
         finally:
@@ -396,7 +403,7 @@ class Store:
             OSError: the disk fails.
         """
         with self._appending(self.runs) as file:
-            file.write(line + b"\n")
+            file.write(_line_break_after(self.runs) + line + b"\n")
 
     def _appending(self, path: Path) -> BinaryIO:
         """A file of ours to be added to; a link in its place is not followed."""
@@ -432,12 +439,39 @@ class Store:
         except (OSError, *NOT_JSON):
             return ""
 
-    def _named_holder(self) -> str:
+    def holder(self) -> Holder | None:
+        """The run that is at work now; None also if it was killed, as far as can be told.
+
+        The lock itself is not tried: that would be in the way of a run that begins just then.
+        """
+        holder = self._noted_holder()
+        if holder is None or os.name == "nt":  # there, signal 0 would end the process
+            return holder
         try:
-            holder = msgspec.json.decode(self._holder.read_bytes(), type=_Holder)
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return None
+        except (OSError, OverflowError):  # it is another user's, or no number of a process
+            return holder
+        return holder
+
+    def _noted_holder(self) -> Holder | None:
+        try:
+            return msgspec.json.decode(self._holder.read_bytes(), type=Holder)
         except (OSError, *NOT_JSON):
-            return ""
-        return f": pid {holder.pid}, since {holder.since}"
+            return None
+
+    def _named_holder(self) -> str:
+        holder = self._noted_holder()
+        return f": pid {holder.pid}, since {holder.since}" if holder is not None else ""
+
+
+def _line_break_after(path: Path) -> bytes:
+    """What ends a last line that a full disk or a power cut has torn; nothing after a whole one."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        return b"" if file.read() in (b"", b"\n") else b"\n"
 
 
 def _in_trash(folder: Path, path: str) -> Path:

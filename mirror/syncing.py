@@ -137,7 +137,7 @@ class _Run:
         stop: Stop,
         dry_run: bool,
     ) -> None:
-        self.tally = Tally(store.dest)
+        self.tally = Tally(store.dest, settings.scope)
         self._manifest = manifest
         self._settings = settings
         self._token = token
@@ -155,6 +155,8 @@ class _Run:
             if not self.tally.met(ExitCode.DISK):
                 with self.tally.noting_errors():
                     self._end()
+            if not self._dry_run:
+                self._note_run()
         finally:
             self._manifest.close()
 
@@ -200,7 +202,13 @@ class _Run:
         summary = self.tally.result().summary
         if summary.exit_code == ExitCode.COMPLETE and not self._is_filtered:
             self._store.clear_partials()
-        self._store.append_run(to_json(msgspec.structs.replace(summary, failures=[])))
+
+    def _note_run(self) -> None:
+        """Add the run to the log, so that `status` tells of it; a full disk may have no room."""
+        is_told = self.tally.met(ExitCode.DISK)
+        summary = msgspec.structs.replace(self.tally.result().summary, failures=[])
+        with contextlib.suppress(OSError) if is_told else self.tally.noting_errors():
+            self._store.append_run(to_json(summary))
 
     @property
     def _is_filtered(self) -> bool:
@@ -211,7 +219,7 @@ class _Run:
         seen = set().union(*(listing.seen for listing in self.tally.listings))
         seen |= self._being_replaced
         for listing in self.tally.complete:
-            with self.tally.noting_errors():
+            with self.tally.noting_errors(listing.account):
                 if not listing.is_proven:
                     raise ListingError(
                         f"the listing could not be proven in {MAX_WALKS} walks; nothing was marked "

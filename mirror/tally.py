@@ -1,6 +1,7 @@
 """What a run has come to so far: counts, failures, errors; in the end, its summary."""
 
 import contextlib
+import copy
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from mirror.models import (
     FileCounts,
     Kind,
     ListingCounts,
+    RunError,
+    Scope,
     Summary,
 )
 
@@ -78,27 +81,28 @@ class Tally:
 
     Args:
         dest: the mirror's root.
+        scope: what was asked for.
 
     Attributes:
         accounts: the emails that are mirrored; None for the subscription's only one.
         listings: every listing that was begun.
         complete: the listings that were walked to their end.
-        errors: why the run is not complete, besides assets that failed.
         failures: the assets that failed.
         has_news: set when a record changed without a file.
     """
 
-    def __init__(self, dest: Path) -> None:
+    def __init__(self, dest: Path, scope: Scope | None = None) -> None:
         self.dest = dest
         self.accounts: list[str | None] = []
         self.listings: list[Listing] = []
         self.complete: list[Listing] = []
-        self.errors: list[MirrorError] = []
         self.failures: list[FailedFile] = []
         self.files = FileCounts()
         self.filtered = 0
         self.gone = 0
         self.has_news = False
+        self._scope = scope or Scope()
+        self._errors: list[tuple[str | None, MirrorError]] = []
         self._kinds = dict.fromkeys(Kind, 0)
         self._counting = threading.Lock()
         self._started = now_iso()
@@ -109,24 +113,23 @@ class Tally:
         with self._counting:
             self._kinds[kind] += number
 
-    def note(self, error: MirrorError) -> None:
-        """Keep an error for the result. Each account may meet the same trouble: it is told once."""
-        if str(error) not in map(str, self.errors):
-            self.errors.append(error)
+    def note(self, error: MirrorError, account: str | None = None) -> None:
+        """Keep an error for the result, with the account whose listing it stands in the way of."""
+        self._errors.append((account, error))
 
     @contextlib.contextmanager
-    def noting_errors(self) -> Iterator[None]:
+    def noting_errors(self, account: str | None = None) -> Iterator[None]:
         """Keep what is raised inside for the result, and go on behind it."""
         try:
             yield
         except MirrorError as error:
-            self.note(error)
+            self.note(error, account)
         except OSError as error:
-            self.note(disk_error(error, error.filename or self.dest))
+            self.note(disk_error(error, error.filename or self.dest), account)
 
     def met(self, code: ExitCode) -> bool:
         """Whether an error of this kind was noted."""
-        return any(error.exit_code == code for error in self.errors)
+        return any(error.exit_code == code for _, error in self._errors)
 
     def result(self) -> Result:
         """How the run ended, or stands."""
@@ -148,12 +151,25 @@ class Tally:
             failures=self.failures,
             started=self._started,
             duration_s=round(time.monotonic() - self._began, 3),
+            scope=self._scope,
+            errors=[
+                RunError(account, error.exit_code, str(error)) for account, error in self._errors
+            ],
         )
         did = assets.listed - assets.unchanged + assets.gone
-        return Result(summary, self.errors, has_news=self.has_news or did > 0)
+        return Result(summary, self._told_once(), has_news=self.has_news or did > 0)
+
+    def _told_once(self) -> list[MirrorError]:
+        """The errors, each text once: every account may meet the same trouble. All are named."""
+        alike: dict[str, tuple[MirrorError, list[str]]] = {}
+        for account, error in self._errors:
+            _, named = alike.setdefault(str(error), (error, []))
+            if account is not None and account not in str(error):
+                named.append(account)
+        return [_naming(error, accounts) for error, accounts in alike.values()]
 
     def _exit_code(self) -> ExitCode:
-        codes = {error.exit_code for error in self.errors}
+        codes = {error.exit_code for _, error in self._errors}
         if not codes:
             return ExitCode.SOME_FAILED if self.failures else ExitCode.COMPLETE
         return next((code for code in _WORST_FIRST if code in codes), ExitCode.UNEXPECTED)
@@ -166,3 +182,13 @@ class Tally:
             walks=sum(listing.walks for listing in self.listings),
             proven=0 < len(self.accounts) == len(proven),
         )
+
+
+def _naming(error: MirrorError, accounts: list[str]) -> MirrorError:
+    """The error, with the accounts that it does not name yet."""
+    if not accounts:
+        return error
+    told = f"for {', '.join(accounts)}"
+    named = copy.copy(error)
+    named.where = f"{error.where}, {told}" if error.where else told
+    return named

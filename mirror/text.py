@@ -5,10 +5,30 @@ from typing import TextIO
 
 from mirror.errors import MirrorError
 
+_JOINERS = "\u200c\u200d"
+"""Invisible and harmless: Persian words and family emoji need them."""
+
 
 def printable(text: str) -> str:
     """The text without anything that a terminal would obey or hide."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    return "".join(
+        char if char.isprintable() or char in _JOINERS else f"\\x{ord(char):02x}" for char in text
+    )
+
+
+def wrapped(line: str, columns: int) -> str:
+    """A line broken between words to fit a terminal; what follows is indented a little more."""
+    import textwrap  # noqa: PLC0415 - for a terminal alone
+
+    indent = line[: len(line) - len(line.lstrip())]
+    wrap = textwrap.TextWrapper(
+        max(columns, 20),
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return line if len(line) <= columns else "\n".join(wrap.wrap(line))
 
 
 def decodable(path: Path) -> str:
@@ -29,3 +49,11 @@ def complain(error: MirrorError, *, stream: TextIO) -> None:
     """One error, in at most three lines: what, where, what to do."""
     lines = [f"kling-mirror: {error.what}", error.where, error.hint]
     stream.write("\n  ".join(printable(line) for line in lines if line) + "\n")
+
+
+def ago(seconds: float) -> str:
+    """A time that has passed, for people, in its largest unit that counts to two or more."""
+    for unit, length_s in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length_s:
+            return f"{seconds // length_s:,.0f} {unit} ago"
+    return "just now" if seconds < 60 else "1 minute ago"  # noqa: PLR2004 - a minute has as many

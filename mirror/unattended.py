@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import field
 
 from mirror import hook
 from mirror.errors import Interrupted, MirrorError
 from mirror.logfile import LogFile, masked
-from mirror.models import Action, Entry, FailedFile, Progress, Summary, to_json
+from mirror.models import Action, Entry, FailedFile, Progress, to_json
 from mirror.notify import notifier
 from mirror.report import in_words
 from mirror.settings import Settings
@@ -23,16 +22,6 @@ from mirror.tally import Result, Tally
 
 _MOST_FAILURES_PINGED = 100
 """Watchers keep some 100 kB of a ping's body."""
-
-
-class Told(Summary):
-    """The summary as pings and `on_finish` carry it.
-
-    Attributes:
-        errors: why the run is not complete, besides assets that failed.
-    """
-
-    errors: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -162,9 +151,8 @@ class Report:
                 self._log.warn(trouble)
 
     def _told(self, result: Result, most_failures: int | None = None) -> bytes:
-        fields = msgspec.structs.asdict(result.summary)
-        fields["failures"] = result.summary.failures[:most_failures]
-        told = Told(**fields, errors=[str(error) for error in result.errors])
+        some = result.summary.failures[:most_failures]
+        told = msgspec.structs.replace(result.summary, failures=some)
         return masked(to_json(told).decode() + "\n", self._secrets).encode()
 
     def _opened_log(self, *, with_requests: bool) -> LogFile | None:

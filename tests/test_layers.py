@@ -30,6 +30,8 @@ ROWS = (
         "partials",
     ),
     ("terminal",),
+    # what `--json` prints
+    ("schemas",),
     # rules: pure decisions
     ("layout", "planning", "settings", "wire"),
     ("matching",),
@@ -42,11 +44,11 @@ ROWS = (
     ("listing", "transfer", "commit"),
     ("fetching", "tally"),
     # what commands are made of
-    ("pipeline", "running", "proving", "unattended"),
+    ("pipeline", "running", "proving", "unattended", "runs"),
     ("sources",),
     # commands
     ("syncing", "verify", "prune", "overview", "setup", "interview", "schedule"),
-    ("repair", "rebuild", "adopt"),
+    ("repair", "rebuild", "adopt", "inventory", "wording"),
     # the face
     ("demo", "gallery", "arguments", "process"),
     ("completion", "manual", "public"),
@@ -61,6 +63,7 @@ ALONE = {
     "pycurl": {"transfer"},
     "tqdm": {"report"},
     "shtab": {"completion"},
+    "wcwidth": {"inventory"},
 }
 """Libraries that these modules alone speak to."""
 
@@ -156,7 +159,7 @@ def test_the_reader_of_imports_reads_them() -> None:
 
 @pytest.mark.parametrize(("library", "owners"), ALONE.items())
 def test_a_library_has_its_users(library: str, owners: set[str]) -> None:
-    """Each of these has its homes, where its errors are translated."""
+    """Each has its homes: there its errors are translated, and there alone it costs time."""
     users = {
         name
         for name in SOURCES

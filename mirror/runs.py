@@ -1,0 +1,77 @@
+"""What the log of runs says: which of them mirrored everything, and for which account."""
+
+import datetime as dt
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from mirror.errors import ExitCode
+from mirror.models import NOT_JSON, Scope, Summary
+
+_TAIL_BYTES = 1 << 20
+"""So much of `runs.jsonl` is read: some years of nightly runs."""
+
+
+def read(path: Path) -> list[Summary]:
+    """The last runs, oldest first; a line that a crash or a hand has spoilt is passed over."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    runs = []
+    for line in lines:
+        try:
+            run = msgspec.json.decode(line, type=Summary)
+            if dt.datetime.fromisoformat(run.started).tzinfo is not None:
+                runs.append(run)
+        except (*NOT_JSON, ValueError):
+            continue
+    return runs
+
+
+def is_limited(run: Scope, wanted: Scope) -> bool:
+    """Whether a run left out something of an account's library that is wanted."""
+    leaves_types = run.content_type and not (
+        wanted.content_type and set(wanted.content_type) <= set(run.content_type)
+    )
+    leaves_names = run.file_name is not None and run.file_name != wanted.file_name
+    return bool(leaves_types or leaves_names or (run.no_covers and not wanted.no_covers))
+
+
+def over(
+    account: str | None, runs: Iterable[Summary], wanted: Scope, *, is_alone: bool
+) -> list[Summary]:
+    """The runs that were to mirror all that is wanted of an account.
+
+    A run over all accounts is one over an account that the subscription has no more, too.
+
+    Args:
+        account: the email, or None.
+        runs: to choose from.
+        wanted: what is to be mirrored.
+        is_alone: whether the mirror knows no other account: then it need not be named.
+    """
+    return [
+        run
+        for run in runs
+        if not is_limited(run.scope, wanted)
+        and (run.scope.all_accounts or account in run.accounts or (is_alone and not run.accounts))
+    ]
+
+
+def knows_accounts(runs: Iterable[Summary], wanted: Scope) -> bool:
+    """Whether it is known which accounts are to be mirrored, if it is to be all there are."""
+    if wanted.email or not wanted.all_accounts:
+        return True
+    return any(run.scope.all_accounts and run.accounts for run in runs)
+
+
+def is_complete(run: Summary, account: str | None) -> bool:
+    """Whether a run over an account mirrored everything of it, whatever became of the others."""
+    if run.exit_code == ExitCode.COMPLETE:
+        return True
+    hindered = any(error.account in (None, account) for error in run.errors)
+    return bool(run.errors) and not hindered and not run.assets.failed
