@@ -18,6 +18,7 @@ OK = 200
 PART = 206
 NO_SUCH_RANGE = 416
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_HEADER = re.compile(rb"([^\s:]+)[ \t]*:[ \t]*(.*?)\s*\Z", re.DOTALL)
 _EXPIRED = frozenset((401, 403, 404, 410))
 _PASSING = frozenset((408, NO_SUCH_RANGE, 421, 425, 429))
 
@@ -124,12 +125,12 @@ class Answer(Generic[T]):
     def _read_header(self) -> None:
         """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
         for line in self.header_lines:
-            name, _, value = line.decode("latin-1").partition(":")
-            if name.startswith("HTTP/"):
+            if line.startswith(b"HTTP/"):
                 self.headers = {}
-                self.status = int(name.split(maxsplit=2)[1])
-            else:
-                self.headers[name.strip().lower()] = value.strip()
+                self.status = int(line.split(maxsplit=2)[1])
+            elif found := _HEADER.match(line):
+                name, value = found.groups()
+                self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self.header_lines.clear()
 
     def _strong_etag(self) -> str | None:

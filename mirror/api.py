@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -75,13 +75,15 @@ class KlingApi:
         self._is_aborted = threading.Event()
         self._socket: socket.socket | None = None
         self._overdue_at = float("inf")
+        timeout = httpx.Timeout(stall_timeout_s)
+        self._extensions = {"trace": self._note_socket, "timeout": timeout.as_dict()}
         self._client = httpx.Client(
             headers={
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json",
                 "User-Agent": f"kling-mirror/{__version__}",
             },
-            timeout=httpx.Timeout(stall_timeout_s),
+            timeout=timeout,
             # Plain http has nothing to verify, and loading the CA bundle takes a tenth of a second.
             verify=httpx.create_ssl_context() if url.startswith("https:") else False,
             follow_redirects=False,
@@ -146,7 +148,7 @@ class KlingApi:
                 return keys[asset.key]
             if keys.keys() <= seen:
                 return None
-            seen |= keys.keys()
+            seen.update(keys)
         raise AssertionError("a listing has an end")
 
     def accounts(self) -> list[str]:
@@ -209,10 +211,10 @@ class KlingApi:
         if self._is_aborted.is_set():
             raise AbortedError
         body = bytearray()
-        knowing = {"trace": self._note_socket}
-        with self._client.stream(
-            "GET", self._url + path, params=params, extensions=knowing
-        ) as response:
+        url = f"{self._url}{path}?{urlencode(params)}"
+        request = self._client.build_request("GET", url, extensions=self._extensions)
+        response = self._client.send(request, stream=True)
+        with contextlib.closing(response):
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self._max_answer_bytes:

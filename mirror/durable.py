@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mirror.errors import DiskError
@@ -13,6 +13,7 @@ StrPath = str | os.PathLike[str]
 
 _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
+_BUFFER_BYTES = 1 << 20
 
 
 def disk_error(error: OSError, where: Path | str) -> DiskError:
@@ -132,14 +133,16 @@ class Disk:
         self._step("unlink")
         path.unlink(missing_ok=True)
 
-    def write_atomic(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+    def write_atomic(
+        self, path: Path, data: bytes | Iterable[bytes], *, mode: int = FILE_MODE
+    ) -> None:
         """Replace a file's content in one step: a reader, or a crash, sees the old or the new."""
         temporary = _temporary(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+            with os.fdopen(os.open(temporary, flags, mode), "wb", _BUFFER_BYTES) as file:
                 self._step("write")
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 self.sync(file.fileno())
             self.rename(temporary, path)

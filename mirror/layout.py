@@ -36,6 +36,7 @@ _RESERVED_FOLDERS = frozenset(
 _SEPARATORS_AND_WILDCARDS = frozenset('/\\<>:"|?*')
 _UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _JOINERS = frozenset("\u200c\u200d")  # invisible, but Persian words and family emoji need them
+_PLAIN = re.compile(r"[A-Za-z0-9_. -]*")
 _DEVICE = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)", re.IGNORECASE
 )
@@ -43,8 +44,10 @@ _DEVICE = re.compile(
 
 def safe_component(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     """The text as one path component that every system accepts; "" where nothing is left of it."""
-    composed = unicodedata.normalize("NFC", text)
-    visible = "".join("_" if _is_unsafe(char) else char for char in composed)
+    visible = text
+    if not _PLAIN.fullmatch(text):
+        composed = unicodedata.normalize("NFC", text)
+        visible = "".join("_" if _is_unsafe(char) else char for char in composed)
     cut = _cut(visible.lstrip(" .-"), max_bytes).rstrip(" .")
     if _DEVICE.match(cut.replace(" ", "")):
         return f"_{_cut(cut, max_bytes - 1)}".rstrip(" .")

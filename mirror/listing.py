@@ -58,8 +58,8 @@ class Listing:
         self._has_hole = False
         self._shapes = _page_shapes(page_size)
 
-    def pages(self) -> Iterator[list[Asset]]:
-        """Every asset, once, with its page's other news; walks again until the listing is proven.
+    def pages(self) -> Iterator[dict[str, Asset]]:
+        """Every asset, once, by key, a page's at a time; walks again until the listing is proven.
 
         Raises:
             AccessError, ApiError: a page could not be had; nothing is proven then.
@@ -70,8 +70,8 @@ class Listing:
             self._has_hole = False
             walk: dict[str, int] = {}
             for fresh in self._walk(walk):
-                news = [asset for asset in fresh if asset.key not in self.seen]
-                self.seen.update(asset.key for asset in news)
+                news = {key: asset for key, asset in fresh.items() if key not in self.seen}
+                self.seen.update(news)
                 yield news
             self.was_empty = not walk
             self.is_proven = planning.is_proven(
@@ -81,7 +81,7 @@ class Listing:
             )
             before = None if self._has_hole else walk.keys()
 
-    def _walk(self, walk: dict[str, int]) -> Iterator[list[Asset]]:
+    def _walk(self, walk: dict[str, int]) -> Iterator[dict[str, Asset]]:
         """What is new to the walk, page by page, until a page is empty or has nothing new.
 
         An empty page may be one that the service lost. Unless the walk has already seen exactly
@@ -94,15 +94,16 @@ class Listing:
         while True:
             page = self._page(number)
             self.page_count += 1
-            fresh = []
+            fresh: dict[str, Asset] = {}
             for asset in page.assets:
-                if asset.key not in walk:
-                    walk[asset.key] = _fingerprint(asset)
-                    fresh.append(asset)
-                elif walk[asset.key] != _fingerprint(asset):
-                    self.conflicts[asset.key] = asset
+                key, print_ = asset.key, _fingerprint(asset)
+                if key not in walk:
+                    walk[key] = print_
+                    fresh[key] = asset
+                elif walk[key] != print_:
+                    self.conflicts[key] = asset
             trouble = {item.raw: item for item in page.unreadable if item.raw not in unreadable}
-            unreadable |= trouble.keys()
+            unreadable.update(trouble)
             self.unreadable |= trouble
             if page.is_empty and not was_empty and walk and walk.keys() != self.expected:
                 was_empty = True

@@ -25,7 +25,7 @@ from mirror import __version__
 from mirror.clock import now_iso
 from mirror.errors import MirrorError
 from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary, to_json
-from mirror.text import printable, size
+from mirror.text import masked, printable, size
 
 _PRIVATE = 0o600
 """Names and accounts are nobody else's business."""
@@ -177,10 +177,3 @@ class _Handler(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
         """Take down what went wrong."""
         self.trouble = self.trouble or sys.exception()
-
-
-def masked(text: str, secrets: list[str]) -> str:
-    """The text, with an ellipsis for each secret."""
-    for secret in secrets:
-        text = text.replace(secret, "…")
-    return text

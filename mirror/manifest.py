@@ -12,12 +12,12 @@ written when the power went; nothing of it had been promised.
 import io
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from mirror.clock import now_iso
 from mirror.durable import Disk, disk_error
@@ -61,8 +61,8 @@ Change = PutEntry | DropEntry | PutFailure | DropFailure
 class _Document(Struct):
     format: str
     version: int
-    assets: Raw
-    failures: Raw
+    assets: dict[str, Entry]
+    failures: dict[str, Failure]
     written: str = ""
 
 
@@ -72,8 +72,7 @@ class _Head(Struct):
 
 
 _change_decoder = msgspec.json.Decoder(Change)
-_entries_decoder = msgspec.json.Decoder(dict[str, Entry])
-_failures_decoder = msgspec.json.Decoder(dict[str, Failure])
+_document_decoder = msgspec.json.Decoder(_Document)
 
 
 class Manifest:
@@ -209,20 +208,18 @@ class Manifest:
 
     def _read_document(self, data: bytes) -> None:
         try:
-            head = msgspec.json.decode(data, type=_Head)
-            if head.format == FORMAT and head.version > VERSION:
+            document = _document_decoder.decode(data)
+            if (document.format, document.version) != (FORMAT, VERSION):
+                raise msgspec.ValidationError("not a manifest of kling-mirror")
+            self.entries, self.failures = document.assets, document.failures
+        except NOT_JSON as error:
+            if (version := _newer_version(data)) is not None:
                 raise ManifestError(
-                    f"the manifest is of version {head.version}, this program knows {VERSION}",
+                    f"the manifest is of version {version}, this program knows {VERSION}",
                     where=str(self._path),
                     hint="update kling-mirror: pip install --upgrade kling-mirror",
                     is_newer=True,
-                )
-            if (head.format, head.version) != (FORMAT, VERSION):
-                raise msgspec.ValidationError("not a manifest of kling-mirror")
-            document = msgspec.json.decode(data, type=_Document)
-            self.entries = _entries_decoder.decode(document.assets)
-            self.failures = _failures_decoder.decode(document.failures)
-        except NOT_JSON as error:
+                ) from None
             raise ManifestError(
                 f"the manifest is damaged: {error}",
                 where=str(self._path),
@@ -260,21 +257,31 @@ class Manifest:
             case DropFailure(key):
                 self.failures.pop(key, None)
 
-    def _as_document(self) -> bytes:
-        encode = msgspec.json.encode
+    def _as_document(self) -> Iterator[bytes]:
+        """The document, piece by piece: at 100,000 assets it has 100 MB."""
         head = {"format": FORMAT, "version": VERSION, "written": now_iso()}
-        return b'%s,\n"assets":%s,\n"failures":%s}\n' % (
-            encode(head)[:-1],
-            _one_a_line(self.entries),
-            _one_a_line(self.failures),
-        )
+        yield msgspec.json.encode(head)[:-1]
+        yield b',\n"assets":'
+        yield from _one_a_line(self.entries)
+        yield b',\n"failures":'
+        yield from _one_a_line(self.failures)
+        yield b"}\n"
 
-    def _as_sums(self) -> bytes:
+    def _as_sums(self) -> Iterator[bytes]:
         """`sha256sum`'s own format; our paths hold nothing that it would escape."""
         stored = {
             file.path: file.sha256 for entry in self.entries.values() for file in entry.files()
         }
-        return "".join(f"{stored[path]}  {path}\n" for path in sorted(stored)).encode()
+        return (f"{stored[path]}  {path}\n".encode() for path in sorted(stored))
+
+
+def _newer_version(data: bytes) -> int | None:
+    """The version of a manifest that is newer than this program; None for anything else."""
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+    except NOT_JSON:
+        return None
+    return head.version if head.format == FORMAT and head.version > VERSION else None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -286,10 +293,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _one_a_line(records: dict[str, Entry] | dict[str, Failure]) -> bytes:
+def _one_a_line(records: Mapping[str, Entry | Failure]) -> Iterator[bytes]:
     encode = msgspec.json.encode
-    lines = (b"%s:%s" % (encode(key), encode(record)) for key, record in records.items())
-    return b"{\n%s\n}" % b",\n".join(lines) if records else b"{}"
+    between = b"{\n"
+    for key, record in records.items():
+        yield b"%s%s:%s" % (between, encode(key), encode(record))
+        between = b",\n"
+    yield b"\n}" if records else b"{}"
 
 
 def _line(change: Change) -> bytes:

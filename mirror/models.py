@@ -47,7 +47,7 @@ class Asset(Struct, frozen=True, gc=False):
     @property
     def key(self) -> str:
         """The manifest's key."""
-        return key_of(self.id, self.update_time_ms)
+        return f"{self.id}@{self.update_time_ms}"  # as `key_of` has it; a listing asks often
 
 
 class UnreadableItem(Struct, frozen=True):

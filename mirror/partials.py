@@ -58,13 +58,28 @@ class Resume:
         self.head = head
 
 
-class Partial:
-    """One partial file and its note. It can be given to `os` in place of its path."""
+def noted_in(folder: Path) -> set[str]:
+    """The paths of all notes in a folder: one look saves one at each file, and mostly finds none.
 
-    def __init__(self, path: str | Path) -> None:
+    Raises:
+        OSError: the disk fails.
+    """
+    return {entry.path for entry in os.scandir(folder) if entry.name.endswith(".json")}
+
+
+class Partial:
+    """One partial file and its note. It can be given to `os` in place of its path.
+
+    Args:
+        path: where the bytes are, or will be.
+        noted: the paths of the folder's notes, shared by all its partial files; they are looked
+            up if None.
+    """
+
+    def __init__(self, path: str | Path, noted: set[str] | None = None) -> None:
         self._file = os.fspath(path)
         self._note_file = f"{self._file}.json"
-        self._has_note: bool | None = None
+        self._noted = noted_in(Path(self._file).parent) if noted is None else noted
 
     def __fspath__(self) -> str:
         return self._file
@@ -76,9 +91,7 @@ class Partial:
 
     def has_note(self) -> bool:
         """Whether it is worth looking for something to continue."""
-        if self._has_note is None:
-            self._has_note = os.path.exists(self._note_file)  # noqa: PTH110 - quicker; asked often
-        return self._has_note
+        return self._note_file in self._noted
 
     def resume(self, url: str, *, head_bytes: int) -> Resume | None:
         """What can be continued; reads and hashes the bytes so far.
@@ -118,7 +131,7 @@ class Partial:
         temporary = Path(f"{self._note_file}.tmp")
         temporary.write_bytes(msgspec.json.encode(note))
         temporary.replace(self._note_file)
-        self._has_note = True
+        self._noted.add(self._note_file)
 
     def open(self, offset: int) -> int:
         """A descriptor that writes from the offset on; what lay behind it is gone.
@@ -162,7 +175,7 @@ class Partial:
         """Drop the note: the bytes, if any, are worth nothing."""
         with contextlib.suppress(FileNotFoundError):
             Path(self._note_file).unlink()
-        self._has_note = False
+        self._noted.discard(self._note_file)
 
     def discard(self) -> None:
         """Drop the note and the bytes."""

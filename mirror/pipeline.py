@@ -130,20 +130,30 @@ class Pipeline:
         waiting: list[Asset] = []
         try:
             for assets in listing.pages():
-                fresh = [it for it in assets if not any(it.key in seen for seen in before)]
-                wanted = [asset for asset in fresh if self._is_wanted(asset)]
-                self._tally.filtered += len(fresh) - len(wanted)
-                waiting += filter(self._may_replace, wanted)
-                self._offer((it, None) for it in wanted if not self._may_replace(it))
+                now = []
+                for key, asset in assets.items():
+                    if before and any(key in seen for seen in before):
+                        continue
+                    entry = self._manifest.entries.get(key)
+                    if not self._is_wanted(asset):
+                        self._tally.filtered += 1
+                    elif self._may_replace(asset, entry):
+                        waiting.append(asset)
+                    else:
+                        now.append((asset, entry, None))
+                self._offer(now)
         except ApiError as error:
             raise self._explained(error, account) from None
-        self._offer((asset, self._take_replaced(asset, listing)) for asset in waiting)
+        entries = self._manifest.entries
+        self._offer((it, entries.get(it.key), self._take_replaced(it, listing)) for it in waiting)
         return listing
 
     def _is_wanted(self, asset: Asset | Entry) -> bool:
         """Whether the filters let it through, as far as we can tell without the API."""
         file_name = None if isinstance(asset, Asset) else self._settings.file_name
         types = self._settings.content_type
+        if not types and file_name is None:
+            return True
         return planning.is_wanted(asset, content_types=types, file_name=file_name)
 
     def _explained(self, error: ApiError, account: str | None) -> Exception:
@@ -165,14 +175,13 @@ class Pipeline:
     @cached_property
     def _current(self) -> dict[tuple[str, str | None], list[Entry]]:
         current = defaultdict(list)
-        for entry in self._manifest.entries.values():
+        for entry in list(self._manifest.entries.values()):  # others are recorded meanwhile
             if entry.state == "current":
                 current[entry.id, entry.content_type].append(entry)
         return current
 
-    def _may_replace(self, asset: Asset) -> bool:
+    def _may_replace(self, asset: Asset, entry: Entry | None) -> bool:
         """Whether it may be a newer version of an entry: known once the whole listing is."""
-        entry = self._manifest.entries.get(asset.key)
         if entry is not None and entry.state != "superseded":
             return False
         return (asset.id, asset.content_type) in self._current
@@ -185,17 +194,14 @@ class Pipeline:
                 return entry
         return None
 
-    def _offer(self, assets: Iterable[tuple[Asset, Entry | None]]) -> None:
-        """Decide for each asset, beside the entry that it replaces; hand over what is to do."""
-        entries, unchanged = self._manifest.entries, 0
+    def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Entry | None]]) -> None:
+        """Decide for each asset, beside its entry and the one that it replaces; hand over."""
+        unchanged, covers = 0, not self._settings.no_covers
+        is_intact = self._store.is_intact
         lump: list[Action | None] = []
-        for asset, other in assets:
+        for asset, entry, other in assets:
             action = planning.decide(
-                asset,
-                entry=entries.get(asset.key),
-                other=other,
-                is_intact=self._store.is_intact,
-                covers=not self._settings.no_covers,
+                asset, entry=entry, other=other, is_intact=is_intact, covers=covers
             )
             if action.kind is Kind.UNCHANGED and not needs_record(action):
                 unchanged += 1

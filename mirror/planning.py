@@ -43,13 +43,11 @@ def decide(
         is_intact: whether a recorded file is on disk with its recorded size.
         covers: whether covers are wanted.
     """
-    wanted: tuple[Role, ...] = tuple(
-        role for role in ROLES if role == "resource" or (covers and asset.urls.get("cover"))
-    )
+    wanted: tuple[Role, ...] = ROLES if covers and asset.urls.get("cover") else ("resource",)
     if entry is None or entry.state == "superseded":
         again = Kind.NEW if entry is None else Kind.REPAIRED
         return Action(asset, again if other is None else Kind.CHANGED, wanted, entry, other)
-    fetch = tuple(role for role in wanted if not _has(entry, role, is_intact))
+    fetch = tuple([role for role in wanted if not _has(entry, role, is_intact)])
     kind = Kind.REPAIRED if fetch else Kind.UNCHANGED
     return Action(asset, kind, fetch, entry, None)
 

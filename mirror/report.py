@@ -7,48 +7,19 @@ without passing `printable`.
 import sys
 import threading
 import time
-from collections import deque
-from typing import TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, TextIO
 
 from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary
 from mirror.text import printable, size
 
+if TYPE_CHECKING:
+    from mirror.bar import Bar
+
 _REDRAW_S = 0.1
-_RATE_WINDOW_S = 5.0
 _MOST_PROBLEM_LINES = 20
-_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files  {amount}  {speed}/s  ETA {remaining}"
-_NARROW_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/s"
 
 QUIET, NORMAL, FILES, REQUESTS = -1, 0, 1, 2
 """Verbosity: `-q`, none, `-v`, `-vv`."""
-
-
-class _Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
-    """tqdm, with the bytes that came in and their rate over the last seconds."""
-
-    monitor_interval = 0
-    byte_count = 0
-
-    @property
-    def format_dict(self) -> dict[str, object]:
-        """What the bar's format may name."""
-        return {
-            **super().format_dict,
-            "amount": size(self.byte_count),
-            "speed": size(self._speed()),
-        }
-
-    def _speed(self) -> float:
-        now = time.monotonic()
-        if not hasattr(self, "_samples"):
-            self._samples: deque[tuple[float, int]] = deque(((now, 0),))
-        self._samples.append((now, self.byte_count))
-        while len(self._samples) > 2 and self._samples[1][0] < now - _RATE_WINDOW_S:  # noqa: PLR2004
-            self._samples.popleft()
-        then, before = self._samples[0]
-        return (self.byte_count - before) / (now - then) if now - then > _REDRAW_S else 0.0
 
 
 class Console(Progress):
@@ -78,18 +49,7 @@ class Console(Progress):
         self._lock = threading.Lock()
         self._drawn_at = 0.0
         self._problems = 0
-        self._bar: _Bar | None = None
-        if bar and verbosity > QUIET:
-            wide = _columns(stream) >= 72  # noqa: PLR2004 - below it, the bar itself vanishes
-            self._bar = _Bar(
-                total=0,
-                file=stream,
-                leave=False,
-                dynamic_ncols=True,
-                miniters=1,
-                mininterval=_REDRAW_S,
-                bar_format=_BAR if wide else _NARROW_BAR,
-            )
+        self._bar = _bar(stream) if bar and verbosity > QUIET else None
 
     def expect(self, files: int) -> None:
         """So many more files are to be worked on."""
@@ -174,13 +134,10 @@ class Console(Progress):
             self._stream.flush()
 
 
-def _columns(stream: TextIO) -> int:
-    import os  # noqa: PLC0415 - for this one question
+def _bar(stream: TextIO) -> "Bar":
+    from mirror.bar import Bar  # noqa: PLC0415 - tqdm, for those who see it
 
-    try:
-        return os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):
-        return 80
+    return Bar(stream, redraw_s=_REDRAW_S)
 
 
 def in_words(summary: Summary, *, dry_run: bool = False) -> str:

@@ -21,7 +21,7 @@ from mirror.clock import now_iso
 from mirror.durable import FILE_MODE, Disk, disk_error
 from mirror.errors import DiskError, LockedError, UsageError
 from mirror.models import NOT_JSON, Entry, Role, StoredFile
-from mirror.partials import Partial
+from mirror.partials import Partial, noted_in
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
 
@@ -114,6 +114,7 @@ class Store:
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
         self._places: dict[str, Path] = {}
+        self._noted: set[str] | None = None
 
     @property
     def is_prepared(self) -> bool:
@@ -220,7 +221,9 @@ class Store:
 
     def partial(self, key: str, role: Role) -> Partial:
         """Where an asset's file is while it is on its way."""
-        return Partial(f"{self._partials}{os.sep}{layout.short_hash(key)}.{role}")
+        if self._noted is None:
+            self._noted = noted_in(self._partials)
+        return Partial(f"{self._partials}{os.sep}{layout.short_hash(key)}.{role}", self._noted)
 
     def clear_partials(self) -> None:
         """Remove what is left of files that nobody waits for any more."""

@@ -1,5 +1,6 @@
 """Words for people: what came from outside made harmless, sizes, errors."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -34,6 +35,13 @@ def wrapped(line: str, columns: int) -> str:
 def decodable(path: Path) -> str:
     """A path as text that JSON can hold, whatever bytes are in its name."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text, with an ellipsis for each secret."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
 
 
 def size(count: float) -> str:

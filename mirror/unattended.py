@@ -7,18 +7,21 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from mirror import hook
 from mirror.errors import Interrupted, MirrorError
-from mirror.logfile import LogFile, masked
 from mirror.models import Action, Entry, FailedFile, Progress, to_json
 from mirror.notify import notifier
 from mirror.report import in_words
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.tally import Result, Tally
+from mirror.text import masked
+
+if TYPE_CHECKING:
+    from mirror.logfile import LogFile
 
 _MOST_FAILURES_PINGED = 100
 """Watchers keep some 100 kB of a ping's body."""
@@ -141,6 +144,8 @@ class Report:
 
     def _run_hook(self, result: Result) -> None:
         if (command := self._settings.on_finish) is not None:
+            from mirror import hook  # noqa: PLC0415 - subprocess, for those who want it
+
             code = result.summary.exit_code
             self._warn(hook.run(command, self._told(result), exit_code=code, stop=self._stop))
 
@@ -155,10 +160,12 @@ class Report:
         told = msgspec.structs.replace(result.summary, failures=some)
         return masked(to_json(told).decode() + "\n", self._secrets).encode()
 
-    def _opened_log(self, *, with_requests: bool) -> LogFile | None:
+    def _opened_log(self, *, with_requests: bool) -> "LogFile | None":
         settings = self._settings
         if settings.log_file is None:
             return None
+        from mirror.logfile import LogFile  # noqa: PLC0415 - logging, for those who want it
+
         try:
             return LogFile(
                 settings.log_file,

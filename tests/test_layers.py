@@ -36,8 +36,8 @@ ROWS = (
     ("layout", "planning", "settings", "wire"),
     ("matching",),
     # the world: disk, API, one answer of a CDN, the terminal
-    ("config", "store", "manifest", "api", "answers", "report"),
-    ("receiving", "probing"),
+    ("config", "store", "manifest", "api", "answers", "bar"),
+    ("receiving", "probing", "report"),
     # those who hear of a run from afar
     ("ping", "hook", "logfile", "notify"),
     # steps of one asset's way
@@ -61,7 +61,7 @@ ROWS = (
 ALONE = {
     "httpx": {"api", "ping"},
     "pycurl": {"transfer"},
-    "tqdm": {"report"},
+    "tqdm": {"bar"},
     "shtab": {"completion"},
     "wcwidth": {"inventory"},
 }
