@@ -18,13 +18,16 @@ Scenarios
                              decodes the same listing, and a curl that only pages
     startup                  `--version`, `--help` and `status` beside `python -c pass`
     memory                   what commands take at 100,000 assets
+    scale                    making, loading, planning with and rewriting a manifest of 1,000 to
+                             1,000,000 assets
 
 What is measured. A small launcher starts each command and reads its own usage and that of the
 children it waited for from `wait4`: wall clock, CPU (user and system), peak resident memory of the
 largest process. Tools run in turn, and each round begins with another one. Before each run the
-destination is removed and the disk settled. After each run every byte of the result is compared by
-size and CRC-32; a wrong or incomplete result is named, and has no ratio. A peak below that of the
-launcher, about 9 MB, cannot be seen.
+destination is removed (set aside, where it holds thousands of files: ext4 is slow to create files
+for minutes after many were deleted) and the disk settled. After each run every byte of the result
+is compared by size and CRC-32; a wrong or incomplete result is named, and has no ratio. A peak
+below that of the launcher, about 9 MB, cannot be seen.
 
 What is fair. kling-mirror pages the listing, hashes, fsyncs, keeps a manifest, and is durable when
 it returns. The peers get the list of URLs for free and do none of that; so that they, too, leave
@@ -42,6 +45,8 @@ kling-mirror itself), but for those that know only one:
     wget2        --max-threads=8, without HSTS, HPKP, OCSP, cookies and server times
     gallery-dl   one file at a time, as it does; without .part files, times and pauses
     httpx        the script that one would write: one client, one file after the other
+    far          without gallery-dl and the script, which fetch one file at a time
+    sha256sum    no peer: the cost of hashing alone, to be added to what curl needs
     TLS          SSL_CERT_FILE for us, each peer's own option for its CA file
 
 Ratios are ours divided by theirs: below 1, kling-mirror needs less.

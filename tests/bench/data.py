@@ -48,6 +48,11 @@ class FileSet:
         return [f"clip{number}.png" for number in range(self.count)]
 
     @property
+    def paths(self) -> list[Path]:
+        """Where the files are."""
+        return [self.folder / "files" / name for name in self.names]
+
+    @property
     def total_bytes(self) -> int:
         """The size of all files."""
         return self.count * self.size

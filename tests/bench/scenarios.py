@@ -20,6 +20,9 @@ from tests.bench.tools import OURS, Order, Tool
 _FAR_ROUND_TRIP_S = 0.05
 _FAR_BYTES_PER_S = 4_000_000
 _START_UP_REPEATS = 5
+_MANY_FILES = 1_000
+_MUCH_TO_HASH = 500_000_000
+_ASIDE = "aside"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Download:
             order.write_lists(files.names)
             stack.callback(shutil.rmtree, lists)
             stack.callback(shutil.rmtree, order.dest, ignore_errors=True)
+            stack.callback(shutil.rmtree, bench.scratch / _ASIDE, ignore_errors=True)
             results = bench.compete(self._contestants(bench, order, files, contents))
         return Table(self.name, self._title(), self.count, files.total_bytes, OURS, results)
 
@@ -115,11 +119,18 @@ class Download:
         self, bench: Bench, order: Order, files: FileSet, contents: Contents
     ) -> list[Contestant]:
         def renew(*, make: bool) -> None:
+            # ext4 looks at every inode that was freed in the last minutes before it gives out
+            # another: to remove many files now would slow down whoever comes next.
+            if self.count >= _MANY_FILES and order.dest.exists():
+                aside.mkdir(exist_ok=True)
+                order.dest.rename(aside / str(len(list(aside.iterdir()))))
             for folder in (order.dest, bench.home):  # we remember our mirrors, peers their hosts
                 shutil.rmtree(folder, ignore_errors=True)
             bench.home.mkdir()
             if make:
                 order.dest.mkdir()
+
+        aside = bench.scratch / _ASIDE
 
         def check(printed: str, *, ours: bool) -> str:
             problem = _counted("new", files, printed) if ours else ""
@@ -129,8 +140,13 @@ class Download:
             bench, files, order.dest, base_url=order.base_url, ca_file=order.ca_file,
             before=partial(renew, make=False), check=partial(check, ours=True),
         )  # fmt: skip
+        hashing = Contestant(
+            "sha256sum alone", ["sha256sum", *map(str, sorted(files.paths))], _is_fine,
+            env=tools.environ(bench.home),
+        )  # fmt: skip
         return [
             ours,
+            *([hashing] if files.total_bytes >= _MUCH_TO_HASH and not self.far else []),
             *(
                 Contestant(
                     tool.name,
@@ -141,6 +157,7 @@ class Download:
                     order.dest,
                 )
                 for tool in bench.peers
+                if not self.far or tool.is_parallel
             ),
         ]
 
@@ -262,6 +279,33 @@ class Memory:
         return Table(self.name, f"kling-mirror at {self.count:,} assets", 0, 0, "", results)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How the steps of ours grow with the manifest, files and network left out. One run each."""
+
+    name: str
+    counts: Sequence[int]
+
+    def run(self, bench: Bench) -> Table:
+        """Measure it."""
+        env = tools.our_environ(tools.environ(bench.home))
+        contestants = []
+        with ExitStack() as stack:
+            for count in self.counts:
+                folder = bench.scratch / f"{self.name}-{count}"
+                folder.mkdir()
+                stack.callback(shutil.rmtree, folder)
+                for step in ("make", "load", "plan", "compact"):
+                    command = [sys.executable, str(tools.HERE / "scale.py"), step, str(count)]
+                    check = partial(_printed, f"{count}")
+                    contestants.append(
+                        Contestant(f"{step} {count:,}", [*command, str(folder)], check, env=env)
+                    )
+            results = bench.compete(contestants, rounds=1)
+        title = "making, loading, planning with and rewriting a manifest"
+        return Table(self.name, title, 0, 0, "", results)
+
+
 def scenarios(*, quick: bool) -> list[Scenario]:
     """All scenarios; the quick ones only show that the harness works."""
     small, medium, large = (
@@ -276,11 +320,12 @@ def scenarios(*, quick: bool) -> list[Scenario]:
         Download("large", *large),
         Download("medium-tls", *medium, tls=True),
         Download("large-tls", *large, tls=True),
-        Download("far", *((8, 40_000) if quick else (48, 400_000)), far=True),
+        Download("far", *((8, 40_000) if quick else (160, 400_000)), far=True),
         *(Idle(f"idle-{n}", n // 10 if quick else n) for n in (1_000, 10_000)),
         Idle("idle-100000", many),
         StartUp("startup", 100 if quick else 1_000),
         Memory("memory", many, 200),
+        Scale("scale", (100, 1_000) if quick else (1_000, 10_000, 100_000, 1_000_000)),
     ]
 
 
@@ -315,6 +360,10 @@ def _differs(wanted: Contents, found: Contents) -> str:
     if not missing and not strange:
         return ""
     return f"{missing.total():,} files are missing or wrong, {strange.total():,} are strange"
+
+
+def _printed(wanted: str, printed: str) -> str:
+    return "" if printed.strip() == wanted else f"printed {printed.strip()}"
 
 
 def _is_fine(_: str) -> str:

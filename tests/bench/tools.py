@@ -69,11 +69,13 @@ class Tool:
     Attributes:
         program: what must be installed.
         command: gives its arguments, program included.
+        is_parallel: whether it fetches several files at a time.
     """
 
     name: str
     program: str
     command: Callable[[Order], list[str]]
+    is_parallel: bool = True
 
     def is_installed(self) -> bool:
         """Whether it can take part."""
@@ -174,6 +176,6 @@ PEERS = (
     Tool("aria2c", "aria2c", _aria2c),
     Tool("rclone", "rclone", _rclone),
     Tool("wget2", "wget2", _wget2),
-    Tool("gallery-dl", "gallery-dl", _gallery_dl),
-    Tool("httpx", sys.executable, _httpx),
+    Tool("gallery-dl", "gallery-dl", _gallery_dl, is_parallel=False),
+    Tool("httpx", sys.executable, _httpx, is_parallel=False),
 )
