@@ -124,7 +124,7 @@ class Entry(Struct, frozen=True, gc=False):
     @property
     def key(self) -> str:
         """The manifest's key."""
-        return key_of(self.id, self.update_time_ms)
+        return f"{self.id}@{self.update_time_ms}"
 
     def file(self, role: Role) -> StoredFile | None:
         """The file of that role, or None."""

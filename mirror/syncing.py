@@ -237,10 +237,8 @@ class _Run:
                             yield DropFailure(key)
 
     def _vanished(self, listing: Listing, seen: set[str]) -> list[Entry]:
-        entries = planning.of_account(self._manifest.entries.values(), listing.account)
-        vanished = [
-            entry for entry in entries if entry.state == "current" and entry.key not in seen
-        ]
+        unseen = map(self._manifest.entries.get, sorted(listing.expected - seen))
+        vanished = [entry for entry in unseen if entry is not None and entry.state == "current"]
         limit = planning.gone_limit(self._settings.max_gone, len(listing.expected))
         if vanished and (listing.was_empty or len(vanished) > limit):
             count = len(vanished)

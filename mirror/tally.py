@@ -4,7 +4,7 @@ import contextlib
 import copy
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Self
 
@@ -177,11 +177,15 @@ class Tally:
     def _listing_counts(self) -> ListingCounts:
         proven = [listing for listing in self.complete if listing.is_proven]
         return ListingCounts(
-            assets=len(set().union(*(listing.seen for listing in self.listings))),
+            assets=_distinct([listing.seen for listing in self.listings]),
             pages=sum(listing.page_count for listing in self.listings),
             walks=sum(listing.walks for listing in self.listings),
             proven=0 < len(self.accounts) == len(proven),
         )
+
+
+def _distinct(sets: Sequence[Set[str]]) -> int:
+    return len(sets[0]) if len(sets) == 1 else len(set().union(*sets))
 
 
 def _naming(error: MirrorError, accounts: list[str]) -> MirrorError:
