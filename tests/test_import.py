@@ -307,6 +307,8 @@ def test_another_mirror_needs_no_request(
     }
     spoiled = paths[f"{items[0]['id']}@{items[0]['updateTime']}"]
     spoiled.write_bytes(b"\xff" * BIG)
+    (old / "gallery").mkdir()
+    (old / "gallery/index.html").write_text("the page of the other mirror")
     before = snapshot(old)
     service.requests.clear()
     told, _ = adopted(service, dest, old)
@@ -314,10 +316,22 @@ def test_another_mirror_needs_no_request(
     assert (len(told.adopted), told.left) == (6, 2), "a cover alone makes no entry"
     assert {it.path for it in service.cdn_requests()} == {"/cdn/video/0"}
     assert "manifest beside it" in told.differs[0].why
+    assert not any("gallery" in path for path in told.unused)
     assert snapshot(old) == before
     kept = {key: entry["resource"]["etag"] for key, entry in manifest_of(old)["assets"].items()}
     new = {key: entry["resource"]["etag"] for key, entry in manifest_of(dest)["assets"].items()}
     assert new.items() <= kept.items()
+
+
+def test_a_folder_of_any_name_is_looked_into(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """What is ours in a mirror, such as `gallery`, is anybody's elsewhere."""
+    item = library.add(1, "image")
+    (folder / "gallery").mkdir()
+    (folder / "gallery" / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert [it.id for it in told.adopted] == [item["id"]]
 
 
 def test_a_manifest_cannot_point_out_of_its_folder(
