@@ -38,7 +38,7 @@ from mirror.stopping import Stop
 from mirror.store import Store
 from mirror.syncing import begun, chosen_accounts, require_dest
 from mirror.tally import Tally
-from mirror.text import decodable
+from mirror.text import counted, decodable
 from mirror.text import size as in_bytes
 from mirror.threads import undisturbed
 from mirror.verify import sha256_of
@@ -182,7 +182,7 @@ def in_words(told: Adopted) -> list[str]:
     if (hidden := len(told.differs) - _SHOWN) > 0:
         lines.append(f"{hidden:,} more differ; --json names them all")
     count, amount = len(told.adopted), in_bytes(sum(it.size for it in told.adopted))
-    parts = [f"{count:,} files adopted ({amount})" if count else "nothing adopted"]
+    parts = [f"{counted(count, 'file')} adopted ({amount})" if count else "nothing adopted"]
     if told.differs:
         parts.append(f"{len(told.differs):,} differ")
     if told.left:

@@ -220,6 +220,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from mirror.text import complain  # noqa: PLC0415
 
     settings = _settings(arguments)
+    config.require_set_up(settings)
     token = config.read_token(settings, output_of)
     console = _console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:

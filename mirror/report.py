@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary
-from mirror.text import printable, size
+from mirror.text import counted, printable, size
 
 if TYPE_CHECKING:
     from mirror.bar import Bar
@@ -155,7 +155,7 @@ def in_words(summary: Summary, *, dry_run: bool = False) -> str:
     told = (told or "Kling lists no asset") + _accounts_in_words(summary)
     if dry_run:
         return f"dry run: {told}; nothing was written"
-    moved = f"; {files.fetched:,} files fetched" if files.fetched else ""
+    moved = f"; {counted(files.fetched, 'file')} fetched" if files.fetched else ""
     moved += f", {files.reused:,} reused" if files.reused else ""
     moved += f" ({size(files.bytes)})" if files.bytes else ""
     return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"
