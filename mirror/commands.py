@@ -216,7 +216,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     import platformdirs  # noqa: PLC0415
 
-    from mirror import adopt, config  # noqa: PLC0415
+    from mirror import adopt, adopted, config  # noqa: PLC0415
     from mirror.text import complain  # noqa: PLC0415
 
     settings = _settings(arguments)
@@ -237,7 +237,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run and told.adopted:
         _refresh_gallery(settings)
     if not errors or arguments.json:
-        _tell(told, adopt.in_words(told), arguments)
+        _tell(told, adopted.in_words(told), arguments)
     for error in errors:
         complain(error, stream=sys.stderr)
     return told.exit_code

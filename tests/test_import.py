@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mirror import adopt, config
-from mirror.adopt import Adopted
+from mirror.adopted import Adopted, in_words
 from mirror.demo.service import KlingService, Request, Response
 from mirror.errors import ExitCode, MirrorError
 from mirror.stopping import Stop
@@ -254,7 +254,7 @@ def test_other_bytes_are_never_adopted(
     assert (told.exit_code, errors, told.adopted) == (ExitCode.COMPLETE, [], [])
     assert [it.source for it in told.differs] == [str(path)]
     assert "at Kling" in told.differs[0].why
-    assert "differs: " in adopt.in_words(told)[0]
+    assert "differs: " in in_words(told)[0]
     assert run_sync(service, dest).exit_code is ExitCode.COMPLETE
     (stored,) = manifest_of(dest)["assets"].values()
     assert stored["resource"]["sha256"] == hashlib.sha256(body_of(library, item)).hexdigest()

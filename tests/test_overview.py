@@ -387,7 +387,7 @@ _RUNS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, database=None)
 @given(
     runs=st.lists(_RUNS, max_size=4),
     wanted=_SCOPES,
