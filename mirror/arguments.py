@@ -246,6 +246,7 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(dry_run=False, json=False)  # what `sync` is asked
     parser.add_argument(
         "--dest",
         type=Path,

@@ -206,7 +206,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         settings = msgspec.structs.replace(config.settings, gallery=True)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
-        arguments.dry_run = arguments.json = False
         code = _run_sync(settings, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
@@ -236,7 +235,7 @@ def _import(arguments: argparse.Namespace) -> int:
         )
     if not arguments.dry_run and told.adopted:
         _refresh_gallery(settings)
-    if not errors or arguments.json:
+    if told.adopted or not errors or arguments.json:
         _tell(told, adopted.in_words(told), arguments)
     for error in errors:
         complain(error, stream=sys.stderr)
