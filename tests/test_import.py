@@ -18,7 +18,7 @@ from mirror.demo.service import KlingService, Request, Response
 from mirror.errors import ExitCode, MirrorError
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
-from tests.library import TOKEN, Library, media
+from tests.library import EMAIL, TOKEN, Library, media
 from tests.misbehaving import Notes, manifest_of, run_sync
 
 BIG = 300_000
@@ -495,6 +495,22 @@ def test_the_reserve_of_the_disk_is_kept(
     )  # fmt: skip
     assert (done.code, "nearly full" in done.err) == (6, True)
     assert manifest_of(dest)["assets"] == {}
+
+
+def test_what_was_adopted_is_said_beside_an_error(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """An account that is refused takes nothing from the others, nor from what is told of them."""
+    item = library.add(1, "image")
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    done = program(
+        "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "0",
+        "--email", EMAIL, "--email", "nobody@example.com",
+        env={"KLING_MIRROR_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.code, done.out) == (4, "")
+    assert "1 file adopted (" in done.err
+    assert "nobody@example.com" in done.err
 
 
 def test_what_cannot_be_imported_is_said(
