@@ -11,9 +11,10 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from mirror import media
+from mirror.adopted import Adopted, AdoptedFile, Different, Missing
 from mirror.commit import Committer, Fetched, FetchedFile
 from mirror.errors import FetchError, MirrorError, UsageError
 from mirror.fetching import Fetcher
@@ -23,7 +24,6 @@ from mirror.models import (
     Asset,
     Entry,
     FailedFile,
-    ListingCounts,
     Progress,
     Role,
     StoredFile,
@@ -36,94 +36,16 @@ from mirror.settings import Settings
 from mirror.sources import Sources
 from mirror.stopping import Stop
 from mirror.store import Store
-from mirror.syncing import begun, chosen_accounts, require_dest
+from mirror.syncing import begun, chosen_accounts, has_subtrees, require_dest
 from mirror.tally import Tally
 from mirror.text import decodable
-from mirror.text import size as in_bytes
 from mirror.threads import undisturbed
 from mirror.verify import sha256_of
 from mirror.wire import without_query
 
 _BATCH = 32
 _UNKNOWN_SIZE = 64 * 1024
-_SHOWN = 20
 _UNPROVEN = "the same as far as was compared, and the CDN gives no digest (--exact)"
-
-
-class AdoptedFile(Struct, frozen=True):
-    """A file that is in the mirror now.
-
-    Attributes:
-        path: in the mirror, relative to its root; "" in a dry run.
-        source: in the folder, absolute.
-        size: bytes.
-    """
-
-    id: str
-    update_time_ms: int = field(name="updateTime")
-    role: Role
-    path: str
-    source: str
-    size: int
-    proof: Proof
-
-
-class Different(Struct, frozen=True):
-    """A file that has the name of a listed asset, and is not it, as far as can be told.
-
-    Attributes:
-        source: in the folder, absolute.
-    """
-
-    id: str
-    update_time_ms: int = field(name="updateTime")
-    role: Role
-    source: str
-    why: str
-
-
-class Missing(Struct, frozen=True):
-    """A file that was not found."""
-
-    id: str
-    update_time_ms: int = field(name="updateTime")
-    role: Role
-    name: str | None
-
-
-class Adopted(Struct):
-    """What `import` did; `import --json` prints it.
-
-    Attributes:
-        dest: the mirror's root.
-        folder: where files were looked for.
-        adopted: what is in the mirror now, and was not before.
-        differs: what looked like a listed asset, and is not it.
-        no_match: what is listed, and has nothing like it in the folder.
-        mirrored: files of the folder whose very bytes were in the mirror already.
-        unused: files of the folder that are in none of these lists.
-        left: how many files `sync` has still to fetch.
-        compared_bytes: how much was fetched to compare.
-        failures: what could not be read or compared.
-        started: ISO 8601 UTC.
-        duration_s: seconds.
-    """
-
-    exit_code: int
-    dest: str
-    folder: str
-    accounts: list[str]
-    listing: ListingCounts
-    adopted: list[AdoptedFile]
-    differs: list[Different]
-    no_match: list[Missing]
-    mirrored: list[str]
-    unused: list[str]
-    left: int
-    compared_bytes: int
-    failures: list[FailedFile]
-    started: str
-    duration_s: float
 
 
 def adopt(
@@ -174,24 +96,6 @@ def adopt(
             if not manifest.is_compact and not dry_run:
                 manifest.compact()
     return job.told(), job.tally.result().errors
-
-
-def in_words(told: Adopted) -> list[str]:
-    """What was done, for people; the sum comes last."""
-    lines = [f"differs: {it.source}: {it.why}" for it in told.differs[:_SHOWN]]
-    if (hidden := len(told.differs) - _SHOWN) > 0:
-        lines.append(f"{hidden:,} more differ; --json names them all")
-    count, amount = len(told.adopted), in_bytes(sum(it.size for it in told.adopted))
-    parts = [f"{count:,} files adopted ({amount})" if count else "nothing adopted"]
-    if told.differs:
-        parts.append(f"{len(told.differs):,} differ")
-    if told.left:
-        parts.append(f"{told.left:,} left for `kling-mirror sync` to fetch")
-    if told.mirrored:
-        parts.append(f"{len(told.mirrored):,} were mirrored already")
-    if told.unused:
-        parts.append(f"{len(told.unused):,} in the folder belong to nothing that is listed")
-    return [*lines, "; ".join(parts)]
 
 
 def _require_folder(folder: Path, dest: Path) -> None:
@@ -296,7 +200,7 @@ class _Job:
             with Committer(
                 self._store,
                 self._manifest,
-                by_account=bool(settings.email) or len(self.tally.accounts) > 1,
+                by_account=has_subtrees(settings, self.tally.accounts),
                 check_stop=self._stop.check,
             ) as committer:
                 for start in range(0, len(plan.actions), _BATCH):

@@ -61,7 +61,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     A wrong one ends the process with exit 2, as argparse does it.
     """
-    arguments = _parser(argv).parse_args(argv)
+    parser = _parser(argv)
+    if not argv:  # a first look
+        parser.exit(ExitCode.USAGE, parser.format_help())
+    arguments = parser.parse_args(argv)
     arguments.verbosity = -1 if arguments.quiet else arguments.verbose
     return arguments
 
@@ -83,6 +86,11 @@ def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 def command_texts() -> dict[str, str]:
     """What each command does, in a line."""
     return {name: command.text for name, command in _COMMANDS.items()}
+
+
+def _filled(text: str) -> str:
+    """Paragraphs, as wide as the rest of the help."""
+    return "\n\n".join(textwrap.fill(part, _HELP_WIDTH) for part in text.split("\n\n"))
 
 
 @cache
@@ -121,7 +129,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name,
             help=command.text,
-            description=f"{command.text[0].upper()}{command.text[1:]}.{command.more}",
+            description=_filled(f"{command.text[0].upper()}{command.text[1:]}.{command.more}"),
             parents=[shared],
             epilog=_exit_codes(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -238,6 +246,7 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(dry_run=False, json=False)  # what `sync` is asked
     parser.add_argument(
         "--dest",
         type=Path,

@@ -206,7 +206,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         settings = msgspec.structs.replace(config.settings, gallery=True)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
-        arguments.dry_run = arguments.json = False
         code = _run_sync(settings, arguments)
     if code == ExitCode.COMPLETE:
         sys.stderr.write(tour(dest, _manifest(Store(dest))))
@@ -216,10 +215,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     import platformdirs  # noqa: PLC0415
 
-    from mirror import adopt, config  # noqa: PLC0415
+    from mirror import adopt, adopted, config  # noqa: PLC0415
     from mirror.text import complain  # noqa: PLC0415
 
     settings = _settings(arguments)
+    config.require_set_up(settings)
     token = config.read_token(settings, output_of)
     console = _console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
@@ -235,8 +235,8 @@ def _import(arguments: argparse.Namespace) -> int:
         )
     if not arguments.dry_run and told.adopted:
         _refresh_gallery(settings)
-    if not errors or arguments.json:
-        _tell(told, adopt.in_words(told), arguments)
+    if told.adopted or not errors or arguments.json:
+        _tell(told, adopted.in_words(told), arguments)
     for error in errors:
         complain(error, stream=sys.stderr)
     return told.exit_code

@@ -15,6 +15,7 @@ from mirror import config, terminal
 from mirror.api import KlingApi
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
 from mirror.settings import BY_NAME, CONTENT_TYPES, Settings
+from mirror.text import counted
 
 _DEFAULT_DEST = "~/kling-mirror"
 _PAGE_SIZE = 20  # the documented one
@@ -196,7 +197,7 @@ def _in_words(found: _Found) -> str:
     if not found.assets:
         return "Kling lists no asset yet."
     more = " or more" if found.assets >= _PAGE_SIZE else ""
-    return f"Kling lists {found.assets} asset{'s' if found.assets > 1 else ''}{more}."
+    return f"Kling lists {counted(found.assets, 'asset')}{more}."
 
 
 def _ask_accounts(accounts: list[str]) -> dict[str, object]:

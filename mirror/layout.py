@@ -21,16 +21,14 @@ _ROOM_FOR_VERSION = len("@replaced-1754630473303-99")
 CONTENT_FOLDERS = ("video", "image", "audio")
 OTHER_FOLDER = "other"
 PRIVATE_FOLDER = ".kling-mirror"
+GALLERY_FOLDER = "gallery"
+OUR_NAMES = frozenset(
+    (PRIVATE_FOLDER, GALLERY_FOLDER, "manifest.json", "manifest.json.bak", "SHA256SUMS")
+)
+"""What lies in the root besides assets."""
+
 _RESERVED_FOLDERS = frozenset(
-    (
-        *CONTENT_FOLDERS,
-        OTHER_FOLDER,
-        PRIVATE_FOLDER,
-        "gallery",
-        "manifest.json",
-        "manifest.json.bak",
-        "sha256sums",
-    )
+    (*CONTENT_FOLDERS, OTHER_FOLDER, *(name.lower() for name in OUR_NAMES))
 )
 
 _SEPARATORS_AND_WILDCARDS = frozenset('/\\<>:"|?*')

@@ -25,7 +25,8 @@ from mirror import __version__
 from mirror.clock import now_iso
 from mirror.errors import MirrorError
 from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary, to_json
-from mirror.text import masked, printable, size
+from mirror.report import failure_in_words, file_in_words
+from mirror.text import masked, printable
 
 _PRIVATE = 0o600
 """Names and accounts are nobody else's business."""
@@ -117,7 +118,7 @@ class LogFile(Progress):
             if (stored := entry.file(role)) is not None:
                 self._note(
                     "file",
-                    f"{action.kind}: {stored.path} ({size(stored.size)})",
+                    file_in_words(action, stored),
                     kind=action.kind,
                     id=entry.id,
                     updateTime=entry.update_time_ms,
@@ -129,10 +130,9 @@ class LogFile(Progress):
 
     def failed(self, action: Action | None, failure: FailedFile) -> None:
         """The asset could not be mirrored."""
-        name = action.asset.name if action is not None else None
         self._note(
             "failed",
-            f"{name or '(no name)'} ({failure.id}): {failure.role} failed: {failure.error}",
+            failure_in_words(action, failure),
             level="warning",
             id=failure.id,
             updateTime=failure.update_time_ms,

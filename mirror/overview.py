@@ -14,6 +14,7 @@ from mirror.errors import ExitCode
 from mirror.manifest import Manifest
 from mirror.models import Entry, Failure, Scope, Summary
 from mirror.store import Holder, Store
+from mirror.text import counted
 
 _SHOWN_RUNS = 5
 
@@ -247,9 +248,10 @@ def _of_failures(manifest: Manifest, runs: Sequence[Summary]) -> Iterator[str]:
     missing = sum(key not in manifest.entries for key in manifest.failures)
     if missing:
         total = missing + sum(entry.state == "current" for entry in manifest.entries.values())
-        yield f"{missing:,} of {total:,} assets could not be mirrored yet"
+        yield f"{missing:,} of {counted(total, 'asset')} could not be mirrored yet"
     if damaged := len(manifest.failures) - missing:
-        yield f"{damaged:,} assets lack a file that could not be fetched yet"
+        lacking = f"{counted(damaged, 'asset')} {'lacks' if damaged == 1 else 'lack'}"
+        yield f"{lacking} a file that could not be fetched yet"
     if not manifest.failures and runs and runs[-1].exit_code == ExitCode.SOME_FAILED:
         yield f"the last run {_ended(runs[-1])}"
 

@@ -16,7 +16,7 @@ import httpx
 
 from mirror import __version__
 from mirror.stopping import Stop
-from mirror.text import printable
+from mirror.text import masked, printable
 
 _LIMIT_S = 10.0
 _ATTEMPTS = 3
@@ -114,6 +114,6 @@ class Pinger:
         said = str(error) or type(error).__name__
         with contextlib.suppress(ValueError):
             parts = urlsplit(self._url)
-            for secret in (parts.path.strip("/"), parts.query, parts.password or ""):
-                said = said.replace(secret, "…") if secret else said
+            secrets = parts.path.strip("/"), parts.query, parts.password
+            said = masked(said, filter(None, secrets))
         return said

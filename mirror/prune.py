@@ -13,7 +13,7 @@ from mirror.manifest import DropEntry, Manifest
 from mirror.models import Entry, to_json
 from mirror.stopping import Stop
 from mirror.store import Store
-from mirror.text import size
+from mirror.text import counted, size
 
 _BATCH = 256
 
@@ -98,13 +98,15 @@ def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
     would = "would go" if dry_run else "went"
     lines = [f"to the trash: {path}" for path in pruned.files]
     lines.append(
-        f"{len(pruned.entries):,} entries with {len(pruned.files):,} files ({size(pruned.bytes)}) "
-        f"{would} to the trash"
+        f"{counted(len(pruned.entries), 'entry', 'entries')} with "
+        f"{counted(len(pruned.files), 'file')} ({size(pruned.bytes)}) {would} to the trash"
+        if pruned.entries
+        else "nothing to prune: no entry is gone or superseded"
     )
     if pruned.emptied:
         lines.append(
-            f"{pruned.emptied:,} files ({size(pruned.emptied_bytes)}) of the trash "
-            f"{'would be' if dry_run else 'were'} deleted for good"
+            f"{counted(pruned.emptied, 'file')} ({size(pruned.emptied_bytes)}) of the trash "
+            f"{'would be deleted' if dry_run else 'deleted'} for good"
         )
     return lines
 

@@ -27,7 +27,8 @@ class Config:
     `Config(dest="~/kling", token="user:…")` knows nothing of the environment and of config files;
     `Config.load()` reads them as the command line does. Values are what one would write there: a
     path or a text for a folder, `"5M"` or a number for a size. What is left out, or None, has its
-    default.
+    default. What the command line does around a run (`progress`, `gallery`, `log_…`, `ping_url`,
+    `on_finish`) the function `sync` does not, though a config may hold it.
 
     Attributes:
         settings: the effective settings, parsed: `config.settings.dest` is a `Path`.

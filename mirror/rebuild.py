@@ -63,7 +63,7 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
     for change in corrections:
         manifest.apply(change)
     known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    loose = sorted(files_in_tree(store.dest) - known)
+    loose = sorted(path for path in files_in_tree(store.dest) if path not in known)
     progress.expect(len(loose))
     found: dict[str, Entry] = {}
     for path in loose:

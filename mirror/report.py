@@ -9,8 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary
-from mirror.text import printable, size
+from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
+from mirror.text import counted, printable, size
 
 if TYPE_CHECKING:
     from mirror.bar import Bar
@@ -85,15 +85,13 @@ class Console(Progress):
         if self._verbosity >= FILES and action.kind is not Kind.UNCHANGED:
             for role in action.fetch:
                 if (stored := entry.file(role)) is not None:
-                    self._say(f"{action.kind}: {stored.path} ({size(stored.size)})")
+                    self._say(file_in_words(action, stored))
 
     def failed(self, action: Action | None, failure: FailedFile) -> None:
         """The asset could not be mirrored."""
         if action is not None:
             self.advance(len(action.fetch))
-        name = action.asset.name if action is not None else None
-        known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
-        self.warn(f"{known}: {failure.role} failed: {failure.error}")
+        self.warn(failure_in_words(action, failure))
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""
@@ -140,6 +138,18 @@ def _bar(stream: TextIO) -> "Bar":
     return Bar(stream, redraw_s=_REDRAW_S)
 
 
+def file_in_words(action: Action, stored: StoredFile) -> str:
+    """A file that is mirrored, in one line."""
+    return f"{action.kind}: {stored.path} ({size(stored.size)})"
+
+
+def failure_in_words(action: Action | None, failure: FailedFile) -> str:
+    """A file that is not, in one line."""
+    name = action.asset.name if action is not None else None
+    known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
+    return f"{known}: {failure.role} failed: {failure.error}"
+
+
 def in_words(summary: Summary, *, dry_run: bool = False) -> str:
     """The run in one line."""
     assets, files = summary.assets, summary.files
@@ -155,7 +165,7 @@ def in_words(summary: Summary, *, dry_run: bool = False) -> str:
     told = (told or "Kling lists no asset") + _accounts_in_words(summary)
     if dry_run:
         return f"dry run: {told}; nothing was written"
-    moved = f"; {files.fetched:,} files fetched" if files.fetched else ""
+    moved = f"; {counted(files.fetched, 'file')} fetched" if files.fetched else ""
     moved += f", {files.reused:,} reused" if files.reused else ""
     moved += f" ({size(files.bytes)})" if files.bytes else ""
     return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"

@@ -76,7 +76,7 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
     if settings.dest is None:
         raise UsageError(
             "nothing to schedule: no folder to mirror to",
-            hint="run `kling-mirror init --dest DIR`, or give --dest DIR",
+            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
         )
     words = [f"--config={settings.config_path.absolute()}"] if settings.config_path else []
     for setting in SETTINGS:

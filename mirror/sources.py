@@ -6,19 +6,17 @@ have names at the best. Hidden files and links are left alone.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mirror import media
 from mirror.errors import MirrorError
-from mirror.layout import PRIVATE_FOLDER
-from mirror.manifest import BACKUP_NAME, NAME, SUMS_NAME, Manifest
+from mirror.layout import OUR_NAMES, PRIVATE_FOLDER
+from mirror.manifest import NAME, Manifest
 from mirror.matching import ByName
 from mirror.models import Action, Entry, Role, StoredFile
 from mirror.proving import read
 from mirror.stopping import Stop
-
-_NOT_ASSETS = frozenset((NAME, BACKUP_NAME, SUMS_NAME))
 
 
 class Sources:
@@ -54,12 +52,14 @@ class Sources:
         self.trouble: MirrorError | None = None
         self._folder = folder
         self._manifest = Manifest(folder, folder / PRIVATE_FOLDER / "journal")
-        if (folder / NAME).is_file():
+        is_mirror = (folder / NAME).is_file()
+        if is_mirror:
             try:
                 self._manifest.load()
             except MirrorError as error:
                 self.trouble = error
-        self.sizes = dict(_files(folder, dest))
+        left_out = {folder / name for name in OUR_NAMES} if is_mirror else set()
+        self.sizes = dict(_files(folder, left_out | {dest}))
         known = {(stored.size, stored.sha256) for entry in mirrored for stored in entry.files()}
         known_sizes = {size for size, _ in known}
         self.mirrored = {
@@ -104,19 +104,19 @@ class Sources:
         return self._nameless.get(size, ())
 
 
-def _files(folder: Path, dest: Path) -> Iterator[tuple[Path, int]]:
+def _files(folder: Path, left_out: Collection[Path]) -> Iterator[tuple[Path, int]]:
     """Every file that is not empty, and its size."""
     for parent, names, files in os.walk(folder):
         names[:] = sorted(
-            name for name in names if not name.startswith(".") and Path(parent, name) != dest
+            name
+            for name in names
+            if not name.startswith(".") and Path(parent, name) not in left_out
         )
         for name in sorted(files):
             path = Path(parent, name)
-            if name.startswith(".") or path.is_symlink() or not path.is_file():
+            if name.startswith(".") or path in left_out:
                 continue
-            if parent == str(folder) and name in _NOT_ASSETS:
-                continue
-            if size := path.stat().st_size:
+            if path.is_file() and not path.is_symlink() and (size := path.stat().st_size):
                 yield path, size
 
 

@@ -22,6 +22,7 @@ from mirror.durable import FILE_MODE, Disk, disk_error
 from mirror.errors import DiskError, LockedError, UsageError
 from mirror.models import NOT_JSON, Entry, Role, StoredFile
 from mirror.partials import Partial, noted_in
+from mirror.text import size
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
 
@@ -242,8 +243,8 @@ class Store:
         free = shutil.disk_usage(self.private).free
         if free - needed < self._min_free:
             raise DiskError(
-                f"the disk is nearly full: {free >> 20} MiB free, {needed >> 20} MiB to come, "
-                f"and {self._min_free >> 20} MiB are to stay free",
+                f"the disk is nearly full: {size(free)} free, {size(needed)} to come, and "
+                f"{size(self._min_free)} are to stay free",
                 where=str(self.dest),
                 hint="free some space, or lower --min-free",
             )

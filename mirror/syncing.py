@@ -1,7 +1,7 @@
 """The main job, from the lock to the summary."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -123,6 +123,11 @@ async def chosen_accounts(api: KlingApi, settings: Settings) -> list[str | None]
     return list(accounts)
 
 
+def has_subtrees(settings: Settings, accounts: Sequence[str | None]) -> bool:
+    """Whether each account has a folder of its own in the mirror."""
+    return bool(settings.email) or len(accounts) > 1
+
+
 class _Run:
     """What the phases of one run share."""
 
@@ -181,7 +186,7 @@ class _Run:
             with Committer(
                 self._store,
                 self._manifest,
-                by_account=bool(settings.email) or len(self.tally.accounts) > 1,
+                by_account=has_subtrees(settings, self.tally.accounts),
                 check_stop=self._stop.check,
             ) as committer:
                 await pipeline.run(fetcher, committer)

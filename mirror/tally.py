@@ -24,6 +24,7 @@ from mirror.models import (
     Scope,
     Summary,
 )
+from mirror.text import counted
 
 _WORST_FIRST = (
     ExitCode.SIGINT,
@@ -69,7 +70,7 @@ class Result(Struct):
         if failures := self.summary.failures:
             first = failures[0]
             raise AssetError(
-                f"{len(failures):,} assets could not be mirrored: {first.error}",
+                f"{counted(len(failures), 'asset')} could not be mirrored: {first.error}",
                 where=f"asset {first.id or '(no id)'}",
                 hint="the next run tries again",
             )

@@ -6,13 +6,14 @@ whatever ends the question.
 
 import contextlib
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
 
 from mirror.errors import Interrupted
-from mirror.text import printable
+from mirror.text import printable, wrapped
 
 _PASTED_WITHIN_S = 0.1
 """The lines of one paste come within this time."""
@@ -25,8 +26,9 @@ def is_there() -> bool:
 
 
 def say(text: str) -> None:
-    """Some lines for a person; what a terminal would obey is made harmless."""
-    sys.stderr.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
+    """Some lines for a person, wrapped; what a terminal would obey is made harmless."""
+    columns = shutil.get_terminal_size().columns
+    sys.stderr.write("".join(f"{wrapped(printable(line), columns)}\n" for line in text.split("\n")))
     sys.stderr.flush()
 
 

@@ -53,6 +53,11 @@ def size(count: float) -> str:
     return f"{count:.3g} TB" if count < 999.5 else f"{count:,.0f} TB"  # noqa: PLR2004
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """How many there are of something: `1 file`, `2,000 files`."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def complain(error: MirrorError, *, stream: TextIO) -> None:
     """One error, in at most three lines: what, where, what to do."""
     lines = [f"kling-mirror: {error.what}", error.where, error.hint]

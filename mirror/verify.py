@@ -2,24 +2,31 @@
 
 import concurrent.futures
 import hashlib
+import itertools
 import os
 import unicodedata
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
 
-from mirror.layout import PRIVATE_FOLDER
-from mirror.manifest import BACKUP_NAME, NAME, SUMS_NAME, Manifest
+from mirror.layout import OUR_NAMES
+from mirror.manifest import Manifest
 from mirror.models import ROLES, Entry, Progress, Role, StoredFile
 from mirror.stopping import Stop
 from mirror.store import Store
+from mirror.text import counted
 
 _CHUNK_BYTES = 1 << 20
 _TICK_S = 0.2
-_NOT_ASSETS = frozenset((PRIVATE_FOLDER, "gallery", NAME, BACKUP_NAME, SUMS_NAME))
+_AHEAD = 16
+"""Files that wait for each thread."""
+
+Problem = Literal["missing", "damaged"]
+_Record = tuple[Entry, Role, StoredFile]
 
 
 class Finding(Struct, frozen=True):
@@ -34,7 +41,7 @@ class Finding(Struct, frozen=True):
     update_time_ms: int = field(name="updateTime")
     role: Role
     path: str
-    problem: Literal["missing", "damaged"]
+    problem: Problem
 
 
 class Findings(Struct):
@@ -86,10 +93,36 @@ def check(
         ManifestError: it was damaged meanwhile.
     """
     findings = Findings()
-    files = list(_recorded(manifest))
-    progress.expect(len(files))
+    progress.expect(sum(1 for _ in _recorded(manifest)))
+    wrong: list[tuple[Finding, StoredFile]] = []
+    for (entry, role, stored), problem in _hashed(store, manifest, jobs, progress, stop):
+        progress.advance(1)
+        findings.checked += 1
+        findings.bytes += stored.size
+        if problem is not None:
+            finding = Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
+            wrong.append((finding, stored))
+    extra = _without_entry(files_in_tree(store.dest), manifest)
+    if wrong or extra:
+        now = Manifest(store.dest, store.journal)
+        now.load()
+        still = {stored for _, _, stored in _recorded(now)}
+        wrong = [(finding, stored) for finding, stored in wrong if stored in still]
+        extra = _without_entry(extra, now)
+    findings.wrong = [finding for finding, _ in wrong]
+    findings.extra = sorted(extra)
+    return findings
 
-    def problem_of(stored: StoredFile) -> Literal["missing", "damaged"] | None:
+
+def _hashed(
+    store: Store, manifest: Manifest, jobs: int, progress: Progress, stop: Stop
+) -> Iterator[tuple[_Record, Problem | None]]:
+    """Each recorded file, in order, and what is wrong with it.
+
+    No more files wait for a thread than keep the threads busy: a large mirror takes no more memory.
+    """
+
+    def problem_of(stored: StoredFile) -> Problem | None:
         try:
             if store.path(stored.path).is_symlink():
                 return "damaged"  # the bytes are elsewhere, whatever they are
@@ -100,27 +133,19 @@ def check(
             return "damaged"
         return None if found == stored.sha256 else "damaged"
 
+    records = _recorded(manifest)
     with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
-        problems = [pool.submit(problem_of, stored) for _, _, stored in files]
-        for (entry, role, stored), future in zip(files, problems, strict=True):
+        waiting: deque[tuple[_Record, Future[Problem | None]]] = deque()
+        while True:
+            for record in itertools.islice(records, jobs * _AHEAD - len(waiting)):
+                waiting.append((record, pool.submit(problem_of, record[2])))
+            if not waiting:
+                return
+            record, future = waiting.popleft()
             while not future.done():  # a signal is looked at between two waits
                 concurrent.futures.wait([future], timeout=_TICK_S)
                 stop.check()
-            problem = future.result()
-            progress.advance(1)
-            findings.checked += 1
-            findings.bytes += stored.size
-            if problem is not None:
-                findings.wrong.append(
-                    Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
-                )
-    now = Manifest(store.dest, store.journal)
-    now.load()
-    still = {stored: (entry.id, role) for entry, role, stored in _recorded(now)}
-    paths = {stored.path: stored for _, _, stored in files}
-    findings.wrong = [it for it in findings.wrong if paths[it.path] in still]
-    findings.extra = sorted(files_in_tree(store.dest) - {_same(stored.path) for stored in still})
-    return findings
+            yield record, future.result()
 
 
 def in_words(findings: Findings) -> list[str]:
@@ -140,7 +165,7 @@ def in_words(findings: Findings) -> list[str]:
         if not left or len(told) > len(repaired)
         else "; `kling-mirror verify --repair` mends them"
     )
-    return [*lines, f"{findings.checked:,} files checked: {verdict}{hint}"]
+    return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
 
 
 def sha256_of(path: Path) -> str:
@@ -163,23 +188,27 @@ def _sha256(path: Path, progress: Progress, stop: Stop) -> str:
     return hasher.hexdigest()
 
 
-def _recorded(manifest: Manifest) -> Iterator[tuple[Entry, Role, StoredFile]]:
+def _recorded(manifest: Manifest) -> Iterator[_Record]:
     for entry in manifest.entries.values():
         for role in ROLES:
             if (stored := entry.file(role)) is not None:
                 yield entry, role, stored
 
 
-def files_in_tree(dest: Path) -> set[str]:
+def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
+    """Those that no entry names."""
+    known = {_same(stored.path) for _, _, stored in _recorded(manifest)}
+    return [path for path in paths if path not in known]
+
+
+def files_in_tree(dest: Path) -> Iterator[str]:
     """Every file below the root that could be an asset's, as our paths are written."""
-    found = set()
     for folder, names, files in os.walk(dest):
         if Path(folder) == dest:
-            names[:] = [name for name in names if name not in _NOT_ASSETS]
-            files = [name for name in files if name not in _NOT_ASSETS]  # noqa: PLW2901 - as above
+            names[:] = [name for name in names if name not in OUR_NAMES]
+            files = [name for name in files if name not in OUR_NAMES]  # noqa: PLW2901 - as above
         for name in files:
-            found.add(_same((Path(folder) / name).relative_to(dest).as_posix()))
-    return found
+            yield _same((Path(folder) / name).relative_to(dest).as_posix())
 
 
 def _same(path: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mirror.errors import ExitCode
 from mirror.models import Failure, Scope, Summary
 from mirror.overview import AccountTotal, FolderTotal, Status, Total, meaning
-from mirror.text import ago, size
+from mirror.text import ago, counted, size
 
 _OLD_S = 7 * 86_400.0
 """Without --max-age, a mirror that is older is not called safe."""
@@ -167,7 +167,7 @@ def _totals(state: Status) -> Iterator[str]:
     if state.only_here:
         yield f"  {state.only_here:,} of them exist only here: Kling lists them no more"
     if state.history.files or state.superseded:
-        versions = _count(state.superseded, "earlier version")
+        versions = counted(state.superseded, "earlier version")
         yield f"  history keeps {versions} in {_folder(state.history)}"
     if state.trash.files:
         yield f"  trash has {_folder(state.trash)}; `kling-mirror prune --empty-trash` deletes them"
@@ -187,7 +187,7 @@ def _failures(failures: Sequence[Failure], told: _Teller, *, whole: bool) -> Ite
         first = group[0]
         yield f"  {len(group):,} x {first.role}: {first.error}"
         for failure in group if whole else group[:_SHOWN_IDS]:
-            tries = _count(failure.attempts, "run")
+            tries = counted(failure.attempts, "run")
             account = f"  {failure.account}" if failure.account else ""
             yield f"    {failure.id}{account}  {tries}, first {told.ago(failure.first)}"
         if not whole and len(group) > _SHOWN_IDS:
@@ -217,8 +217,4 @@ def _amount(total: Total | AccountTotal) -> str:
 
 
 def _folder(total: FolderTotal) -> str:
-    return f"{_count(total.files, 'file')} ({size(total.bytes)})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{counted(total.files, 'file')} ({size(total.bytes)})"

@@ -295,7 +295,7 @@ def test_a_stalled_transfer_is_cut_and_resumed(
     service.fail(stalls(), "/cdn/image/3", times=1)
     began = time.monotonic()
     assert run_sync(service, dest, stall_timeout=1).summary.exit_code == 0
-    assert 1 <= time.monotonic() - began < 4
+    assert 1 <= time.monotonic() - began < 20, "without the setting it is 30 s"
     assert service.asked(PATH)[1].headers["range"] == f"bytes={CUT}-"
     assert entry_of(dest, silent)["resource"]["size"] == SIZE
     check_mirror(dest, library)
@@ -784,7 +784,7 @@ def test_a_wait_beyond_max_wait_fails_the_file_at_once(
     service.fail(too_many("seconds", 3600), PATH)
     began = time.monotonic()
     summary = run_sync(service, dest, max_wait=1, max_attempts=5).summary
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60, "it waited"
     assert (summary.exit_code, summary.assets.failed, summary.assets.new) == (3, 1, 1)
     assert len(service.asked(PATH)) == 1
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from mirror import adopt, config
-from mirror.adopt import Adopted
+from mirror.adopted import Adopted, in_words
 from mirror.demo.service import KlingService, Request, Response
 from mirror.errors import ExitCode, MirrorError
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
-from tests.library import TOKEN, Library, media
+from tests.library import EMAIL, TOKEN, Library, media
 from tests.misbehaving import Notes, manifest_of, run_sync
 
 BIG = 300_000
@@ -254,7 +254,7 @@ def test_other_bytes_are_never_adopted(
     assert (told.exit_code, errors, told.adopted) == (ExitCode.COMPLETE, [], [])
     assert [it.source for it in told.differs] == [str(path)]
     assert "at Kling" in told.differs[0].why
-    assert "differs: " in adopt.in_words(told)[0]
+    assert "differs: " in in_words(told)[0]
     assert run_sync(service, dest).exit_code is ExitCode.COMPLETE
     (stored,) = manifest_of(dest)["assets"].values()
     assert stored["resource"]["sha256"] == hashlib.sha256(body_of(library, item)).hexdigest()
@@ -307,6 +307,8 @@ def test_another_mirror_needs_no_request(
     }
     spoiled = paths[f"{items[0]['id']}@{items[0]['updateTime']}"]
     spoiled.write_bytes(b"\xff" * BIG)
+    (old / "gallery").mkdir()
+    (old / "gallery/index.html").write_text("the page of the other mirror")
     before = snapshot(old)
     service.requests.clear()
     told, _ = adopted(service, dest, old)
@@ -314,10 +316,22 @@ def test_another_mirror_needs_no_request(
     assert (len(told.adopted), told.left) == (6, 2), "a cover alone makes no entry"
     assert {it.path for it in service.cdn_requests()} == {"/cdn/video/0"}
     assert "manifest beside it" in told.differs[0].why
+    assert not any("gallery" in path for path in told.unused)
     assert snapshot(old) == before
     kept = {key: entry["resource"]["etag"] for key, entry in manifest_of(old)["assets"].items()}
     new = {key: entry["resource"]["etag"] for key, entry in manifest_of(dest)["assets"].items()}
     assert new.items() <= kept.items()
+
+
+def test_a_folder_of_any_name_is_looked_into(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """What is ours in a mirror, such as `gallery`, is anybody's elsewhere."""
+    item = library.add(1, "image")
+    (folder / "gallery").mkdir()
+    (folder / "gallery" / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert [it.id for it in told.adopted] == [item["id"]]
 
 
 def test_a_manifest_cannot_point_out_of_its_folder(
@@ -481,6 +495,22 @@ def test_the_reserve_of_the_disk_is_kept(
     )  # fmt: skip
     assert (done.code, "nearly full" in done.err) == (6, True)
     assert manifest_of(dest)["assets"] == {}
+
+
+def test_what_was_adopted_is_said_beside_an_error(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """An account that is refused takes nothing from the others, nor from what is told of them."""
+    item = library.add(1, "image")
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    done = program(
+        "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "0",
+        "--email", EMAIL, "--email", "nobody@example.com",
+        env={"KLING_MIRROR_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.code, done.out) == (4, "")
+    assert "1 file adopted (" in done.err
+    assert "nobody@example.com" in done.err
 
 
 def test_what_cannot_be_imported_is_said(

@@ -45,7 +45,7 @@ ROWS = (
     ("fetching", "tally"),
     # what commands are made of
     ("pipeline", "running", "proving", "unattended", "runs"),
-    ("sources",),
+    ("sources", "adopted"),
     # commands
     ("syncing", "verify", "prune", "overview", "setup", "interview", "schedule"),
     ("repair", "rebuild", "adopt", "inventory", "wording"),

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,8 @@ from mirror.overview import status
 from mirror.store import Store
 from mirror.wording import in_words
 from tests.conftest import Finished, RunProgram
-from tests.library import EMAIL, TOKEN, Library, media
+from tests.invariant import started, sync_arguments, wait_until
+from tests.library import EMAIL, Library, media
 from tests.misbehaving import (
     Effect,
     Misbehaving,
@@ -301,26 +301,14 @@ def test_a_run_under_way_and_a_run_that_was_killed(
     for number in range(6):
         library.add(number, "image", size=300)
     service.fail(stalls(10), "/cdn/image/5")
-    running = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mirror", "sync", "--dest", str(dest)),
-            *("--api-url", service.api_url),
-        ],
-        env={**environ, "KLING_MIRROR_TOKEN": TOKEN},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with started(environ, *sync_arguments(service, dest)) as running:
         journal = dest / ".kling-mirror" / "journal"
-        until = time.monotonic() + 30
-        while not (journal.exists() and journal.stat().st_size) and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: journal.exists() and journal.stat().st_size)
         text = say()
         assert first(text).startswith("Not safe: no run has come to its end yet")
         assert f"A run is at work: process {running.pid}," in text
         assert json.loads(say("--json"))["at_work"]["pid"] == running.pid
-    finally:
         running.kill()
-        running.wait()
     assert first(say()).startswith("Not safe: a run was cut off before its end")
     assert json.loads(say("--json"))["at_work"] is None
     service.faults.clear()
@@ -387,7 +375,7 @@ _RUNS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, database=None)
 @given(
     runs=st.lists(_RUNS, max_size=4),
     wanted=_SCOPES,

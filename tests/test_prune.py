@@ -158,6 +158,7 @@ def test_it_says_what_it_did(run_prune: Prune, items: list[dict[str, Any]], dest
     *lines, total = done.err.splitlines()
     assert lines == [f"to the trash: {it['path']}" for it in _files_of(past)]
     assert total.startswith(f"4 entries with {len(lines)} files (")
+    assert run_prune().err == "nothing to prune: no entry is gone or superseded\n"
     assert run_prune("-q") == Finished(0, "", "")
 
 

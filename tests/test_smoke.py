@@ -8,6 +8,13 @@ from tests.conftest import RunProgram
 from tests.library import Library
 
 
+def test_a_first_look_shows_the_help(program: RunProgram) -> None:
+    """Without arguments, the help, with what to type first; off stdout, for it is no data."""
+    bare = program()
+    assert (bare.code, bare.out) == (2, "")
+    assert bare.err == program("--help").out
+
+
 def test_a_library_is_mirrored_and_proved(sync: RunProgram, library: Library, dest: Path) -> None:
     """Every file lands, `sha256sum -c` agrees, and a second run asks the CDN for nothing."""
     for number in range(30):

@@ -68,9 +68,7 @@ def test_the_second_run_is_turned_away(
         _wait_for_two(gate, dest)
         asked = len(gate.requests)
         for options in ((), ("--dry-run",)):
-            began = time.monotonic()
             second = sync_now(*options)
-            assert time.monotonic() - began < 5
             assert second.code == 11, second.err
             assert f"pid {first.pid}" in second.err
             assert str(dest) in second.err

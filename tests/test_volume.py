@@ -1,5 +1,6 @@
 """A thousand assets, 300 MB, served by nginx: complete, silent, and then only what changed."""
 
+import getpass
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from tests.library import EMAIL, JPEG, TOKEN, Library, media
 _NONE = dict.fromkeys(("new", "changed", "unchanged", "repaired", "failed"), 0)
 _KINDS = ("image", "audio", "video")
 _CONF = """\
-daemon off; pid {root}/pid; error_log {root}/error.log; worker_processes 1;
+user {user}; daemon off; pid {root}/pid; error_log {root}/error.log; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{
   access_log {root}/access.log;
@@ -39,7 +40,7 @@ class Cdn:
         self.url = f"http://127.0.0.1:{port}"
         (root / "www").mkdir()
         conf = root / "nginx.conf"
-        conf.write_text(_CONF.format(root=root, port=port))
+        conf.write_text(_CONF.format(root=root, port=port, user=getpass.getuser()))
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH')}:/usr/sbin")
         assert nginx is not None
         self.process = subprocess.Popen([nginx, "-p", str(root), "-c", str(conf)])
@@ -68,9 +69,7 @@ def cdn(tmp_path: Path) -> Iterator[Cdn]:
     if shutil.which("nginx", path=f"{os.environ.get('PATH')}:/usr/sbin") is None:
         pytest.skip("nginx is not installed: a thousand assets were not mirrored from it")
     root = tmp_path / "nginx"
-    root.mkdir(mode=0o755)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)  # nginx's worker is another user
+    root.mkdir()
     with KlingService(accounts={}, files={}, token="") as spare:
         port = spare.port
     running = Cdn(root, port)

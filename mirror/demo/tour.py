@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mirror.layout import GALLERY_FOLDER
 from mirror.manifest import Manifest
 from mirror.text import size
 
@@ -15,7 +16,7 @@ def tour(dest: Path, manifest: Manifest) -> str:
     """
     stored = [file for entry in manifest.entries.values() for file in entry.files()]
     longest = max(len(file.path) for file in stored)
-    page = dest / "gallery" / "index.html"
+    page = dest / GALLERY_FOLDER / "index.html"
     files = "\n".join(
         f"  {file.path.ljust(longest)}  {size(file.size):>8}"
         for file in sorted(stored, key=lambda file: file.path)

@@ -13,10 +13,10 @@ from markupsafe import Markup
 from mirror.durable import Disk, disk_error
 from mirror.errors import DiskError
 from mirror.gallery import data
+from mirror.layout import GALLERY_FOLDER
 from mirror.manifest import Manifest
 from mirror.store import Store
 
-FOLDER = "gallery"
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
@@ -37,7 +37,7 @@ def write(store: Store, manifest: Manifest) -> Path:
         DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
     """
     script = data.script(list(manifest.entries.values()), mirror=store.dest.name or "Kling")
-    folder = store.dest / FOLDER
+    folder = store.dest / GALLERY_FOLDER
     page = folder / "index.html"
     disk = Disk()
     try:
