@@ -1,10 +1,12 @@
 """A thousand assets, 300 MB, served by nginx: complete, silent, and then only what changed."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +71,8 @@ def cdn(tmp_path: Path) -> Iterator[Cdn]:
         pytest.skip("nginx is not installed: a thousand assets were not mirrored from it")
     root = tmp_path / "nginx"
     root.mkdir(mode=0o755)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    above = itertools.takewhile(lambda it: it != Path(tempfile.gettempdir()), tmp_path.parents)
+    for parent in (tmp_path, *above):
         parent.chmod(0o755)  # nginx's worker is another user
     with KlingService(accounts={}, files={}, token="") as spare:
         port = spare.port
