@@ -1,6 +1,7 @@
 """Transfers that go wrong in ways that HTTP has no word for: each ends, and takes nobody along."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -359,3 +360,44 @@ def test_exceptions_from_the_proxy(
     )  # fmt: skip
     assert "Could not resolve" not in done.err
     assert any("files.invalid" in request.path for request in service.requests)
+
+
+class _Refusing(Notes):
+    """Progress that raises in one of its callbacks."""
+
+    def __init__(self, callback: str) -> None:
+        super().__init__()
+
+        def refuse(*_: object) -> None:
+            raise LookupError(callback)
+
+        setattr(self, callback, refuse)
+
+
+def _open_files(below: Path) -> list[str]:
+    """What this process has open below a folder."""
+    paths = []
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            paths.append(str(descriptor.readlink()))
+    return [path for path in paths if path.startswith(str(below))]
+
+
+@pytest.mark.parametrize("callback", ["planned", "received", "done", "failed", "trace", ""])
+def test_nothing_is_left_behind(
+    service: Misbehaving, library: Library, dest: Path, callback: str
+) -> None:
+    """However a run ends, no thread and no open file outlives it, and the next one is right."""
+    for number in range(40):
+        library.add(number, size=2_000_000 if number % 10 == 0 else 2000)
+    broken = service.fail(alters({"Connection": "close"}), path="/cdn/*", every=3)
+    missing = service.fail(_says(_head(b"HTTP/1.1 410 Gone", b"Content-Length: 0")), "/cdn/image/*")
+    library.add(99, "image")
+    with pytest.raises(LookupError) if callback else contextlib.nullcontext():
+        run_sync(service, dest, notes=_Refusing(callback) if callback else None)
+    names = ("sync", "writer", "disk", "_list_account", "put", "look_up", "accounts", "leads_home")
+    wait_until(lambda: not [it for it in threading.enumerate() if it.name.startswith(names)])
+    assert _open_files(dest) == []
+    service.faults = [fault for fault in service.faults if fault not in (broken, missing)]
+    assert run_sync(service, dest).exit_code == 0
+    check_mirror(dest, library)
