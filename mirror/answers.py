@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Generic, NoReturn, TypeVar
 
-from mirror.errors import ExpiredUrlError, FetchError, MirrorError
+from mirror.errors import ExpiredUrlError, FetchError
 from mirror.retrying import retry_after_s
 
 T = TypeVar("T")
@@ -17,8 +17,10 @@ T = TypeVar("T")
 OK = 200
 PART = 206
 NO_SUCH_RANGE = 416
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_HEADER = re.compile(rb"([^\s:]+)[ \t]*:[ \t]*(.*?)\s*\Z", re.DOTALL)
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+_STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})")
+_HEADER = re.compile(rb"([^\s:]+)[ \t]*:(.*)", re.DOTALL)
+_MOST_LET_GO_BYTES = 1 << 20
 _EXPIRED = frozenset((401, 403, 404, 410))
 _PASSING = frozenset((408, NO_SUCH_RANGE, 421, 425, 429))
 
@@ -35,8 +37,8 @@ class Answer(Generic[T]):
         redirects: how many were followed.
         received: bytes of the file so far.
         announced: bytes that the body is to have, where it goes to the disk; 0 where it does not.
-        moved_at: when a byte came last, by the event loop's clock.
-        error: why the transfer is to end before its time.
+        moved_at: when a byte of the file came last, by the event loop's clock.
+        error: why the transfer is to end before its time; what a callback raised, too.
         header_lines: as they came, until something needs them.
         headers: by lower-case name.
     """
@@ -48,9 +50,10 @@ class Answer(Generic[T]):
         self.future: asyncio.Future[T] = self._loop.create_future()
         self.redirects = 0
         self.received = 0
+        self._let_go = 0
         self.announced = 0
         self.moved_at = 0.0
-        self.error: MirrorError | None = None
+        self.error: BaseException | None = None
         self.status = 0
         self.header_lines: list[bytes] = []
         self.headers: dict[str, str] = {}
@@ -70,17 +73,21 @@ class Answer(Generic[T]):
         libcurl calls it. An exception in here would be printed by pycurl and lost: each becomes
         `error`, and the answer -1 ends the transfer.
         """
-        if self.header_lines:
-            self._read_header()
-        self.moved_at = self._loop.time()
-        if not self.is_file:
-            return None
-        self._on_bytes(len(data))
-        self.received += len(data)
-        self._take(data)
+        try:
+            if self.header_lines:
+                self._read_header()
+            if self.is_file:
+                self.moved_at = self._loop.time()
+                self._on_bytes(len(data))
+                self.received += len(data)
+                self._take(data)
+            else:
+                self._let_go_of(data)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            self.error = error
         return None if self.error is None else -1
 
-    def settle(self, error: MirrorError | None) -> None:
+    def settle(self, error: BaseException | None) -> None:
         """Resolve `future`: the transfer is over.
 
         Args:
@@ -93,6 +100,16 @@ class Answer(Generic[T]):
     def abandon(self) -> None:
         """Nobody waits for it any more."""
 
+    def _let_go_of(self, data: bytes) -> None:
+        """See that what is no file has an end.
+
+        Raises:
+            FetchError: it has none in sight.
+        """
+        self._let_go += len(data)
+        if self._let_go > _MOST_LET_GO_BYTES:
+            self._refuse()
+
     def _take(self, data: bytes) -> None:
         raise NotImplementedError
 
@@ -104,33 +121,33 @@ class Answer(Generic[T]):
         """
         raise NotImplementedError
 
-    def _outcome(self, error: MirrorError | None) -> T | MirrorError:
+    def _outcome(self, error: BaseException | None) -> T | BaseException:
         try:
             return self.error or error or self._result()
-        except MirrorError as reason:
+        except Exception as reason:  # noqa: BLE001 - it is raised where the answer is awaited
             return reason
 
-    def _resolve(self, outcome: T | MirrorError) -> None:
+    def _resolve(self, outcome: T | BaseException) -> None:
         if self.future.done():
             return
-        if isinstance(outcome, MirrorError):
+        if isinstance(outcome, BaseException):
             self.future.set_exception(outcome)
         else:
             self.future.set_result(outcome)
 
-    def _resolve_from_thread(self, outcome: T | MirrorError) -> None:
+    def _resolve_from_thread(self, outcome: T | BaseException) -> None:
         with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
             self._loop.call_soon_threadsafe(self._resolve, outcome)
 
     def _read_header(self) -> None:
         """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
         for line in self.header_lines:
-            if line.startswith(b"HTTP/"):
+            if status := _STATUS.match(line):
                 self.headers = {}
-                self.status = int(line.split(maxsplit=2)[1])
+                self.status = int(status[1])
             elif found := _HEADER.match(line):
                 name, value = found.groups()
-                self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+                self.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
         self.header_lines.clear()
 
     def _strong_etag(self) -> str | None:

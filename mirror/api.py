@@ -229,6 +229,8 @@ class KlingApi:
         """Httpcore's trace: the only way to the socket, which another thread may have to close."""
         if event in _CONNECTED:
             self._socket = info["return_value"].get_extra_info("socket")
+            if self._is_aborted.is_set():  # while it was being connected
+                self._cut()
 
     def _cut(self) -> None:
         if self._socket is not None:

@@ -25,6 +25,9 @@ from mirror.wire import stripped
 
 T = TypeVar("T")
 
+_MOST_OPEN = 96
+"""Files open to be synced: macOS lets a process have 256, and 64 transfers have two each."""
+
 
 class FetchedFile(Struct, frozen=True):
     """One complete, checked file, still in `partial/`.
@@ -118,8 +121,9 @@ class Committer:
         planned = {outcome.action.asset.key: self._planned(outcome, now) for outcome in fetched}
         placements = [placement for _, moves in planned.values() for placement in moves]
         self._check_stop()
-        with self._store.opened(placements) as descriptors:
-            await self._in_thread(self._store.sync_all, descriptors)
+        for start in range(0, len(placements), _MOST_OPEN):
+            with self._store.opened(placements[start : start + _MOST_OPEN]) as descriptors:
+                await self._in_thread(self._store.sync_all, descriptors)
         self._check_stop()
         replaced = [it.action.supersedes for it in fetched if it.action.supersedes is not None]
         kept = await self._in_thread(self._supersede, replaced) if replaced else set()

@@ -232,7 +232,12 @@ class Pipeline:
 
     async def _work(self, fetcher: Fetcher) -> None:
         while (action := await self._actions.get()) is not None:
-            await self._outcomes.put(await fetcher.fetch(action))
+            outcome = await fetcher.fetch(action)
+            try:
+                await self._outcomes.put(outcome)
+            except asyncio.CancelledError:  # the disk was behind: what is complete stays so
+                self._keep(fetcher, [outcome])
+                raise
         self._workers -= 1
         if not self._workers:
             await self._outcomes.put(None)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from mirror import digests
 from mirror.answers import CONTENT_RANGE, OK, Answer
-from mirror.errors import FetchError, MirrorError
+from mirror.errors import FetchError
 from mirror.media import HEAD_BYTES, error_page_type
 
 
@@ -63,7 +63,7 @@ class Prober(Answer[Sample]):
         elif len(self._data) > self._count:
             self.error = _EnoughError("that is enough")
 
-    def _outcome(self, error: MirrorError | None) -> Sample | MirrorError:
+    def _outcome(self, error: BaseException | None) -> Sample | BaseException:
         if isinstance(self.error, _EnoughError):
             self.error = error = None
         return super()._outcome(error)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from mirror import digests
 from mirror.answers import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
 from mirror.durable import disk_error
-from mirror.errors import FetchError, MirrorError
+from mirror.errors import FetchError
 from mirror.media import HEAD_BYTES, error_page_type
 from mirror.partials import Note, Partial, Resume
 from mirror.retrying import http_date
@@ -25,6 +25,7 @@ _NOTE_EVERY_BYTES = 8 << 20
 _LUMP_BYTES = 512 * 1024
 _PIECES_AHEAD = 16
 _NOT_MODIFIED = 304
+_MOST_DIGITS = 18
 _DATE_IS_STRONG_AFTER_S = 60
 
 
@@ -156,10 +157,8 @@ class Receiver(Answer[Received]):
     def _begin(self) -> None:
         try:
             self._open()
-        except MirrorError as error:
-            self.error = error
         except OSError as error:
-            self.error = disk_error(error, self.partial.path)
+            raise disk_error(error, self.partial.path) from None
 
     def _open(self) -> None:
         if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
@@ -169,13 +168,21 @@ class Receiver(Answer[Received]):
             self._hasher = self.resume.hasher
             self._head = self.resume.head
         self._size = self._noted = offset
-        length = self.headers.get("content-length", "")
-        self.announced = int(length) if length.isdigit() else 0
+        self.announced = self._length()
         self._check_size(offset + self.announced)
         self._check_room(self.announced)
         self._descriptor = self.partial.open(offset)
         if not 0 < self.announced < _LUMP_BYTES:
             self._is_large = True
+
+    def _length(self) -> int:
+        """How many bytes are announced; 0 where that is not said."""
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal():
+            return 0
+        if len(length) > _MOST_DIGITS:
+            raise FetchError("the server announces more bytes than any disk has")
+        return int(length)
 
     def _check_size(self, size: int) -> None:
         if self._max_size is not None and size > self._max_size:
@@ -214,12 +221,12 @@ class Receiver(Answer[Received]):
             if self._size - self._noted >= _NOTE_EVERY_BYTES:
                 self._check_room(0)
                 self.keep()
-        except MirrorError as error:
-            self.error = error
         except OSError as error:
             self.error = disk_error(error, self.partial.path)
+        except Exception as error:  # noqa: BLE001 - it ends the transfer, never the thread
+            self.error = error
 
-    def settle(self, error: MirrorError | None) -> None:
+    def settle(self, error: BaseException | None) -> None:
         """Resolve `future`, once all bytes are written."""
         if self._held:
             self._flush()
@@ -233,11 +240,15 @@ class Receiver(Answer[Received]):
         if self._held:
             self._flush()
         if self._is_large:
-            self._writer.put(lambda: self._close(failed=True))
+            self._writer.put(self._close_abandoned)
         else:
+            self._close_abandoned()
+
+    def _close_abandoned(self) -> None:
+        with contextlib.suppress(OSError):  # there is nobody to be told
             self._close(failed=True)
 
-    def _outcome(self, error: MirrorError | None) -> Received | MirrorError:
+    def _outcome(self, error: BaseException | None) -> Received | BaseException:
         error = self.error or error
         try:
             self._close(failed=error is not None)

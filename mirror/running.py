@@ -12,6 +12,7 @@ from mirror.models import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.store import Store
+from mirror.threads import in_thread
 from mirror.transfer import Transfers
 
 _WATCH_S = 0.5
@@ -69,7 +70,7 @@ async def opened(
         max_size=settings.max_file_size,
         rules=UrlRules(
             allow_private=settings.allow_private_hosts
-            or await asyncio.to_thread(leads_home, settings.api_url),
+            or await in_thread(leads_home, settings.api_url),
             allowed_hosts=settings.allowed_hosts,
         ),
         room=store.check_room,
@@ -101,7 +102,12 @@ async def _cut_overdue(api: KlingApi) -> None:
 async def _cancelled_by(work: Coroutine[object, object, None], stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
-    with stop.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+
+    def cancel() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop ended: there is nothing to stop
+            loop.call_soon_threadsafe(task.cancel)
+
+    with stop.calling(cancel):
         await task
 
 

@@ -7,8 +7,10 @@ not yet durable.
 
 import asyncio
 import collections
+import contextlib
 import functools
 import os
+import selectors
 import socket
 import urllib.request
 from collections.abc import Callable
@@ -29,6 +31,8 @@ from mirror.wire import without_query
 
 T = TypeVar("T")
 
+_SELECTS = issubclass(selectors.DefaultSelector, selectors.SelectSelector)
+"""On Windows: there, waiting fails if a socket was closed meanwhile."""
 _BUFFER_BYTES = 256 * 1024
 _MAX_REDIRECTS = 8
 _TICK_S = 0.5
@@ -96,6 +100,7 @@ class Transfers:
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._earner: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._paused: collections.deque[pycurl.Curl] = collections.deque()
 
@@ -109,7 +114,7 @@ class Transfers:
         self._writer.close()
         for curl in self._idle:
             curl.close()
-        for handle in (self._timer, self._ticker):
+        for handle in (self._timer, self._ticker, self._earner):
             if handle is not None:
                 handle.cancel()
         self._multi.close()
@@ -180,6 +185,8 @@ class Transfers:
         if what == pycurl.POLL_REMOVE:
             # The next file often comes through the same connection, in a moment.
             self._lapsed[descriptor] = self._watched.pop(descriptor, 0)
+            if _SELECTS:
+                self._forget_lapsed()
             return
         had = self._lapsed.pop(descriptor, 0) or self._watched.get(descriptor, 0)
         self._watched[descriptor] = what
@@ -200,7 +207,9 @@ class Transfers:
         """Stop watching what libcurl has lost interest in: it may be closed, its number reused."""
         while self._lapsed:
             descriptor, had = self._lapsed.popitem()
-            self._change_watch(descriptor, had, 0)
+            for events in (pycurl.POLL_IN, pycurl.POLL_OUT):
+                with contextlib.suppress(OSError):  # the system has forgotten it already
+                    self._change_watch(descriptor, had & events, 0)
 
     def _on_ready(self, descriptor: int, events: int) -> None:
         if descriptor in self._lapsed:
@@ -262,20 +271,27 @@ class Transfers:
 
     def _resume_paused(self) -> None:
         """Under a limit, let waiting transfers have what has been earned since, each in turn."""
+        self._earner = None
         while self._paused and self._free_at <= self._loop.time():
             curl = self._paused.popleft()
             self._active[curl].moved_at = self._loop.time()
-            curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
+            try:
+                curl.pause(pycurl.PAUSE_CONT)  # it may deliver at once, and pause again
+            except pycurl.error as error:  # or deliver what its taker refuses
+                transfer = self._release(curl)
+                transfer.settle(transfer.error or FetchError(str(error.args[-1])))
         if self._paused:
             self._wait_for_earnings()
 
     def _wait_for_earnings(self) -> None:
-        self._loop.call_later(max(0.0, self._free_at - self._loop.time()), self._resume_paused)
+        if self._earner is None:
+            self._earner = self._loop.call_at(self._free_at, self._resume_paused)
 
     def _start(self, transfer: Answer[Any]) -> None:
         curl = self._idle.pop() if self._idle else self._new_handle()
         curl.setopt(pycurl.URL, transfer.url)
-        curl.setopt(pycurl.HTTPHEADER, transfer.request_headers())
+        headers = [line.encode("latin-1", "replace") for line in transfer.request_headers()]
+        curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
         curl.setopt(pycurl.PROXY, self._proxy_for(transfer.url))
         limited = self._limit_rate is not None
@@ -297,6 +313,7 @@ class Transfers:
         buffer_bytes = 16384 if self._limit_rate is not None else _BUFFER_BYTES
         curl.setopt(pycurl.BUFFERSIZE, buffer_bytes)
         curl.setopt(pycurl.CAINFO, self._ca_file)
+        curl.setopt(pycurl.NOPROXY, "")  # `_proxy_for` decides, and the address rules with it
         curl.setopt(pycurl.USERAGENT, _USER_AGENT)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, curl))
         return curl
@@ -339,8 +356,7 @@ class Transfers:
         def on_body(data: bytes) -> int | None:
             now = self._loop.time()
             if self._free_at > now:
-                if not self._paused:
-                    self._wait_for_earnings()
+                self._wait_for_earnings()
                 self._paused.append(curl)
                 return pycurl.WRITEFUNC_PAUSE
             self._free_at = max(self._free_at, now - _EARNED_AHEAD_S) + len(data) / rate
@@ -357,18 +373,17 @@ class Transfers:
         self._spare_bytes -= announced
         if self._spare_bytes < _NEARLY_FULL_BYTES or now > self._asked_at + _TICK_S:
             self._asked_at = now
-            self._spare_bytes = self._room(
-                announced + sum(max(0, it.announced - it.received) for it in self._active.values())
-            )
+            active = tuple(self._active.values())  # at once: the writer's thread asks, too
+            self._spare_bytes = self._room(sum(max(0, it.announced - it.received) for it in active))
 
     def _complete(self, curl: pycurl.Curl) -> None:
-        redirect = curl.getinfo(pycurl.REDIRECT_URL)
+        redirect = curl.getinfo_raw(pycurl.REDIRECT_URL)
         transfer = self._release(curl)
         if not redirect:
             transfer.settle(None)
             return
         try:
-            self._follow(transfer, redirect)
+            self._follow(transfer, redirect.decode(errors="replace"))
         except MirrorError as error:
             transfer.settle(error)
 
