@@ -210,13 +210,14 @@ class Receiver(Answer[Received]):
         if self.error is not None:
             return
         try:
-            if len(self._head) < HEAD_BYTES:
-                self._head = (self._head + data)[:HEAD_BYTES]
-            self._hasher.update(data)
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, memoryview(data)[written:])
+            # Only now: a note tells of what is on the disk.
+            self._hasher.update(data)
             self._size += len(data)
+            if len(self._head) < HEAD_BYTES:
+                self._head = (self._head + data)[:HEAD_BYTES]
             self._check_size(self._size)
             if self._size - self._noted >= _NOTE_EVERY_BYTES:
                 self._check_room(0)

@@ -18,7 +18,7 @@ from mirror import config
 from mirror.addresses import UrlRules
 from mirror.demo.service import Request, Response
 from mirror.durable import Disk
-from mirror.errors import ExpiredUrlError, FetchError
+from mirror.errors import DiskError, ExpiredUrlError, FetchError
 from mirror.partials import Partial
 from mirror.receiving import Received
 from mirror.stopping import Stop
@@ -401,3 +401,27 @@ def test_nothing_is_left_behind(
     service.faults = [fault for fault in service.faults if fault not in (broken, missing)]
     assert run_sync(service, dest).exit_code == 0
     check_mirror(dest, library)
+
+
+def test_full_disk_in_the_midst_of_a_piece(
+    service: Misbehaving, library: Library, tmp_path: Path
+) -> None:
+    """What a full disk still took can be continued: the note vouches for what is there, no more."""
+    resource = pytest.importorskip("resource")
+    item = library.add(1, size=3_000_000)
+    url = service.url + item["resource"]["resource"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def fetched() -> Received:
+        with _transfers() as transfers:
+            return await transfers.fetch(url, Partial(tmp_path / "1"))
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        with pytest.raises(DiskError):
+            _run(fetched())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resume = Partial(tmp_path / "1").resume(url.partition("?")[0], head_bytes=1)
+    assert resume is not None
+    assert 0 < resume.note.size <= 2_000_000
