@@ -27,8 +27,7 @@ def is_there() -> bool:
 
 def say(text: str) -> None:
     """Some lines for a person, wrapped; what a terminal would obey is made harmless."""
-    columns = shutil.get_terminal_size().columns
-    sys.stderr.write("".join(f"{wrapped(printable(line), columns)}\n" for line in text.split("\n")))
+    sys.stderr.write("".join(f"{_fitting(line)}\n" for line in text.split("\n")))
     sys.stderr.flush()
 
 
@@ -45,7 +44,7 @@ def ask(question: str, *, default: str) -> str:
     """
     while True:
         shown = f" [{default}]" if default else ""
-        _prompt(f"{question}?{shown} ")
+        _prompt(f"{question}?{shown}")
         answer = _line().strip()
         if _UNREADABLE not in answer and answer.isprintable():
             return answer or default
@@ -59,7 +58,7 @@ def ask_yes_or_no(question: str, *, default: bool) -> bool:
         EOFError, KeyboardInterrupt: as for `ask`.
     """
     while True:
-        _prompt(f"{question}? [{'Y/n' if default else 'y/N'}] ")
+        _prompt(f"{question}? [{'Y/n' if default else 'y/N'}]")
         answer = _line().strip().lower()
         if answer in ("", "y", "yes", "n", "no"):
             return answer[0] == "y" if answer else default
@@ -80,7 +79,7 @@ def ask_secret(question: str) -> str:
 
         return getpass.getpass(f"{question}: ", stream=sys.stderr)
     with _no_echo():
-        _prompt(f"{question}: ")  # who answers at once is not echoed, either
+        _prompt(f"{question}:")  # who answers at once is not echoed, either
         text = _line()
         while select.select([sys.stdin], [], [], _PASTED_WITHIN_S)[0]:
             text += _line()
@@ -111,8 +110,12 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
 
 
 def _prompt(text: str) -> None:
-    sys.stderr.write(printable(text))
+    sys.stderr.write(f"{_fitting(text)} ")
     sys.stderr.flush()
+
+
+def _fitting(line: str) -> str:
+    return wrapped(printable(line), shutil.get_terminal_size().columns)
 
 
 def _line() -> str:

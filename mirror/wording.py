@@ -76,7 +76,8 @@ class _Teller:
             if not (state.runs or state.current or state.only_here or state.failures):
                 return "Not safe: nothing is mirrored yet. Run `kling-mirror sync`."
             last = "never" if whole is None else self.when(whole)
-            return f"Not safe: {state.reasons[0]}. Last complete: {last}."
+            step = "" if state.runs or state.at_work else " Run `kling-mirror sync`."
+            return f"Not safe: {state.reasons[0]}. Last complete: {last}.{step}"
         assert whole is not None  # noqa: S101 - what is complete has been so at a time
         limits = ", ".join(limits_of(state.scope))
         within = f" within its limits ({limits})" if limits else ""

@@ -511,6 +511,8 @@ def test_what_was_adopted_is_said_beside_an_error(
     assert (done.code, done.out) == (4, "")
     assert "1 file adopted (" in done.err
     assert "nobody@example.com" in done.err
+    first = program("status", "--dest", dest).out.splitlines()[0]
+    assert first.endswith("Run `kling-mirror sync`."), "nothing proves yet that this is all"
 
 
 def test_what_cannot_be_imported_is_said(
