@@ -23,6 +23,8 @@ _TAKE_THE_TERMINAL = (
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 _LONGEST_WAIT_S = 15
 
+_LINES, _COLUMNS = 24, 400  # so wide that no path of a test's breaks a sentence
+
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 
@@ -37,6 +39,7 @@ class Terminal:
     def __init__(self, command: Sequence[object], *, env: Mapping[str, str], cwd: Path) -> None:
         self._master, slave = pty.openpty()
         self._modes = termios.tcgetattr(slave)
+        termios.tcsetwinsize(slave, (_LINES, _COLUMNS))
         self._slave = slave
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_THE_TERMINAL, *map(str, command)],
