@@ -79,7 +79,7 @@ class Disk:
         then share one commit of the file system's journal, and take half the time.
         """
         for descriptor in descriptors:
-            _begin_writing(descriptor)
+            begin_writing(descriptor)
         for descriptor in descriptors:
             self.sync(descriptor)
 
@@ -188,7 +188,7 @@ class Disk:
         self.sync(descriptor)
 
 
-def _begin_writing(descriptor: int) -> None:
+def begin_writing(descriptor: int) -> None:
     """Let the system start to write a file's bytes, and not wait for it.
 
     On Linux that is what this advice does (mm/fadvise.c); elsewhere it may do nothing.

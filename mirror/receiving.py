@@ -6,6 +6,7 @@ to `Writer`, so that a second core hashes while the first one receives.
 
 import contextlib
 import hashlib
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from mirror import digests
 from mirror.answers import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
-from mirror.durable import disk_error
+from mirror.durable import begin_writing, disk_error
 from mirror.errors import FetchError
 from mirror.media import HEAD_BYTES, error_page_type
 from mirror.partials import Note, Partial, Resume
@@ -80,6 +81,23 @@ class Writer:
             piece()
 
 
+class Writers:
+    """Two writers in turn: one file's bytes are hashed while those of another go to the disk."""
+
+    def __init__(self) -> None:
+        self._writers = itertools.cycle(pair := (Writer(), Writer()))
+        self._all = pair
+
+    def next(self) -> Writer:
+        """The one for the next large file."""
+        return next(self._writers)
+
+    def close(self) -> None:
+        """Return once all is written."""
+        for writer in self._all:
+            writer.close()
+
+
 class Receiver(Answer[Received]):
     """A file on its way into its partial file.
 
@@ -92,7 +110,7 @@ class Receiver(Answer[Received]):
         check_room: told how many bytes are announced; raises where they do not fit.
         on_bytes: told of bytes that came in.
         max_size: bytes of the file, at the most, or None.
-        writer: for large files.
+        writers: for large files.
     """
 
     def __init__(
@@ -106,7 +124,7 @@ class Receiver(Answer[Received]):
         check_room: Callable[[int], None],
         on_bytes: Callable[[int], None],
         max_size: int | None,
-        writer: Writer,
+        writers: Writers,
     ) -> None:
         super().__init__(url=url, on_bytes=on_bytes)
         self.noted_url = noted_url
@@ -115,8 +133,8 @@ class Receiver(Answer[Received]):
         self.known_etag = known_etag
         self._check_room = check_room
         self._max_size = max_size
-        self._writer = writer
-        self._is_large = False
+        self._writers = writers
+        self._writer: Writer | None = None
         self._descriptor = -1
         self._chunks: list[bytes] = []
         self._held = 0
@@ -149,7 +167,7 @@ class Receiver(Answer[Received]):
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._held = 0
-        if not self._is_large:
+        if self._writer is None:
             self._write(data)
         else:
             self._writer.put(lambda: self._write(data))
@@ -173,7 +191,7 @@ class Receiver(Answer[Received]):
         self._check_room(self.announced)
         self._descriptor = self.partial.open(offset)
         if not 0 < self.announced < _LUMP_BYTES:
-            self._is_large = True
+            self._writer = self._writers.next()
 
     def _length(self) -> int:
         """How many bytes are announced; 0 where that is not said."""
@@ -221,6 +239,7 @@ class Receiver(Answer[Received]):
             self._check_size(self._size)
             if self._size - self._noted >= _NOTE_EVERY_BYTES:
                 self._check_room(0)
+                begin_writing(self._descriptor)  # lest all of it is to be waited for in the end
                 self.keep()
         except OSError as error:
             self.error = disk_error(error, self.partial.path)
@@ -231,7 +250,7 @@ class Receiver(Answer[Received]):
         """Resolve `future`, once all bytes are written."""
         if self._held:
             self._flush()
-        if self._is_large:
+        if self._writer is not None:
             self._writer.put(lambda: self._resolve_from_thread(self._outcome(error)))
         else:
             super().settle(error)
@@ -240,7 +259,7 @@ class Receiver(Answer[Received]):
         """Nobody waits for it: what came of it stays to be continued."""
         if self._held:
             self._flush()
-        if self._is_large:
+        if self._writer is not None:
             self._writer.put(self._close_abandoned)
         else:
             self._close_abandoned()

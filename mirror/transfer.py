@@ -26,7 +26,7 @@ from mirror.answers import Answer
 from mirror.errors import FetchError, MirrorError
 from mirror.partials import Partial, Resume
 from mirror.probing import Prober, Sample
-from mirror.receiving import Received, Receiver, Writer
+from mirror.receiving import Received, Receiver, Writers
 from mirror.wire import without_query
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Transfers:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer()
+        self._writers = Writers()
         self._idle: list[pycurl.Curl] = []
         self._active: dict[pycurl.Curl, Answer[Any]] = {}
         self._watched: dict[int, int] = {}
@@ -111,7 +111,7 @@ class Transfers:
         """End every transfer, keeping what can be resumed."""
         for transfer in list(self._active.values()):
             self._abandon(transfer)
-        self._writer.close()
+        self._writers.close()
         for curl in self._idle:
             curl.close()
         for handle in (self._timer, self._ticker, self._earner):
@@ -151,7 +151,7 @@ class Transfers:
             check_room=self._check_room,
             on_bytes=self._on_bytes,
             max_size=self._max_size,
-            writer=self._writer,
+            writers=self._writers,
         )
         return await self._answer(transfer)
 
