@@ -16,6 +16,9 @@ from tests.conftest import Finished, RunProgram
 from tests.invariant import PRIVATE, check_invariant, serving, started, sync_arguments, wait_until
 from tests.library import TOKEN, Library
 
+_ALL_REQUESTS = 9
+"""Of a first run over three images: two walks of a page and two empty ones, and three files."""
+
 
 class _Gate(KlingService):
     """A service that keeps one file back until the gate is opened."""
@@ -66,7 +69,7 @@ def test_the_second_run_is_turned_away(
     """The second run, and the third, exit 11 and name the first's pid; the first completes."""
     with started(environ, *sync_arguments(gate, dest)) as first:
         _wait_for_two(gate, dest)
-        asked = len(gate.requests)
+        wait_until(lambda: len(gate.requests) == _ALL_REQUESTS)
         for options in ((), ("--dry-run",)):
             second = sync_now(*options)
             assert second.code == 11, second.err
@@ -74,7 +77,7 @@ def test_the_second_run_is_turned_away(
             assert str(dest) in second.err
             assert len(second.err.splitlines()) <= 3
             assert second.summary["exit_code"] == 11
-        assert len(gate.requests) == asked
+        assert len(gate.requests) == _ALL_REQUESTS
         gate.opened.set()
         _, err = first.communicate(timeout=20)
     assert first.returncode == 0, err.decode()
