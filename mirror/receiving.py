@@ -85,16 +85,16 @@ class Writers:
     """Two writers in turn: one file's bytes are hashed while those of another go to the disk."""
 
     def __init__(self) -> None:
-        self._writers = itertools.cycle(pair := (Writer(), Writer()))
-        self._all = pair
+        self._writers = (Writer(), Writer())
+        self._turns = itertools.cycle(self._writers)
 
     def next(self) -> Writer:
         """The one for the next large file."""
-        return next(self._writers)
+        return next(self._turns)
 
     def close(self) -> None:
         """Return once all is written."""
-        for writer in self._all:
+        for writer in self._writers:
             writer.close()
 
 
