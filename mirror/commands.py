@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirror.errors import ExitCode, MirrorError, UsageError
-from mirror.process import is_root, output_of, program, stoppable
+from mirror.process import is_root, program, stoppable
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -126,7 +126,7 @@ def _run_sync(settings: "Settings", arguments: argparse.Namespace) -> int:
         ) as report,
     ):
         try:
-            settings = config.with_token(settings, output_of)
+            settings = config.with_token(settings)
         except MirrorError:
             stop.check()  # the password manager was stopped, too
             raise
@@ -220,7 +220,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
     settings = _settings(arguments)
     config.require_set_up(settings)
-    token = config.read_token(settings, output_of)
+    token = config.read_token(settings)
     console = _console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
         told, errors = adopt.adopt(
@@ -252,7 +252,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     console = _console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
         if arguments.repair:
-            token = config.read_token(settings, output_of)
+            token = config.read_token(settings)
             with store.locked():
                 findings = repair.check_and_repair(
                     settings, token, store, progress=console, stop=stop

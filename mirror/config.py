@@ -5,7 +5,7 @@ Each value says where it is from.
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,13 @@ def require_set_up(settings: Settings) -> None:
         )
 
 
-def read_token(settings: Settings, run: Callable[[str], str]) -> str:
+def read_token(settings: Settings) -> str:
     """The API token, from the highest of flags, environment and file that names one.
 
     Within one of these, `token` comes before `token_file` before `token_command`.
 
     Args:
         settings: the effective ones.
-        run: runs a command line and returns what it prints.
 
     Raises:
         UsageError: there is none, or it cannot be read.
@@ -125,7 +124,7 @@ def read_token(settings: Settings, run: Callable[[str], str]) -> str:
                 where = settings.sources[name]
             raise UsageError(f"the token file cannot be read: {reason}", where=where) from None
     else:
-        text = run(str(settings.token_command))
+        text = _output_of(str(settings.token_command))
     token = text.strip()
     if not token:
         raise UsageError(
@@ -142,14 +141,14 @@ def read_token(settings: Settings, run: Callable[[str], str]) -> str:
     return token
 
 
-def with_token(settings: Settings, run: Callable[[str], str]) -> Settings:
+def with_token(settings: Settings) -> Settings:
     """The settings with the token itself in them, so that nobody need ask for it again.
 
     Raises:
         UsageError: as `read_token`.
     """
     sources = {**settings.sources, "token": _ARGUMENT}
-    return msgspec.structs.replace(settings, token=read_token(settings, run), sources=sources)
+    return msgspec.structs.replace(settings, token=read_token(settings), sources=sources)
 
 
 def exposes_token(settings: Settings) -> bool:
@@ -265,3 +264,19 @@ def _rank(source: str) -> int:
     if source == _ARGUMENT or source.startswith("--"):
         return 0
     return 1 if source.startswith(ENV_PREFIX) else 2
+
+
+def _output_of(command: str) -> str:
+    """What a command line of the user's own config prints."""
+    import subprocess  # noqa: PLC0415
+
+    done = subprocess.run(  # noqa: S602 - it is the user's own command line, pipes and all
+        command, shell=True, check=False, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise UsageError(
+            f"the token command failed with exit {done.returncode}",
+            where="token_command",
+            hint="run it by hand to see why",
+        )
+    return done.stdout.decode(errors="replace")

@@ -117,7 +117,7 @@ def _ask_token(settings: Settings, token_file: Path) -> tuple[str | None, _Found
     if token_file.exists() and token_file.read_bytes().strip():
         at = config.load({"token_file": str(token_file)}, environ={}, config_path=_NOBODY)
         terminal.say(f"There is a token in {token_file} already.")
-        is_kept, found = _try(settings, config.read_token(at, str))
+        is_kept, found = _try(settings, config.read_token(at))
         if is_kept:
             return None, found
     while True:

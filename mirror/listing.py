@@ -1,12 +1,11 @@
 """The walk through all pages of one account, and the proof that it saw the whole library.
 
 Pages shift when assets come and go, services clamp page sizes, repeat their last page or lose one.
-Nothing of that is told apart by looking at a single walk; see `planning.is_proven`.
+Nothing of that is told apart by looking at a single walk; see `is_proven`.
 """
 
 from collections.abc import Iterator, Mapping, Set
 
-from mirror import planning
 from mirror.api import KlingApi
 from mirror.errors import ApiError
 from mirror.models import Asset, UnreadableItem
@@ -74,7 +73,7 @@ class Listing:
                 self.seen.update(news)
                 yield news
             self.was_empty = not walk
-            self.is_proven = planning.is_proven(
+            self.is_proven = is_proven(
                 seen=walk.keys(),
                 expected=self.expected,
                 before=None if self._has_hole else before,
@@ -124,6 +123,24 @@ class Listing:
                 if error.status != _REFUSED or len(self._shapes) == 1:
                     raise
                 self._shapes.pop(0)
+
+
+def is_proven(*, seen: Set[str], expected: Set[str], before: Set[str] | None) -> bool:
+    """Whether a walk saw the whole library.
+
+    A page that went missing on the way cannot be told from assets that were deleted; but it does
+    not go missing twice in the same place, and it hides nothing when all that we knew was seen.
+
+    Args:
+        seen: the keys that the walk saw.
+        expected: the keys that were current when the run started.
+        before: the keys that the walk before it saw, or None for the first.
+
+    Returns:
+        True when it saw every expected key and nothing else (an empty walk never counts), or the
+        same as the walk before.
+    """
+    return (bool(seen) and seen == expected) or (before is not None and seen == before)
 
 
 def _fingerprint(asset: Asset) -> int:

@@ -18,7 +18,7 @@ entry of the same id and contentType under another updateTime that the listing n
 disk stays on record when covers are off, and is not asked for again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable
 
 from mirror.models import ROLES, Action, Asset, Entry, Kind, Role, StoredFile
 
@@ -55,24 +55,6 @@ def decide(
 def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> bool:
     stored = entry.file(role)
     return stored is not None and is_intact(stored)
-
-
-def is_proven(*, seen: Set[str], expected: Set[str], before: Set[str] | None) -> bool:
-    """Whether a walk saw the whole library.
-
-    A page that went missing on the way cannot be told from assets that were deleted; but it does
-    not go missing twice in the same place, and it hides nothing when all that we knew was seen.
-
-    Args:
-        seen: the keys that the walk saw.
-        expected: the keys that were current when the run started.
-        before: the keys that the walk before it saw, or None for the first.
-
-    Returns:
-        True when it saw every expected key and nothing else (an empty walk never counts), or the
-        same as the walk before.
-    """
-    return (bool(seen) and seen == expected) or (before is not None and seen == before)
 
 
 def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""What the commands need of the process: signals, who we are, other programs' output."""
+"""What the commands need of the process: signals, who we are."""
 
 import contextlib
 import os
@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-
-from mirror.errors import UsageError
 
 if TYPE_CHECKING:
     from mirror.stopping import Stop
@@ -50,22 +48,6 @@ def stoppable() -> Iterator["Stop"]:
             grace.cancel()
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-def output_of(command: str) -> str:
-    """What a command line of the user's own config prints."""
-    import subprocess  # noqa: PLC0415
-
-    done = subprocess.run(  # noqa: S602 - it is the user's own command line, pipes and all
-        command, shell=True, check=False, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
-    if done.returncode != 0:
-        raise UsageError(
-            f"the token command failed with exit {done.returncode}",
-            where="token_command",
-            hint="run it by hand to see why",
-        )
-    return done.stdout.decode(errors="replace")
 
 
 def program() -> list[str]:

@@ -14,7 +14,6 @@ import platformdirs
 from mirror import config as configuration
 from mirror import syncing
 from mirror.models import Progress
-from mirror.process import output_of
 from mirror.settings import Options, Settings
 from mirror.stopping import Stop
 from mirror.tally import Result
@@ -116,7 +115,7 @@ def sync(
     Raises:
         UsageError: there is no API token, or it cannot be read; nothing was begun.
     """
-    token = configuration.read_token(config.settings, output_of)
+    token = configuration.read_token(config.settings)
     wish = stop or Stop()
 
     def run() -> Result:

@@ -536,7 +536,7 @@ def test_a_token_that_is_none_is_not_shown(token: str, config_path: Path) -> Non
     """A token must be one word of plain characters; the error does not repeat it."""
     found = loaded(config_path, environ={"KLING_MIRROR_TOKEN": token})
     with pytest.raises(UsageError) as caught:
-        read_token(found, str)
+        read_token(found)
     error = caught.value
     assert "Secret" not in f"{error.what} {error.where} {error.hint} {error}"
     assert "KLING_MIRROR_TOKEN" in error.where
@@ -547,13 +547,13 @@ def test_a_token_that_is_none_is_not_shown(token: str, config_path: Path) -> Non
     [
         ('token = "a"', {}, {}, "a"),
         ('token_file = "file"', {}, {}, "from-file"),
-        ('token_command = "b"', {}, {}, "ran-b"),
+        ('token_command = "echo ran-b"', {}, {}, "ran-b"),
         # Within one source: token, then file, then command.
-        ('token = "a"\ntoken_file = "file"\ntoken_command = "b"', {}, {}, "a"),
-        ('token_file = "file"\ntoken_command = "b"', {}, {}, "from-file"),
+        ('token = "a"\ntoken_file = "file"\ntoken_command = "echo ran-b"', {}, {}, "a"),
+        ('token_file = "file"\ntoken_command = "echo ran-b"', {}, {}, "from-file"),
         # Between sources: the higher one, whatever it names.
         ('token = "a"', {"TOKEN_FILE": "{}/file"}, {}, "from-file"),
-        ('token = "a"', {"TOKEN_COMMAND": "c"}, {}, "ran-c"),
+        ('token = "a"', {"TOKEN_COMMAND": "echo ran-c"}, {}, "ran-c"),
         ('token = "a"', {"TOKEN": "c"}, {}, "c"),
         ('token = "a"', {"TOKEN": "c"}, {"token_file": "{}/file"}, "from-file"),
         ('token_file = "none"', {"TOKEN": "c"}, {}, "c"),
@@ -577,13 +577,13 @@ def test_which_token_counts(  # noqa: PLR0917 - every source is one
         environ={ENV_PREFIX + name: text.format(tmp_path) for name, text in environ.items()},
         flags={name: text.format(tmp_path) for name, text in flags.items()},
     )
-    assert read_token(found, lambda command: f"ran-{command}\n") == token
+    assert read_token(found) == token
 
 
 def test_no_token_says_how_to_give_one(config_path: Path) -> None:
     """The first error that most people see names every next step."""
     with pytest.raises(UsageError) as caught:
-        read_token(loaded(config_path), str)
+        read_token(loaded(config_path))
     assert "--token-file" in caught.value.hint
     assert "kling-mirror init" in caught.value.hint
     assert "KLING_MIRROR_TOKEN" in caught.value.hint
@@ -599,7 +599,7 @@ def test_a_token_file_without_a_token(
         path.write_bytes(content)
     found = loaded(config_path, flags={"token_file": str(path)})
     with pytest.raises(UsageError) as caught:
-        read_token(found, str)
+        read_token(found)
     assert caught.value.where == str(path)
 
 

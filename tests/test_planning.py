@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from mirror.listing import is_proven
 from mirror.models import Asset, Entry, Kind, Role, State, StoredFile
-from mirror.planning import decide, gone_limit, is_proven, of_account
+from mirror.planning import decide, gone_limit, of_account
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
+from mirror.listing import is_proven
 from mirror.manifest import Manifest
 from mirror.models import Asset, Entry, Kind, StoredFile
-from mirror.planning import decide, is_proven
+from mirror.planning import decide
 from mirror.wire import decode_page
 
 _PAGE = 100
