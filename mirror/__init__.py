@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         MirrorError,
         UsageError,
     )
+    from mirror.jobs.public import Config, sync
+    from mirror.jobs.result import Result
     from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
-    from mirror.public import Config, sync
     from mirror.stopping import Stop
-    from mirror.tally import Result
 
 __version__ = "0.1.0"
 __all__ = [
@@ -64,7 +64,7 @@ if not TYPE_CHECKING:  # names are looked up when they are used: the command lin
         if name in __all__:
             import importlib  # noqa: PLC0415
 
-            for home in ("errors", "models", "stopping", "tally", "public"):
+            for home in ("errors", "models", "stopping", "jobs.result", "jobs.public"):
                 module = importlib.import_module(f"mirror.{home}")
                 if hasattr(module, name):
                     return getattr(module, name)

@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mirror.arguments import parse
-from mirror.commands import COMMANDS
+from mirror.commands.actions import COMMANDS
+from mirror.commands.arguments import parse
 from mirror.errors import ExitCode, MirrorError, UsageError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mirror.demo.service import KlingService
-from tests.library import TOKEN, Library
+from tests.lib.library import TOKEN, Library
 
 RunProgram = Callable[..., "Finished"]
 

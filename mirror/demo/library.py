@@ -1,7 +1,7 @@
 """The demo's library: one account's uploads, as the API lists them, and the files behind them.
 
-The media were drawn for it by `tests/make_demo_media.py`. The library has the oddities of a real
-one: ids that no float can hold, one id and name shared by a video and by an image with the suffix
+`tests/lib/make_demo_media.py` drew the media for it. The library has the oddities of a real one:
+ids that no float can hold, one id and name shared by a video and by an image with the suffix
 of a video, a name outside ASCII, a change after the upload, favourites, an upright film.
 """
 

@@ -13,8 +13,8 @@ import math
 import msgspec
 from msgspec import Struct
 
-from mirror.media import split_suffix
 from mirror.models import Entry
+from mirror.storage.media import split_suffix
 
 MARK = b"/* kling-mirror gallery: data */\n"
 """How the file begins; what begins otherwise was not written by us."""

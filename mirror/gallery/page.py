@@ -10,12 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mirror.durable import Disk, disk_error
 from mirror.errors import DiskError
 from mirror.gallery import data
-from mirror.layout import GALLERY_FOLDER
-from mirror.manifest import Manifest
-from mirror.store import Store
+from mirror.storage.durable import Disk, disk_error
+from mirror.storage.layout import GALLERY_FOLDER
+from mirror.storage.local import Store
+from mirror.storage.manifest import Manifest
 
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")

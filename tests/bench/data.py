@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from mirror import layout
 from mirror.clock import now_iso
-from mirror.manifest import Manifest
 from mirror.models import Asset, Entry, Role, StoredFile
-from mirror.store import KnownRoots, Store
-from mirror.wire import decode_page, stripped, without_query
-from tests.library import EMAIL, PNG, Library
+from mirror.net.decode import decode_page, stripped, without_query
+from mirror.storage import layout
+from mirror.storage.local import KnownRoots, Store
+from mirror.storage.manifest import Manifest
+from tests.lib.library import EMAIL, PNG, Library
 
 PAGE_SIZE = 100
 _CHUNK_BYTES = 1 << 20

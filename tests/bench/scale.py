@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
-from mirror.listing import is_proven
-from mirror.manifest import Manifest
+from mirror.jobs.planning import decide
 from mirror.models import Asset, Entry, Kind, StoredFile
-from mirror.planning import decide
-from mirror.wire import decode_page
+from mirror.net.decode import decode_page
+from mirror.net.listing import is_proven
+from mirror.storage.manifest import Manifest
 
 _PAGE = 100
 

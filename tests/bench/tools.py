@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.library import TOKEN
+from tests.lib.library import TOKEN
 
 HERE = Path(__file__).parent
 OURS = "kling-mirror"

@@ -1,0 +1,138 @@
+"""`init`: the config, the token's file, and a folder that is ready to be a mirror."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mirror import config
+from mirror.errors import UsageError
+from mirror.storage.durable import Disk, disk_error
+from mirror.storage.local import KnownRoots, Store
+from mirror.storage.manifest import Manifest
+
+_PRIVATE = 0o600
+
+
+def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
+    """Where there is a config: prepare a mirror again that was removed on purpose.
+
+    Args:
+        flags: the settings that were given; `dest` names the mirror.
+        config_path: stays as it is.
+        state_folder: where the roots of this user are remembered.
+
+    Returns:
+        What was done and what to do next, for people.
+
+    Raises:
+        UsageError: nothing of the kind is asked for, and a second config is not written.
+        DiskError: it cannot be written.
+    """
+    dest = config.load(flags, environ={}, config_path=Path(os.devnull)).dest
+    known = KnownRoots(state_folder)
+    if dest is None or dest.absolute() not in known or Store(dest.absolute()).is_prepared:
+        raise _second(config_path)
+    _prepare(dest.absolute(), known)
+    return f"Prepared {dest.absolute()}; {config_path} stays as it is. Next: `kling-mirror sync`\n"
+
+
+def token_file_of(flags: Mapping[str, object], config_path: Path) -> Path:
+    """Where the token goes: the file that was named, or one beside the config.
+
+    Raises:
+        UsageError: a flag's value is wrong.
+    """
+    settings = config.load(flags, environ={}, config_path=Path(os.devnull))
+    return (settings.token_file or config_path.with_name("token")).absolute()
+
+
+def init(
+    flags: Mapping[str, object],
+    *,
+    token: str | None = None,
+    config_path: Path,
+    state_folder: Path,
+) -> str:
+    """Prepare the mirror's folder, keep the token, and write a commented config last of all.
+
+    Args:
+        flags: the settings to put into it.
+        token: what goes into the token's file; None where that is left as it is.
+        config_path: where it goes; nothing is overwritten.
+        state_folder: where the roots of this user are remembered.
+
+    Returns:
+        What was done and what to do next, for people.
+
+    Raises:
+        UsageError: there is a config already, or a flag's value is wrong.
+        DiskError: it cannot be written.
+    """
+    if config_path.exists():
+        raise _second(config_path)
+    settings = config.load(flags, environ={}, config_path=Path(os.devnull))
+    chosen = {name: _as_toml(name, getattr(settings, name)) for name in flags}
+    token_file = token_file_of(flags, config_path)
+    chosen["token_file"] = _as_toml("token_file", token_file)
+    try:
+        if settings.dest is not None:
+            _prepare(settings.dest.absolute(), KnownRoots(state_folder))
+        disk = Disk()
+        disk.make_folder(config_path.parent)
+        if token is not None:
+            disk.make_folder(token_file.parent)
+            disk.write_atomic(token_file, f"{token}\n".encode(), mode=_PRIVATE)
+        elif not token_file.exists() and settings.token_file is None:
+            disk.write_atomic(token_file, b"", mode=_PRIVATE)
+        disk.write_atomic(config_path, config.example(**chosen).encode(), mode=_PRIVATE)
+    except OSError as error:
+        raise disk_error(error, error.filename or config_path) from None
+    return _next_steps(config_path, token_file, settings.dest)
+
+
+def _second(config_path: Path) -> UsageError:
+    return UsageError(
+        "there is a config already",
+        where=str(config_path),
+        hint="edit it, or move it away and run init again",
+    )
+
+
+def _prepare(dest: Path, known: KnownRoots) -> None:
+    store = Store(dest)
+    manifest = Manifest(dest, store.journal)
+    store.prepare(known, begin=manifest.begin, again=True)
+
+
+def _as_toml(name: str, value: object) -> str:
+    """A value as TOML writes it, which is JSON but for what JSON would leave as it is.
+
+    Raises:
+        UsageError: the value has bytes that are no Unicode.
+    """
+    plain: object = value
+    if isinstance(value, Path):
+        plain = str(value.absolute())
+    elif isinstance(value, tuple):
+        plain = list(value)
+    text = json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the config cannot hold this: it is not Unicode", where=f"--{name.replace('_', '-')}"
+        ) from None
+    return text
+
+
+def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
+    steps = []
+    if dest is None:
+        steps.append(f"set `dest`, the mirror's folder, in {config_path}")
+    if not token_file.exists() or not token_file.stat().st_size:
+        steps.append(f"put your useapi.net API token into {token_file}")
+    steps.append("run `kling-mirror sync`")
+    steps.append("run `kling-mirror schedule`, for a sync every night")
+    told = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
+    return f"Wrote {config_path}. Next:\n{told}\n"

@@ -1,0 +1,1 @@
+"""One module a job: plain functions without a terminal."""

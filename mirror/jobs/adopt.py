@@ -1,0 +1,424 @@
+"""`import`: take files that are here already into the mirror, so that they are not fetched again.
+
+What is listed and not mirrored yet is looked for in a folder: by key where that folder is a mirror
+itself, by name, and by length among media whose names say nothing. What is found counts only once
+it is proved (see `proving`); it is then copied, and committed as a fetched file is. The folder is
+only read.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from mirror.errors import FetchError, MirrorError, UsageError
+from mirror.jobs.adopted import Adopted, AdoptedFile, Different, Missing
+from mirror.jobs.commit import Committer, Fetched, FetchedFile
+from mirror.jobs.fetch import Fetcher
+from mirror.jobs.pipeline import Pipeline
+from mirror.jobs.proving import Mine, Proof, Remote, read
+from mirror.jobs.result import Tally
+from mirror.jobs.running import opened, run_stoppable
+from mirror.jobs.sources import Sources
+from mirror.jobs.sync import begun, chosen_accounts, has_subtrees, require_dest
+from mirror.jobs.verify import sha256_of
+from mirror.models import (
+    Action,
+    Asset,
+    Entry,
+    FailedFile,
+    Progress,
+    Role,
+    StoredFile,
+)
+from mirror.net.decode import without_query
+from mirror.settings import Settings
+from mirror.stopping import Stop
+from mirror.storage import media
+from mirror.storage.local import Store
+from mirror.storage.manifest import Manifest
+from mirror.storage.spool import Partial
+from mirror.text import decodable
+from mirror.threads import undisturbed
+
+_BATCH = 32
+_UNKNOWN_SIZE = 64 * 1024
+_UNPROVEN = "the same as far as was compared, and the CDN gives no digest (--exact)"
+
+
+def adopt(
+    settings: Settings,
+    token: str,
+    folder: Path,
+    *,
+    state_folder: Path,
+    progress: Progress,
+    stop: Stop,
+    dry_run: bool = False,
+    exact: bool = False,
+) -> tuple[Adopted, list[MirrorError]]:
+    """Take the right files of a folder into the mirror.
+
+    Args:
+        settings: the effective ones.
+        token: the API token.
+        folder: where to look.
+        state_folder: where the roots of this user are remembered.
+        progress: told what happens.
+        stop: asked to stop through it.
+        dry_run: compare, and write nothing but the lock.
+        exact: take only what a digest proves whole; samples are not enough.
+
+    Returns:
+        What was done, and the errors that stood in the way.
+    """
+    dest = settings.dest.absolute() if settings.dest else Path()
+    store = Store(dest, min_free=settings.min_free)
+    manifest = Manifest(dest, store.journal)
+    job = _Job(
+        settings,
+        token,
+        folder.absolute(),
+        store=store,
+        manifest=manifest,
+        progress=progress,
+        stop=stop,
+        dry_run=dry_run,
+        exact=exact,
+    )
+    with contextlib.closing(manifest), job.tally.noting_errors():
+        require_dest(settings)
+        _require_folder(folder, dest)
+        with begun(store, manifest, state_folder=state_folder, dry_run=dry_run):
+            run_stoppable(job.work(), stop)
+            if not manifest.is_compact and not dry_run:
+                manifest.compact()
+    return job.told(), job.tally.result().errors
+
+
+def _require_folder(folder: Path, dest: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError("there is no such folder to import", where=str(folder))
+    if dest.is_dir() and folder.samefile(dest):
+        raise UsageError(
+            "that is the mirror itself",
+            where=str(folder),
+            hint="`kling-mirror verify --rebuild` makes a lost manifest.json anew",
+        )
+
+
+class _Plan(Progress):
+    """Keeps what there is to do; troubles go on to the one who listens."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.actions: list[Action] = []
+        self._progress = progress
+
+    def planned(self, action: Action) -> None:
+        """The listing has this asset."""
+        if action.fetch:
+            self.actions.append(action)
+
+    def failed(self, action: Action | None, failure: FailedFile) -> None:
+        """An item could not be read."""
+        self._progress.failed(action, failure)
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know."""
+        self._progress.warn(text)
+
+
+class _Found(Struct, frozen=True):
+    """A file of the folder that is the right one.
+
+    Attributes:
+        like: what the manifest is to say of it; its path and time are the committer's to know.
+    """
+
+    mine: Mine
+    proof: Proof
+    like: StoredFile
+
+
+class _Job:
+    """What the phases of one import share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str,
+        folder: Path,
+        *,
+        store: Store,
+        manifest: Manifest,
+        progress: Progress,
+        stop: Stop,
+        dry_run: bool,
+        exact: bool,
+    ) -> None:
+        self.tally = Tally(store.dest)
+        self._settings = settings
+        self._token = token
+        self._folder = folder
+        self._store = store
+        self._manifest = manifest
+        self._progress = progress
+        self._stop = stop
+        self._dry_run = dry_run
+        self._exact = exact
+        self._slots = asyncio.Semaphore(settings.jobs)
+        self._copying = asyncio.Lock()
+        self._wanted: dict[tuple[str, Role], Missing] = {}
+        self._files: list[Path] = []
+        self._mirrored: set[Path] = set()
+        self._adopted: dict[tuple[str, Role], AdoptedFile] = {}
+        self._differs: dict[tuple[str, Role, Path], Different] = {}
+
+    async def work(self) -> None:
+        """List, look, compare, commit.
+
+        Raises:
+            BaseExceptionGroup: of what ended it; what was committed stays.
+        """
+        settings = self._settings
+        async with opened(
+            settings, self._token, self._store, self._progress, on_bytes=self._received
+        ) as (api, fetcher):
+            self.tally.accounts = await chosen_accounts(api, settings)
+            plan = _Plan(self._progress)
+            await Pipeline(
+                settings,
+                api=api,
+                store=self._store,
+                manifest=self._manifest,
+                tally=self.tally,
+                progress=plan,
+            ).plan()
+            sources = await asyncio.to_thread(self._look, plan.actions)
+            with Committer(
+                self._store,
+                self._manifest,
+                by_account=has_subtrees(settings, self.tally.accounts),
+                check_stop=self._stop.check,
+            ) as committer:
+                for start in range(0, len(plan.actions), _BATCH):
+                    batch = plan.actions[start : start + _BATCH]
+                    await self._adopt(batch, sources, fetcher, committer)
+
+    def told(self) -> Adopted:
+        """What was done, or stands."""
+        summary = self.tally.result().summary
+        sources = {file.source for file in self._adopted.values()}
+        differs = [it for it in self._differs.values() if it.source not in sources]
+        mirrored = {decodable(path) for path in self._mirrored} - sources
+        differs = [it for it in differs if it.source not in mirrored]
+        known = sources | mirrored | {it.source for it in differs}
+        unused = [path for path in map(decodable, self._files) if path not in known]
+        like_none = self._wanted.keys() - {key[:2] for key in self._differs} - self._adopted.keys()
+        return Adopted(
+            exit_code=summary.exit_code,
+            dest=summary.dest,
+            folder=decodable(self._folder),
+            accounts=summary.accounts,
+            listing=summary.listing,
+            adopted=list(self._adopted.values()),
+            differs=differs,
+            no_match=[it for key, it in self._wanted.items() if key in like_none],
+            mirrored=sorted(mirrored),
+            unused=unused,
+            left=len(self._wanted) - len(self._adopted),
+            compared_bytes=self.tally.files.bytes,
+            failures=self.tally.failures,
+            started=summary.started,
+            duration_s=summary.duration_s,
+        )
+
+    def _received(self, count: int) -> None:
+        self.tally.files.bytes += count
+        self._progress.received(count)
+
+    def _look(self, actions: Sequence[Action]) -> Sources:
+        sources = Sources(
+            self._folder,
+            dest=self._store.dest,
+            actions=actions,
+            mirrored=self._manifest.entries.values(),
+            stop=self._stop,
+        )
+        if sources.trouble is not None:
+            self._progress.warn(f"{sources.trouble}; going by names")
+        self._files, self._mirrored = list(sources.sizes), sources.mirrored
+        self._wanted = {
+            (it.asset.key, role): Missing(it.asset.id, it.asset.update_time_ms, role, it.asset.name)
+            for it in actions
+            for role in it.fetch
+        }
+        self._progress.expect(len(self._wanted))
+        return sources
+
+    async def _adopt(
+        self, batch: Sequence[Action], sources: Sources, fetcher: Fetcher, committer: Committer
+    ) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._found(it, sources, fetcher)) for it in batch]
+        found = {it.asset.key: task.result() for it, task in zip(batch, tasks, strict=True)}
+        entries: dict[str, Entry] = {}
+        if not self._dry_run:
+            outcomes = [self._outcome(it, found[it.asset.key]) for it in batch]
+            done = await undisturbed(committer.commit([it for it in outcomes if it.files]))
+            entries = {entry.key: entry for entry in done if entry is not None}
+        for action in batch:
+            entry = entries.get(action.asset.key)
+            self._note(action.asset, found[action.asset.key], entry)
+            if entry is None:
+                self._progress.advance(len(action.fetch))
+            else:
+                self._progress.done(action, entry)
+
+    async def _found(
+        self, action: Action, sources: Sources, fetcher: Fetcher
+    ) -> dict[Role, _Found]:
+        """The files of an asset that are proved right, copied.
+
+        A cover alone makes no entry; a resource alone does, as with `--no-covers`.
+        """
+        found: dict[Role, _Found] = {}
+        asset = action.asset
+        async with self._slots:
+            for role in action.fetch:
+                try:
+                    file = await self._proved(asset, role, sources, fetcher)
+                except FetchError as error:
+                    failure = FailedFile(asset.id, asset.update_time_ms, role, str(error))
+                    self.tally.failures.append(failure)
+                    self._progress.warn(f"asset {asset.id}: {role} cannot be compared: {error}")
+                else:
+                    if file is not None and await self._is_copied(asset, role, file):
+                        found[role] = file
+                if role == "resource" and not found:
+                    return {}
+        return found
+
+    async def _proved(
+        self, asset: Asset, role: Role, sources: Sources, fetcher: Fetcher
+    ) -> _Found | None:
+        url = asset.urls.get(role)
+        if not url:
+            return None
+        if (recorded := sources.recorded(asset.key, role)) is not None:
+            path, stored = recorded
+            mine = await self._read(asset, role, path)
+            if mine is not None and mine.sha256 == stored.sha256:
+                return _Found(mine, Proof.MANIFEST, stored)
+            self._differ(asset, role, path, "other bytes than the manifest beside it says")
+        named = sources.named(asset.key, role)
+        if not named and not sources.has_nameless:
+            return None
+        likely_size = sources.sizes[named[0]] if named else _UNKNOWN_SIZE
+        remote = Remote(fetcher, url, likely_size=likely_size)
+        size = (await remote.first()).size
+        for path in named:
+            if (here := sources.sizes[path]) != size:
+                self._differ(asset, role, path, f"{here:,} bytes here, {size:,} at Kling")
+            elif (file := await self._compared(asset, role, path, remote)) is not None:
+                return file
+            else:
+                self._differ(asset, role, path, "other bytes than at Kling")
+        for path in sources.nameless(size):
+            if (file := await self._compared(asset, role, path, remote)) is not None:
+                return file
+        return None
+
+    async def _compared(
+        self, asset: Asset, role: Role, path: Path, remote: Remote
+    ) -> _Found | None:
+        mine = await self._read(asset, role, path)
+        proof = await remote.proof(mine) if mine is not None else None
+        if mine is None or proof is None:
+            return None
+        if proof is Proof.SAMPLES and self._exact:
+            self._differ(asset, role, path, _UNPROVEN)
+            return None
+        first = await remote.first()
+        like = StoredFile(
+            path="",
+            size=mine.size,
+            sha256=mine.sha256,
+            # What was not compared whole must not be taken for the CDN's own copy later on.
+            etag=first.etag if proof is Proof.DIGEST else None,
+            last_modified=first.last_modified,
+            content_type=first.content_type,
+            url=without_query(asset.urls[role]),
+            fetched="",
+        )
+        return _Found(mine, proof, like)
+
+    async def _read(self, asset: Asset, role: Role, path: Path) -> Mine | None:
+        try:
+            return await asyncio.to_thread(read, path, self._stop)
+        except OSError as error:
+            self._differ(asset, role, path, f"it cannot be read: {error.strerror}")
+            return None
+
+    def _differ(self, asset: Asset, role: Role, path: Path, why: str) -> None:
+        """Keep why a file is not the one; the first reason stands."""
+        found = Different(asset.id, asset.update_time_ms, role, decodable(path), why)
+        self._differs.setdefault((asset.key, role, path), found)
+
+    async def _is_copied(self, asset: Asset, role: Role, file: _Found) -> bool:
+        """Copy a file to where fetched ones are; whether it is still the one that was compared."""
+        if self._dry_run:
+            return True
+        partial = self._partial(asset, role)
+        async with self._copying:  # one at a time: each finds the room that the one before left
+            self._store.check_room(file.mine.size)
+            await asyncio.to_thread(partial.take, file.mine.path)
+        if await asyncio.to_thread(sha256_of, partial.path) == file.mine.sha256:
+            return True
+        partial.discard()
+        self._differ(asset, role, file.mine.path, "it changed while it was read")
+        return False
+
+    def _partial(self, asset: Asset, role: Role) -> Partial:
+        """Apart from the one of `sync`, which may hold the beginning of the file."""
+        return self._store.partial(f"import {asset.key}", role)
+
+    def _outcome(self, action: Action, found: dict[Role, _Found]) -> Fetched:
+        asset = action.asset
+        return Fetched(
+            action,
+            {
+                role: FetchedFile(
+                    partial=self._partial(asset, role),
+                    suffix=media.suffix_of(
+                        file.mine.head,
+                        file.like.content_type,
+                        asset.name if role == "resource" else None,
+                    ),
+                    size=file.mine.size,
+                    sha256=file.mine.sha256,
+                    etag=file.like.etag,
+                    last_modified=file.like.last_modified,
+                    content_type=file.like.content_type,
+                    url=file.like.url,
+                    transferred=0,
+                    reused=False,
+                )
+                for role, file in found.items()
+            },
+        )
+
+    def _note(self, asset: Asset, found: dict[Role, _Found], entry: Entry | None) -> None:
+        for role, file in found.items():
+            stored = entry.file(role) if entry is not None else None
+            self._adopted[asset.key, role] = AdoptedFile(
+                id=asset.id,
+                update_time_ms=asset.update_time_ms,
+                role=role,
+                path=stored.path if stored is not None else "",
+                source=decodable(file.mine.path),
+                size=file.mine.size,
+                proof=file.proof,
+            )

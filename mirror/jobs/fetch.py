@@ -1,0 +1,249 @@
+"""All bytes of one asset: retries, resuming, fresh URLs, digests, and copies that are still right.
+
+What comes out is complete and checked, in `partial/`, not yet durable.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
+from mirror.jobs.commit import Failed, Fetched, FetchedFile, Outcome
+from mirror.models import Action, Asset, Kind, Role, StoredFile
+from mirror.net.curl import Transfers
+from mirror.net.decode import without_query
+from mirror.net.download import Received
+from mirror.net.kling import KlingApi
+from mirror.net.probe import Sample
+from mirror.net.retry import Pause, Policy
+from mirror.storage import media
+from mirror.storage.durable import disk_error
+from mirror.storage.local import Store, link_or_copy
+from mirror.storage.spool import Note, Partial
+from mirror.threads import in_thread
+
+_FRESH_URLS = 2
+"""How often one asset is looked up again in a run, when its URL no longer answers."""
+
+
+class Fetcher:
+    """Fetches assets, several at a time.
+
+    Args:
+        store: gives each file its place in `partial/`.
+        transfers: moves the bytes.
+        api: looks an asset up again.
+        max_attempts: how often one file is asked for.
+        max_wait_s: the longest total wait for one file's retries.
+        trace: told of every request for a file, for `-vv`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transfers: Transfers,
+        api: KlingApi,
+        *,
+        max_attempts: int,
+        max_wait_s: float,
+        trace: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._transfers = transfers
+        self._api = api
+        self._policy = Policy(max_attempts, max_wait_s)
+        self._trace = trace
+        self._pause = Pause()
+
+    async def fetch(self, action: Action) -> Outcome:
+        """Fetch every file that the action wants.
+
+        Raises:
+            DiskError: the disk cannot take them; any other trouble is the asset's own outcome.
+        """
+        files: dict[Role, FetchedFile] = {}
+        asset, looked_up = action.asset, 0
+        for role in action.fetch:
+            while role not in files:
+                try:
+                    files[role] = await self._file(action, asset, role)
+                except ExpiredUrlError as error:
+                    fresh = await self._look_up(asset) if looked_up < _FRESH_URLS else None
+                    looked_up += 1
+                    if fresh is None or fresh.urls.get(role) in (None, asset.urls[role]):
+                        return self._failed(action, role, error, files)
+                    asset = fresh
+                except AssetError as error:
+                    return self._failed(action, role, error, files)
+                except BaseException:  # a stop, or the disk: what is complete stays so
+                    self.keep(Fetched(action, files))
+                    raise
+        return Fetched(action, files)
+
+    def keep(self, outcome: Fetched) -> None:
+        """Note that files are complete, so that the next run need not ask for them again."""
+        for file in outcome.files.values():
+            with contextlib.suppress(OSError):
+                file.partial.save(
+                    Note(
+                        url=file.url,
+                        size=file.size,
+                        sha256=file.sha256,
+                        etag=file.etag,
+                        last_modified=file.last_modified,
+                        content_type=file.content_type,
+                        complete=True,
+                    )
+                )
+
+    def _failed(
+        self, action: Action, role: Role, error: AssetError, files: dict[Role, FetchedFile]
+    ) -> Failed:
+        self.keep(Fetched(action, files))
+        return Failed(action, role, str(error))
+
+    async def _look_up(self, asset: Asset) -> Asset | None:
+        try:
+            return await in_thread(self._api.look_up, asset)
+        except (ApiError, AccessError):
+            return None
+
+    async def _file(self, action: Action, asset: Asset, role: Role) -> FetchedFile:
+        url = asset.urls.get(role)
+        if not url:
+            raise AssetError("Kling lists no URL for it")
+        partial = self._store.partial(asset.key, role)
+        mine = _replaced(action, role, url)
+        try:
+            if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
+                mine = None
+            received = await self._attempts(url, partial, mine)
+            if received.not_modified and mine is not None:
+                await asyncio.to_thread(link_or_copy, self._store.path(mine.path), partial.path)
+        except OSError as error:
+            raise disk_error(error, error.filename or partial.path) from None
+        return _as_file(asset, role, partial, received, _old(action, role))
+
+    def _is_as_recorded(self, stored: StoredFile) -> bool:
+        try:
+            return _digest(self._store.path(stored.path), "sha256") == stored.sha256
+        except OSError:
+            return False
+
+    async def _attempts(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
+        async def request() -> Received:
+            await self._wait()
+            return await self._once(url, partial, mine)
+
+        return await self._policy.call_async(request)
+
+    async def probe(self, url: str, *, start: int, count: int) -> Sample:
+        """Fetch a few bytes of a file, to tell whether ours is the same.
+
+        Raises:
+            FetchError: they could not be had.
+        """
+
+        async def request() -> Sample:
+            await self._wait()
+            sample = await self._transfers.probe(url, start=start, count=count)
+            self._trace(f"GET {without_query(url)}: {len(sample.data)} bytes from {start}")
+            return sample
+
+        return await self._policy.call_async(request)
+
+    async def _wait(self) -> None:
+        """Let a wait that a server asked for pass."""
+        while (left_s := self._pause.left_s) > 0:  # noqa: ASYNC110 - time is the event
+            await asyncio.sleep(left_s)
+
+    async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
+        resume = None
+        if partial.has_note():
+            resume = await asyncio.to_thread(
+                partial.resume, without_query(url), head_bytes=media.HEAD_BYTES
+            )
+        if resume is not None and resume.note.complete:
+            return _as_received(resume.note, resume.head)
+        known = mine.etag if mine is not None and mine.etag and resume is None else None
+        try:
+            received = await self._transfers.fetch(url, partial, resume=resume, known_etag=known)
+        except FetchError as error:
+            self._trace(f"GET {without_query(url)}: {error}")
+            if error.retry_after_s is not None:
+                self._pause.extend(min(error.retry_after_s, self._policy.max_wait_s))
+            raise
+        self._trace(f"GET {without_query(url)}: {received.transferred} bytes")
+        for algorithm, digest in received.digests:
+            if await asyncio.to_thread(_digest, partial.path, algorithm) != digest:
+                partial.discard()
+                raise FetchError(f"the file does not match the {algorithm} that came with it")
+        return received
+
+
+def _old(action: Action, role: Role) -> StoredFile | None:
+    return None if action.supersedes is None else action.supersedes.file(role)
+
+
+def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
+    """The file that may still be the right one: of the same URL, known by a strong ETag.
+
+    Another URL may give the same ETag to other bytes: it means something for its own URL alone.
+    """
+    old = _old(action, role)
+    if old is None or action.kind is not Kind.CHANGED or old.url != without_query(url):
+        return None
+    return old if (old.etag or "").startswith('"') else None
+
+
+def _as_file(
+    asset: Asset, role: Role, partial: Partial, received: Received, old: StoredFile | None
+) -> FetchedFile:
+    url = without_query(asset.urls[role])
+    if received.not_modified and old is not None:
+        return FetchedFile(
+            partial=partial,
+            suffix=Path(old.path).suffix,
+            size=old.size,
+            sha256=old.sha256,
+            etag=old.etag,
+            last_modified=old.last_modified,
+            content_type=old.content_type,
+            url=url,
+            transferred=0,
+            reused=True,
+        )
+    name = asset.name if role == "resource" else None
+    return FetchedFile(
+        partial=partial,
+        suffix=media.suffix_of(received.head, received.content_type, name),
+        size=received.size,
+        sha256=received.sha256,
+        etag=received.etag,
+        last_modified=received.last_modified,
+        content_type=received.content_type,
+        url=url,
+        transferred=received.transferred,
+        reused=old is not None and old.sha256 == received.sha256,
+    )
+
+
+def _as_received(note: Note, head: bytes) -> Received:
+    return Received(
+        not_modified=False,
+        size=note.size,
+        sha256=note.sha256,
+        head=head,
+        etag=note.etag,
+        last_modified=note.last_modified,
+        content_type=note.content_type,
+        transferred=0,
+        digests=(),
+    )
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

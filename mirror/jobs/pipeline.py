@@ -1,0 +1,335 @@
+"""A run's moving part.
+
+    lister → queue of actions → workers (fetch) → queue of outcomes → committer → progress
+
+Both queues are bounded, so URLs stay fresh and memory flat. Nothing looks back: a worker knows one
+action, the committer one batch of outcomes.
+
+The lister and the committer wait for the API and for the disk in a thread each; all between them
+happens in the event loop. Threads hand over lumps, never single assets: each hand-over costs as
+much as a small file.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from queue import Empty, Full, Queue
+
+from mirror.errors import AccessError, ApiError, UsageError
+from mirror.jobs import planning
+from mirror.jobs.commit import Committer, Failed, Fetched, Outcome, needs_record
+from mirror.jobs.fetch import Fetcher
+from mirror.jobs.result import Tally
+from mirror.models import Action, Asset, Entry, FailedFile, Kind, Progress
+from mirror.net.kling import KlingApi
+from mirror.net.listing import Listing
+from mirror.settings import Settings
+from mirror.storage.local import Store
+from mirror.storage.manifest import Manifest
+from mirror.threads import in_thread, undisturbed
+
+_BATCH = 128
+_LUMP = 32
+_LUMPS_AHEAD = 2
+_LOOK_S = 0.1
+_REFUSED = 400
+
+
+class Pipeline:
+    """Lists all accounts of a run, and mirrors what they hold.
+
+    Args:
+        settings: filters and sizes.
+        api: the service.
+        store: the root.
+        manifest: loaded; changed by the committer alone.
+        tally: filled in on the way.
+        progress: told on the way.
+
+    Attributes:
+        being_replaced: keys of entries whose successors are listed, fetched or not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        api: KlingApi,
+        store: Store,
+        manifest: Manifest,
+        tally: Tally,
+        progress: Progress,
+    ) -> None:
+        self.being_replaced: set[str] = set()
+        self._settings = settings
+        self._api = api
+        self._store = store
+        self._manifest = manifest
+        self._tally = tally
+        self._progress = progress
+        self._workers = settings.jobs
+        self._actions = _HandOver(progress.planned)
+        self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
+
+    async def plan(self) -> None:
+        """List and decide, and do nothing: a dry run."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._list())
+            while (action := await self._actions.get()) is not None:
+                self._tally.count(action.kind)
+
+    async def run(self, fetcher: Fetcher, committer: Committer) -> None:
+        """Mirror everything.
+
+        Raises:
+            BaseExceptionGroup: of a DiskError or OSError: the disk failed; or of the cancellation.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._list())
+                for _ in range(self._settings.jobs):
+                    group.create_task(self._work(fetcher))
+                group.create_task(self._commit(fetcher, committer))
+        finally:
+            while not self._outcomes.empty():
+                self._keep(fetcher, [self._outcomes.get_nowait()])
+
+    # The lister, in a thread of its own.
+
+    async def _list(self) -> None:
+        try:
+            for account in self._tally.accounts:
+                try:
+                    self._report(await in_thread(self._list_account, account))
+                except (AccessError, ApiError, UsageError) as error:
+                    self._tally.note(error, account)
+            await in_thread(self._actions.put, [None])
+        finally:
+            self._actions.close()
+
+    def _list_account(self, account: str | None) -> Listing:
+        filters = {}
+        if len(self._settings.content_type) == 1:
+            filters["contentType"] = self._settings.content_type[0]
+        if self._settings.file_name is not None:
+            filters["fileName"] = self._settings.file_name
+        listing = Listing(
+            self._api,
+            account=account,
+            filters=filters,
+            page_size=self._settings.page_size,
+            expected={
+                entry.key
+                for entry in planning.of_account(self._manifest.entries.values(), account)
+                if entry.state == "current" and self._is_wanted(entry)
+            },
+        )
+        before = [earlier.seen for earlier in self._tally.listings]
+        self._tally.listings.append(listing)
+        waiting: list[Asset] = []
+        try:
+            for assets in listing.pages():
+                now = []
+                for key, asset in assets.items():
+                    if before and any(key in seen for seen in before):
+                        continue
+                    entry = self._manifest.entries.get(key)
+                    if not self._is_wanted(asset):
+                        self._tally.filtered += 1
+                    elif self._may_replace(asset, entry):
+                        waiting.append(asset)
+                    else:
+                        now.append((asset, entry, None))
+                self._offer(now)
+        except ApiError as error:
+            raise self._explained(error, account) from None
+        entries = self._manifest.entries
+        self._offer((it, entries.get(it.key), self._take_replaced(it, listing)) for it in waiting)
+        return listing
+
+    def _is_wanted(self, asset: Asset | Entry) -> bool:
+        """Whether the filters let it through, as far as we can tell without the API."""
+        file_name = None if isinstance(asset, Asset) else self._settings.file_name
+        types = self._settings.content_type
+        if not types and file_name is None:
+            return True
+        return planning.is_wanted(asset, content_types=types, file_name=file_name)
+
+    def _explained(self, error: ApiError, account: str | None) -> Exception:
+        """A refusal without an account may mean that there are several."""
+        if error.status != _REFUSED or account is not None:
+            return error
+        try:
+            accounts = self._api.accounts()
+        except (AccessError, ApiError):
+            return error
+        if len(accounts) <= 1:
+            return error
+        return UsageError(
+            "the subscription has several Kling accounts",
+            where=", ".join(accounts),
+            hint="name one with --email E, or take them all with --all-accounts",
+        )
+
+    @cached_property
+    def _current(self) -> dict[tuple[str, str | None], list[Entry]]:
+        current = defaultdict(list)
+        for entry in list(self._manifest.entries.values()):  # others are recorded meanwhile
+            if entry.state == "current":
+                current[entry.id, entry.content_type].append(entry)
+        return current
+
+    def _may_replace(self, asset: Asset, entry: Entry | None) -> bool:
+        """Whether it may be a newer version of an entry: known once the whole listing is."""
+        if entry is not None and entry.state != "superseded":
+            return False
+        return (asset.id, asset.content_type) in self._current
+
+    def _take_replaced(self, asset: Asset, listing: Listing) -> Entry | None:
+        candidates = self._current[asset.id, asset.content_type]
+        for entry in candidates:
+            if entry.key not in listing.seen and entry.key not in self.being_replaced:
+                self.being_replaced.add(entry.key)
+                return entry
+        return None
+
+    def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Entry | None]]) -> None:
+        """Decide for each asset, beside its entry and the one that it replaces; hand over."""
+        unchanged, covers = 0, not self._settings.no_covers
+        is_intact = self._store.is_intact
+        lump: list[Action | None] = []
+        for asset, entry, other in assets:
+            action = planning.decide(
+                asset, entry=entry, other=other, is_intact=is_intact, covers=covers
+            )
+            if action.kind is Kind.UNCHANGED and not needs_record(action):
+                unchanged += 1
+                continue
+            lump.append(action)
+            if len(lump) == _LUMP:
+                self._actions.put(lump)
+                lump = []
+        self._actions.put(lump)
+        self._tally.count(Kind.UNCHANGED, unchanged)
+
+    def _report(self, listing: Listing) -> None:
+        self._tally.complete.append(listing)
+        for item in listing.unreadable.values():
+            text = f"item {item.position} of page {item.page} cannot be read: {item.error}"
+            self._fail(None, FailedFile(item.id, None, "resource", text))
+        for asset in listing.conflicts.values():
+            self._tally.has_news = True
+            self._progress.warn(
+                f"asset {asset.id} is listed twice with differing content; the first was kept"
+            )
+
+    def _fail(self, action: Action | None, failure: FailedFile) -> None:
+        self._tally.failures.append(failure)
+        self._progress.failed(action, failure)
+
+    # The workers.
+
+    async def _work(self, fetcher: Fetcher) -> None:
+        while (action := await self._actions.get()) is not None:
+            outcome = await fetcher.fetch(action)
+            try:
+                await self._outcomes.put(outcome)
+            except asyncio.CancelledError:  # the disk was behind: what is complete stays so
+                self._keep(fetcher, [outcome])
+                raise
+        self._workers -= 1
+        if not self._workers:
+            await self._outcomes.put(None)
+
+    # The committer.
+
+    async def _commit(self, fetcher: Fetcher, committer: Committer) -> None:
+        ended = False
+        while not ended:
+            batch = [await self._outcomes.get()]
+            while len(batch) < _BATCH and not self._outcomes.empty():
+                batch.append(self._outcomes.get_nowait())
+            ended = batch[-1] is None
+            outcomes = [outcome for outcome in batch if outcome is not None]
+            await undisturbed(self._commit_batch(outcomes, fetcher, committer))
+
+    async def _commit_batch(
+        self, outcomes: list[Outcome], fetcher: Fetcher, committer: Committer
+    ) -> None:
+        try:
+            entries = await committer.commit(outcomes)
+        except BaseException:
+            self._keep(fetcher, outcomes)
+            raise
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            self._settle(outcome, entry)
+
+    def _settle(self, outcome: Outcome, entry: Entry | None) -> None:
+        action = outcome.action
+        if isinstance(outcome, Failed):
+            asset = action.asset
+            failure = FailedFile(asset.id, asset.update_time_ms, outcome.role, outcome.error)
+            self._fail(action, failure)
+            return
+        self._tally.count(action.kind)
+        self._tally.has_news = True
+        for file in outcome.files.values():
+            self._tally.files.reused += file.reused
+            self._tally.files.fetched += not file.reused
+        if entry is not None:
+            self._progress.done(action, entry)
+
+    def _keep(self, fetcher: Fetcher, outcomes: list[Outcome] | list[Outcome | None]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Fetched):
+                fetcher.keep(outcome)
+
+
+class _HandOver:
+    """The bounded queue of actions: lumps of a thread go in, single actions of the loop come out.
+
+    None is the end, for everybody who asks from then on.
+
+    Args:
+        on_action: told of each action that comes out of the thread.
+    """
+
+    def __init__(self, on_action: Callable[[Action], None]) -> None:
+        self._on_action = on_action
+        self._loop = asyncio.get_running_loop()
+        self._lumps: Queue[list[Action | None]] = Queue(_LUMPS_AHEAD)
+        self._taken: deque[Action | None] = deque()
+        self._filled = asyncio.Event()
+        self._is_closed = False
+
+    def put(self, lump: list[Action | None]) -> None:
+        """Hand over actions, from the thread; waits until there is room.
+
+        Once it is closed, they are dropped.
+        """
+        while lump and not self._is_closed:
+            try:
+                self._lumps.put(lump, timeout=_LOOK_S)
+            except Full:
+                continue
+            self._loop.call_soon_threadsafe(self._filled.set)
+            return
+
+    async def get(self) -> Action | None:
+        """The next action, or None at the end."""
+        while not self._taken:
+            try:
+                lump = self._lumps.get_nowait()
+            except Empty:
+                self._filled.clear()
+                await self._filled.wait()
+            else:
+                self._taken.extend(lump)
+                for action in filter(None, lump):
+                    self._on_action(action)
+        return self._taken.popleft() if self._taken[0] is not None else None
+
+    def close(self) -> None:
+        """Let the thread go: what it still hands over is dropped."""
+        self._is_closed = True

@@ -1,0 +1,215 @@
+"""`verify`: re-hash every file against the manifest; without a lock, for it changes nothing."""
+
+import concurrent.futures
+import hashlib
+import itertools
+import os
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from mirror.models import ROLES, Entry, Progress, Role, StoredFile
+from mirror.stopping import Stop
+from mirror.storage.layout import OUR_NAMES
+from mirror.storage.local import Store
+from mirror.storage.manifest import Manifest
+from mirror.text import counted
+
+_CHUNK_BYTES = 1 << 20
+_TICK_S = 0.2
+_AHEAD = 16
+"""Files that wait for each thread."""
+
+Problem = Literal["missing", "damaged"]
+_Record = tuple[Entry, Role, StoredFile]
+
+
+class Finding(Struct, frozen=True):
+    """A recorded file that is not as recorded.
+
+    Attributes:
+        path: relative to the root.
+        problem: `missing`, or `damaged`: other bytes, or unreadable.
+    """
+
+    id: str
+    update_time_ms: int = field(name="updateTime")
+    role: Role
+    path: str
+    problem: Problem
+
+
+class Findings(Struct):
+    """What `verify` found, and with `--repair` what became of it.
+
+    Attributes:
+        checked: files that were hashed.
+        bytes: of these.
+        wrong: what is not as recorded.
+        extra: files in the tree that no entry names; nobody's fault, and left alone.
+        fetched: paths that were fetched afresh.
+        restored: paths that were restored from `history/` or `trash/`.
+        failed: paths that Kling has, and that could not be fetched today.
+        lost: paths that nobody has any more.
+    """
+
+    checked: int = 0
+    bytes: int = 0
+    wrong: list[Finding] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every recorded file is there, now."""
+        return len(self.wrong) == len(self.fetched) + len(self.restored)
+
+
+def check(
+    store: Store, manifest: Manifest, *, jobs: int, progress: Progress, stop: Stop
+) -> Findings:
+    """Re-hash every file.
+
+    A sync may be at work at the same time: what looks wrong is held against the manifest as it is
+    in the end.
+
+    Args:
+        store: the root.
+        manifest: loaded.
+        jobs: files hashed at a time.
+        progress: told of files and bytes.
+        stop: asked to stop through it.
+
+    Raises:
+        Interrupted: stopped.
+        ManifestError: it was damaged meanwhile.
+    """
+    findings = Findings()
+    progress.expect(sum(1 for _ in _recorded(manifest)))
+    wrong: list[tuple[Finding, StoredFile]] = []
+    for (entry, role, stored), problem in _hashed(store, manifest, jobs, progress, stop):
+        progress.advance(1)
+        findings.checked += 1
+        findings.bytes += stored.size
+        if problem is not None:
+            finding = Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
+            wrong.append((finding, stored))
+    extra = _without_entry(files_in_tree(store.dest), manifest)
+    if wrong or extra:
+        now = Manifest(store.dest, store.journal)
+        now.load()
+        still = {stored for _, _, stored in _recorded(now)}
+        wrong = [(finding, stored) for finding, stored in wrong if stored in still]
+        extra = _without_entry(extra, now)
+    findings.wrong = [finding for finding, _ in wrong]
+    findings.extra = sorted(extra)
+    return findings
+
+
+def _hashed(
+    store: Store, manifest: Manifest, jobs: int, progress: Progress, stop: Stop
+) -> Iterator[tuple[_Record, Problem | None]]:
+    """Each recorded file, in order, and what is wrong with it.
+
+    No more files wait for a thread than keep the threads busy: a large mirror takes no more memory.
+    """
+
+    def problem_of(stored: StoredFile) -> Problem | None:
+        try:
+            if store.path(stored.path).is_symlink():
+                return "damaged"  # the bytes are elsewhere, whatever they are
+            found = _sha256(store.path(stored.path), progress, stop)
+        except FileNotFoundError:
+            return "missing"
+        except OSError:
+            return "damaged"
+        return None if found == stored.sha256 else "damaged"
+
+    records = _recorded(manifest)
+    with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
+        waiting: deque[tuple[_Record, Future[Problem | None]]] = deque()
+        while True:
+            for record in itertools.islice(records, jobs * _AHEAD - len(waiting)):
+                waiting.append((record, pool.submit(problem_of, record[2])))
+            if not waiting:
+                return
+            record, future = waiting.popleft()
+            while not future.done():  # a signal is looked at between two waits
+                concurrent.futures.wait([future], timeout=_TICK_S)
+                stop.check()
+            yield record, future.result()
+
+
+def in_words(findings: Findings) -> list[str]:
+    """The findings for people, a line each; the verdict comes last."""
+    repaired = {*findings.fetched, *findings.restored}
+    told = repaired.union(findings.failed, findings.lost)
+    lines = [f"{it.problem}: {it.path}" for it in findings.wrong if it.path not in told]
+    lines += [f"fetched again: {path}" for path in findings.fetched]
+    lines += [f"restored from history or trash: {path}" for path in findings.restored]
+    lines += [f"could not be fetched today: {path}" for path in findings.failed]
+    lines += [f"lost, Kling has it no more: {path}" for path in findings.lost]
+    lines += [f"not ours: {path}" for path in findings.extra]
+    left = len(findings.wrong) - len(repaired)
+    verdict = "every file is as recorded" if not left else f"{left:,} are missing or damaged"
+    hint = (
+        ""
+        if not left or len(told) > len(repaired)
+        else "; `kling-mirror verify --repair` mends them"
+    )
+    return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
+
+
+def sha256_of(path: Path) -> str:
+    """A file's hash.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256(path: Path, progress: Progress, stop: Stop) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            stop.check()
+            hasher.update(chunk)
+            progress.received(len(chunk))
+    return hasher.hexdigest()
+
+
+def _recorded(manifest: Manifest) -> Iterator[_Record]:
+    for entry in manifest.entries.values():
+        for role in ROLES:
+            if (stored := entry.file(role)) is not None:
+                yield entry, role, stored
+
+
+def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
+    """Those that no entry names."""
+    known = {_same(stored.path) for _, _, stored in _recorded(manifest)}
+    return [path for path in paths if path not in known]
+
+
+def files_in_tree(dest: Path) -> Iterator[str]:
+    """Every file below the root that could be an asset's, as our paths are written."""
+    for folder, names, files in os.walk(dest):
+        if Path(folder) == dest:
+            names[:] = [name for name in names if name not in OUR_NAMES]
+            files = [name for name in files if name not in OUR_NAMES]  # noqa: PLW2901 - as above
+        for name in files:
+            yield _same((Path(folder) / name).relative_to(dest).as_posix())
+
+
+def _same(path: str) -> str:
+    return unicodedata.normalize("NFC", path)  # macOS may give names back decomposed

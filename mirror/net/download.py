@@ -1,0 +1,356 @@
+"""A file as it comes in: where its bytes go, and whether they are the file.
+
+Small files are written and hashed where they arrive, in the event loop; the bytes of large ones go
+to `Writer`, so that a second core hashes while the first one receives.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from queue import Queue
+
+from msgspec import Struct
+
+from mirror.errors import FetchError
+from mirror.net import digests
+from mirror.net.response import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
+from mirror.net.retry import http_date
+from mirror.storage.durable import begin_writing, disk_error
+from mirror.storage.media import HEAD_BYTES, error_page_type
+from mirror.storage.spool import Note, Partial, Resume
+
+_NOTE_EVERY_BYTES = 8 << 20
+_LUMP_BYTES = 512 * 1024
+_PIECES_AHEAD = 16
+_NOT_MODIFIED = 304
+_MOST_DIGITS = 18
+_DATE_IS_STRONG_AFTER_S = 60
+
+
+class Received(Struct, frozen=True):
+    """A complete, checked partial file, or the news that ours is still the right one.
+
+    Attributes:
+        not_modified: the server vouched for the copy whose ETag was sent; no bytes came.
+        size: bytes of the file.
+        sha256: hex.
+        head: its first `media.HEAD_BYTES` bytes.
+        transferred: bytes that came over the network for it, this time.
+    """
+
+    not_modified: bool
+    size: int
+    sha256: str
+    head: bytes
+    etag: str | None
+    last_modified: str | None
+    content_type: str | None
+    transferred: int
+    digests: tuple[tuple[str, str], ...]
+
+
+class Writer:
+    """A thread that writes and hashes what is large, piece by piece, in order.
+
+    It is begun when there is work for it. At most `_PIECES_AHEAD` pieces wait: the network waits
+    for the disk, not the memory.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: Queue[Callable[[], object] | None] = Queue(_PIECES_AHEAD)
+        self._thread: threading.Thread | None = None
+
+    def put(self, piece: Callable[[], object]) -> None:
+        """Have a piece of work done, behind all that was put before."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work_off, name="writer", daemon=True)
+            self._thread.start()
+        self._pieces.put(piece)
+
+    def close(self) -> None:
+        """Return once all is written."""
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _work_off(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            piece()
+
+
+class Writers:
+    """Two writers in turn: one file's bytes are hashed while those of another go to the disk."""
+
+    def __init__(self) -> None:
+        self._writers = (Writer(), Writer())
+        self._turns = itertools.cycle(self._writers)
+
+    def next(self) -> Writer:
+        """The one for the next large file."""
+        return next(self._turns)
+
+    def close(self) -> None:
+        """Return once all is written."""
+        for writer in self._writers:
+            writer.close()
+
+
+class Receiver(Answer[Received]):
+    """A file on its way into its partial file.
+
+    Args:
+        url: checked.
+        noted_url: as listed, without its query.
+        partial: where the bytes go.
+        resume: what can be continued.
+        known_etag: of a copy that may still be right.
+        check_room: told how many bytes are announced; raises where they do not fit.
+        on_bytes: told of bytes that came in.
+        max_size: bytes of the file, at the most, or None.
+        writers: for large files.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        noted_url: str,
+        partial: Partial,
+        resume: Resume | None,
+        known_etag: str | None,
+        check_room: Callable[[int], None],
+        on_bytes: Callable[[int], None],
+        max_size: int | None,
+        writers: Writers,
+    ) -> None:
+        super().__init__(url=url, on_bytes=on_bytes)
+        self.noted_url = noted_url
+        self.partial = partial
+        self.resume = resume
+        self.known_etag = known_etag
+        self._check_room = check_room
+        self._max_size = max_size
+        self._writers = writers
+        self._writer: Writer | None = None
+        self._descriptor = -1
+        self._chunks: list[bytes] = []
+        self._held = 0
+        self._hasher = hashlib.sha256()
+        self._head = b""
+        self._size = 0
+        self._noted = 0
+        self._is_worthless = False
+
+    def request_headers(self) -> list[str]:
+        """The header lines that ask for the file, for its rest, or for news of it."""
+        lines = super().request_headers()
+        if self.resume is not None:
+            validator = self.resume.note.etag or self.resume.note.last_modified
+            lines += [f"Range: bytes={self.resume.note.size}-", f"If-Range: {validator}"]
+        elif self.known_etag is not None:
+            lines.append(f"If-None-Match: {self.known_etag}")
+        return lines
+
+    def _take(self, data: bytes) -> None:
+        if self._descriptor < 0:
+            self._begin()
+        self._chunks.append(data)
+        self._held += len(data)
+        if self._held >= _LUMP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what has come in since the last time: libcurl gives 16 KiB at a time."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+        if self._writer is None:
+            self._write(data)
+        else:
+            self._writer.put(lambda: self._write(data))
+
+    def _begin(self) -> None:
+        try:
+            self._open()
+        except OSError as error:
+            raise disk_error(error, self.partial.path) from None
+
+    def _open(self) -> None:
+        if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            raise FetchError("the file came compressed, though that was not asked for")
+        offset = self._offset()
+        if offset and self.resume is not None:
+            self._hasher = self.resume.hasher
+            self._head = self.resume.head
+        self._size = self._noted = offset
+        self.announced = self._length()
+        self._check_size(offset + self.announced)
+        self._check_room(self.announced)
+        self._descriptor = self.partial.open(offset)
+        if not 0 < self.announced < _LUMP_BYTES:
+            self._writer = self._writers.next()
+
+    def _length(self) -> int:
+        """How many bytes are announced; 0 where that is not said."""
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal():
+            return 0
+        if len(length) > _MOST_DIGITS:
+            raise FetchError("the server announces more bytes than any disk has")
+        return int(length)
+
+    def _check_size(self, size: int) -> None:
+        if self._max_size is not None and size > self._max_size:
+            self._is_worthless = True
+            raise FetchError("the file is larger than --max-file-size", retryable=False)
+
+    def _offset(self) -> int:
+        """Where the body belongs in the file; only what was asked for is spliced."""
+        if self.status == OK:
+            return 0
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
+            self.partial.discard()
+            raise FetchError("the server sent another part of the file than was asked for")
+        # A server that does not know If-Range sends the rest of whatever it has now.
+        known = self.resume.note
+        validators = (("etag", known.etag), ("last-modified", known.last_modified))
+        if any(self.headers.get(name) != value for name, value in validators if value):
+            self.partial.discard()
+            raise FetchError("the file changed while it was being fetched")
+        return int(found[1])
+
+    def _write(self, data: bytes) -> None:
+        """Write and hash a piece. What is wrong with it ends the transfer with the next one."""
+        if self.error is not None:
+            return
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+            # Only now: a note tells of what is on the disk.
+            self._hasher.update(data)
+            self._size += len(data)
+            if len(self._head) < HEAD_BYTES:
+                self._head = (self._head + data)[:HEAD_BYTES]
+            self._check_size(self._size)
+            if self._size - self._noted >= _NOTE_EVERY_BYTES:
+                self._check_room(0)
+                begin_writing(self._descriptor)  # lest all of it is to be waited for in the end
+                self.keep()
+        except OSError as error:
+            self.error = disk_error(error, self.partial.path)
+        except Exception as error:  # noqa: BLE001 - it ends the transfer, never the thread
+            self.error = error
+
+    def settle(self, error: BaseException | None) -> None:
+        """Resolve `future`, once all bytes are written."""
+        if self._held:
+            self._flush()
+        if self._writer is not None:
+            self._writer.put(lambda: self._resolve_from_thread(self._outcome(error)))
+        else:
+            super().settle(error)
+
+    def abandon(self) -> None:
+        """Nobody waits for it: what came of it stays to be continued."""
+        if self._held:
+            self._flush()
+        if self._writer is not None:
+            self._writer.put(self._close_abandoned)
+        else:
+            self._close_abandoned()
+
+    def _close_abandoned(self) -> None:
+        with contextlib.suppress(OSError):  # there is nobody to be told
+            self._close(failed=True)
+
+    def _outcome(self, error: BaseException | None) -> Received | BaseException:
+        error = self.error or error
+        try:
+            self._close(failed=error is not None)
+            return super()._outcome(error)
+        except OSError as reason:
+            return disk_error(reason, self.partial.path)
+
+    def keep(self) -> None:
+        """Vouch for the bytes so far, where the server lets them be continued."""
+        etag, last_modified = self._strong_etag(), self._strong_date()
+        if self._size and (etag or last_modified) and not self._is_worthless:
+            self._noted = self._size
+            self.partial.save(self._note(etag, last_modified))
+
+    def _note(self, etag: str | None, last_modified: str | None) -> Note:
+        return Note(
+            url=self.noted_url,
+            size=self._size,
+            sha256=self._hasher.copy().hexdigest(),
+            etag=etag,
+            last_modified=last_modified,
+            content_type=self.headers.get("content-type"),
+            complete=False,
+        )
+
+    def _strong_date(self) -> str | None:
+        """Last-Modified, where it may serve with If-Range: RFC 9110 wants it older than the Date.
+
+        A minute is what RFC 7232 asked for; it costs nothing here.
+        """
+        changed = self.headers.get("last-modified")
+        then, now = http_date(changed), http_date(self.headers.get("date"))
+        if then is None or now is None:
+            return None
+        return changed if (now - then).total_seconds() >= _DATE_IS_STRONG_AFTER_S else None
+
+    def _close(self, *, failed: bool) -> None:
+        """Let go of the file; what came of it stays to be continued."""
+        if self._descriptor >= 0:
+            if failed:
+                with contextlib.suppress(OSError):  # a full disk: then it starts over next time
+                    self.keep()
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self._is_worthless:
+            self.partial.discard()
+
+    def _result(self) -> Received:
+        """What was received.
+
+        Raises:
+            FetchError: the answer is not the file.
+        """
+        if self.status == _NOT_MODIFIED and self.known_etag is not None:
+            return self._as_received(not_modified=True)
+        if not self.is_file:
+            if self.status == NO_SUCH_RANGE:
+                self.partial.discard()
+            self._refuse()
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        if self.status == PART and found and int(found[3]) != self._size:
+            raise FetchError("the file is not as long as the server said")
+        if not self._size:
+            self.partial.discard()
+            raise FetchError("the file is empty")
+        if not self.headers.keys() & {"content-length", "transfer-encoding"}:
+            self.partial.discard()
+            raise FetchError("the server did not say how long the file is: it may be cut")
+        if kind := error_page_type(self._head, self.headers.get("content-type")):
+            self.partial.discard()
+            raise FetchError(f"the server sent an error page ({kind}) in place of the file")
+        return self._as_received(not_modified=False)
+
+    def _as_received(self, *, not_modified: bool) -> Received:
+        return Received(
+            not_modified=not_modified,
+            size=self._size,
+            sha256=self._hasher.hexdigest(),
+            head=self._head,
+            etag=self.headers.get("etag"),
+            last_modified=self.headers.get("last-modified"),
+            content_type=self.headers.get("content-type"),
+            transferred=self.received,
+            digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
+        )

@@ -1,0 +1,298 @@
+"""useapi.net's Kling API over httpx: pages of the listing, look-ups, accounts.
+
+The only module that holds the token, and it sends it to the API's own host alone: redirects are
+not followed. Every error of httpx and every status is translated here, and nowhere else.
+"""
+
+import contextlib
+import itertools
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from mirror import __version__
+from mirror.errors import AccessError, ApiError, MirrorError
+from mirror.models import Asset
+from mirror.net import decode as wire
+from mirror.net.retry import Pause, Policy, retry_after_s
+
+T = TypeVar("T")
+
+_LONGEST_ANSWER = 10
+"""An answer may take so many times the silence that is borne: one that only drips is cut."""
+_OK = 200
+_SESSION_BROKEN = 596
+_RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
+_FAILS_FROM = 500
+_CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
+_KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
+
+
+class AbortedError(Exception):
+    """The request was ended from our side: nobody waits for its answer any more."""
+
+
+class KlingApi:
+    """The service, as one subscription's token sees it. A context manager.
+
+    Its methods block, may be called from any thread, and send one request at a time.
+
+    Args:
+        url: such as `https://api.useapi.net/v1/kling`.
+        token: `user:<number>-<string>`; a password.
+        max_attempts: how often one request is sent at the most.
+        max_wait_s: the longest total wait for one request's retries.
+        stall_timeout_s: no byte for so long ends an attempt.
+        max_answer_bytes: an answer that is longer is cut off.
+        trace: told of every request and its outcome, for `-vv`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        max_attempts: int,
+        max_wait_s: float,
+        stall_timeout_s: float,
+        max_answer_bytes: int,
+        trace: Callable[[str], None],
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._host = urlsplit(url).netloc.rpartition("@")[2]
+        self._token = token
+        self._policy = Policy(max_attempts, max_wait_s)
+        self._max_answer_bytes = max_answer_bytes
+        self._longest_answer_s = _LONGEST_ANSWER * stall_timeout_s
+        self._trace = trace
+        self._pause = Pause()
+        self._one_at_a_time = threading.Lock()
+        self._is_aborted = threading.Event()
+        self._socket: socket.socket | None = None
+        self._overdue_at = float("inf")
+        timeout = httpx.Timeout(stall_timeout_s)
+        self._extensions = {"trace": self._note_socket, "timeout": timeout.as_dict()}
+        self._client = httpx.Client(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "User-Agent": f"kling-mirror/{__version__}",
+            },
+            timeout=timeout,
+            # Plain http has nothing to verify, and loading the CA bundle takes a tenth of a second.
+            verify=httpx.create_ssl_context() if url.startswith("https:") else False,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=1),
+        )
+
+    def __enter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.__exit__()
+
+    def abort(self) -> None:
+        """End what is under way, and refuse what may still be asked. Safe from any thread."""
+        self._is_aborted.set()
+        self._cut()
+
+    def cut_overdue(self) -> None:
+        """End a request whose answer only drips. To be called now and then, from any thread."""
+        if time.monotonic() > self._overdue_at:
+            self._cut()
+
+    def page(
+        self, number: int, *, account: str | None, query: Mapping[str, str | int]
+    ) -> wire.Page:
+        """One page of the listing.
+
+        Args:
+            number: from 1.
+            account: the email, or None where the subscription has but one account.
+            query: `pageSize`, `sort`, `contentType`, `fileName` as wanted.
+
+        Raises:
+            AccessError: the token, subscription or account was refused.
+            ApiError: no page came in the end.
+        """
+        params = {**query, "pageNum": number}
+        if account is not None:
+            params["email"] = account
+        return self._get(
+            "/assets/uploaded/",
+            params,
+            lambda body: wire.decode_page(body, page=number, account=account),
+        )
+
+    def look_up(self, asset: Asset) -> Asset | None:
+        """The asset as it is listed now, with fresh URLs; None where it is listed no more.
+
+        Raises:
+            AccessError, ApiError: as for `page`.
+        """
+        keyword = max(_KEYWORD.findall(asset.name or ""), key=len, default="")
+        query: dict[str, str | int] = {"pageSize": 20}
+        if keyword:
+            query["fileName"] = keyword
+        seen: set[str] = set()
+        for number in itertools.count(1):
+            page = self.page(number, account=asset.account, query=query)
+            keys = {found.key: found for found in page.assets}
+            if asset.key in keys:
+                return keys[asset.key]
+            if keys.keys() <= seen:
+                return None
+            seen.update(keys)
+        raise AssertionError("a listing has an end")
+
+    def accounts(self) -> list[str]:
+        """The emails of the subscription's Kling accounts.
+
+        Raises:
+            AccessError, ApiError: as for `page`.
+        """
+        return self._get("/accounts", {}, wire.decode_accounts)
+
+    def _get(self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]) -> T:
+        def request() -> T:
+            with self._one_at_a_time:
+                while (left_s := self._pause.left_s) > 0:
+                    self._sleep(left_s)
+                return self._once(path, params, decode)
+
+        return self._policy.call(request, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._is_aborted.wait(seconds):
+            raise AbortedError
+
+    def _once(self, path: str, params: Mapping[str, str | int], decode: Callable[[bytes], T]) -> T:
+        asked = f"GET {path} {_shown(params)}"
+        self._overdue_at = time.monotonic() + self._longest_answer_s
+        try:
+            response, body = self._send(path, params)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
+            if self._is_aborted.is_set():
+                raise AbortedError from None
+            self._trace(f"{asked}: {error!r}")
+            reason = str(error) or type(error).__name__
+            if time.monotonic() > self._overdue_at:
+                reason = f"no whole answer in {self._longest_answer_s:g} s"
+            raise ApiError(
+                f"the API could not be reached: {reason}",
+                where=self._host,
+                hint="check the network and --api-url",
+                retryable=not isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)),
+            ) from None
+        finally:
+            self._overdue_at = float("inf")
+        self._trace(f"{asked}: {response.status_code}, {len(body)} bytes")
+        if response.status_code != _OK:
+            raise self._refused(response, body, params)
+        try:
+            return decode(body)
+        except wire.MalformedAnswerError as error:
+            seen = str(error).replace(self._token, "…")
+            raise ApiError(
+                f"the API answered something else than was asked for, {seen}",
+                where=f"{self._host}{path}",
+                hint="check --api-url; if it is right, try again later",
+                retryable=True,
+                status=_OK,
+            ) from None
+
+    def _send(self, path: str, params: Mapping[str, str | int]) -> tuple[httpx.Response, bytes]:
+        if self._is_aborted.is_set():
+            raise AbortedError
+        body = bytearray()
+        url = f"{self._url}{path}?{urlencode(params)}"
+        request = self._client.build_request("GET", url, extensions=self._extensions)
+        response = self._client.send(request, stream=True)
+        with contextlib.closing(response):
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > self._max_answer_bytes:
+                    raise ApiError(
+                        f"the API's answer is longer than {self._max_answer_bytes:,} bytes",
+                        where=self._host,
+                        hint="try a smaller --page-size, or raise max_answer_size",
+                    )
+        return response, bytes(body)
+
+    def _note_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        """Httpcore's trace: the only way to the socket, which another thread may have to close."""
+        if event in _CONNECTED:
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._is_aborted.is_set():  # while it was being connected
+                self._cut()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _refused(
+        self, response: httpx.Response, body: bytes, params: Mapping[str, str | int]
+    ) -> MirrorError:
+        status = response.status_code
+        said, wish = wire.error_text(body)
+        said = said.replace(self._token, "…")
+        account = str(params.get("email", "the subscription's Kling account"))
+        if (known := _ACCESS.get(status)) is not None:
+            what, hint = known
+            what = f"{what.format(account=account)} ({status}: {said})"
+            return AccessError(what, where=self._host, hint=hint, status=status)
+        wait_s = retry_after_s(response.headers, wish)
+        retryable = status in _RETRYABLE or (status >= _FAILS_FROM and status != _SESSION_BROKEN)
+        if retryable:
+            if wait_s is not None:
+                self._pause.extend(min(wait_s, self._policy.max_wait_s))
+            asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
+            what = f"the API keeps failing ({status}: {said}{asked})"
+            hint = "try again later; --max-wait allows longer waits"
+        else:
+            what = f"the API refused the request {_shown(params)} ({status}: {said})"
+            hint = "check the filters and --api-url"
+        return ApiError(
+            what,
+            where=self._host,
+            hint=hint,
+            retryable=retryable,
+            retry_after_s=wait_s,
+            status=status,
+        )
+
+
+_ACCESS = {
+    401: (
+        "the token was refused",
+        "set the token of your useapi.net subscription: see `kling-mirror init --help`",
+    ),
+    402: (
+        "the useapi.net subscription has expired",
+        "renew it; what is mirrored stays as it is",
+    ),
+    403: (
+        "{account} may not be read with this token",
+        "check --email and that the token belongs to the same subscription",
+    ),
+    404: (
+        "{account} is not configured at useapi.net",
+        "check --email and --api-url, or add the account at useapi.net",
+    ),
+    _SESSION_BROKEN: (
+        "the Kling session of {account} is broken",
+        "delete the account at useapi.net and add it again (your uploads stay at Kling)",
+    ),
+}
+
+
+def _shown(params: Mapping[str, str | int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in params.items())

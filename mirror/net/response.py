@@ -1,0 +1,171 @@
+"""One request to a CDN, and the head of its answer: what every taker of answers has in common.
+
+libcurl's callbacks talk to an `Answer`; it knows HTTP, not libcurl.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Generic, NoReturn, TypeVar
+
+from mirror.errors import ExpiredUrlError, FetchError
+from mirror.net.retry import retry_after_s
+
+T = TypeVar("T")
+
+OK = 200
+PART = 206
+NO_SUCH_RANGE = 416
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+_STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})")
+_HEADER = re.compile(rb"([^\s:]+)[ \t]*:(.*)", re.DOTALL)
+_MOST_LET_GO_BYTES = 1 << 20
+_EXPIRED = frozenset((401, 403, 404, 410))
+_PASSING = frozenset((408, NO_SUCH_RANGE, 421, 425, 429))
+
+
+class Answer(Generic[T]):
+    """One request on its way, and what comes back.
+
+    Args:
+        url: checked; a redirect replaces it.
+        on_bytes: told of bytes of the file that came in.
+
+    Attributes:
+        future: resolved with the result, or an error.
+        redirects: how many were followed.
+        received: bytes of the file so far.
+        announced: bytes that the body is to have, where it goes to the disk; 0 where it does not.
+        moved_at: when a byte of the file came last, by the event loop's clock.
+        error: why the transfer is to end before its time; what a callback raised, too.
+        header_lines: as they came, until something needs them.
+        headers: by lower-case name.
+    """
+
+    def __init__(self, *, url: str, on_bytes: Callable[[int], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_bytes = on_bytes
+        self.url = url
+        self.future: asyncio.Future[T] = self._loop.create_future()
+        self.redirects = 0
+        self.received = 0
+        self._let_go = 0
+        self.announced = 0
+        self.moved_at = 0.0
+        self.error: BaseException | None = None
+        self.status = 0
+        self.header_lines: list[bytes] = []
+        self.headers: dict[str, str] = {}
+
+    def request_headers(self) -> list[str]:
+        """The header lines that ask for what is wanted, and for nothing encoded."""
+        return ["Accept-Encoding: identity"]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the answer claims to be the file, or a part of it."""
+        return self.status in (OK, PART)
+
+    def on_body(self, data: bytes) -> int | None:
+        """Take bytes of the body; those of an error or a redirect are let go.
+
+        libcurl calls it. An exception in here would be printed by pycurl and lost: each becomes
+        `error`, and the answer -1 ends the transfer.
+        """
+        try:
+            if self.header_lines:
+                self._read_header()
+            if self.is_file:
+                self.moved_at = self._loop.time()
+                self._on_bytes(len(data))
+                self.received += len(data)
+                self._take(data)
+            else:
+                self._let_go_of(data)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            self.error = error
+        return None if self.error is None else -1
+
+    def settle(self, error: BaseException | None) -> None:
+        """Resolve `future`: the transfer is over.
+
+        Args:
+            error: why libcurl gave up, if it did.
+        """
+        if self.header_lines:
+            self._read_header()
+        self._resolve(self._outcome(error))
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+
+    def _let_go_of(self, data: bytes) -> None:
+        """See that what is no file has an end.
+
+        Raises:
+            FetchError: it has none in sight.
+        """
+        self._let_go += len(data)
+        if self._let_go > _MOST_LET_GO_BYTES:
+            self._refuse()
+
+    def _take(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _result(self) -> T:
+        """What came.
+
+        Raises:
+            FetchError: it is not what was asked for.
+        """
+        raise NotImplementedError
+
+    def _outcome(self, error: BaseException | None) -> T | BaseException:
+        try:
+            return self.error or error or self._result()
+        except Exception as reason:  # noqa: BLE001 - it is raised where the answer is awaited
+            return reason
+
+    def _resolve(self, outcome: T | BaseException) -> None:
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+    def _resolve_from_thread(self, outcome: T | BaseException) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
+            self._loop.call_soon_threadsafe(self._resolve, outcome)
+
+    def _read_header(self) -> None:
+        """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
+        for line in self.header_lines:
+            if status := _STATUS.match(line):
+                self.headers = {}
+                self.status = int(status[1])
+            elif found := _HEADER.match(line):
+                name, value = found.groups()
+                self.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        self.header_lines.clear()
+
+    def _strong_etag(self) -> str | None:
+        """The ETag, where it says that every byte is the same."""
+        etag = self.headers.get("etag", "")
+        return etag if etag.startswith('"') else None
+
+    def _refuse(self) -> NoReturn:
+        """Say what a status means that is no file.
+
+        Raises:
+            FetchError: always.
+        """
+        what = f"the server answered {self.status}"
+        if self.status in _EXPIRED:
+            raise ExpiredUrlError(what, retryable=False)
+        raise FetchError(
+            what,
+            retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
+            retry_after_s=retry_after_s(self.headers),
+        )

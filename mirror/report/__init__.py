@@ -1,0 +1,1 @@
+"""Who hears of a run, and in what words."""

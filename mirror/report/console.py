@@ -1,0 +1,180 @@
+"""What a person sees: one bar on a terminal, one line off it, and nothing at all without news.
+
+Prose goes to stderr; stdout is for data. Nothing that came from the service reaches a terminal
+without passing `printable`.
+"""
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
+from mirror.text import counted, printable, size
+
+if TYPE_CHECKING:
+    from mirror.report.bar import Bar
+
+_REDRAW_S = 0.1
+_MOST_PROBLEM_LINES = 20
+
+QUIET, NORMAL, FILES, REQUESTS = -1, 0, 1, 2
+"""Verbosity: `-q`, none, `-v`, `-vv`."""
+
+
+class Console(Progress):
+    """A run's progress for people.
+
+    Args:
+        bar: whether to draw one.
+        news_only: whether a run without news says nothing (no terminal).
+        verbosity: `QUIET` to `REQUESTS`.
+        tells_plan: whether to name every asset that is planned (a dry run).
+        stream: where prose goes; stderr if None.
+    """
+
+    def __init__(
+        self,
+        *,
+        bar: bool,
+        news_only: bool,
+        verbosity: int,
+        tells_plan: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._news_only = news_only
+        self._tells_plan = tells_plan
+        self._verbosity = verbosity
+        self._stream = stream = stream or sys.stderr
+        self._lock = threading.Lock()
+        self._drawn_at = 0.0
+        self._problems = 0
+        self._bar = _bar(stream) if bar and verbosity > QUIET else None
+
+    def expect(self, files: int) -> None:
+        """So many more files are to be worked on."""
+        if self._bar is not None and files:
+            with self._lock:
+                self._bar.total = (self._bar.total or 0) + files
+                self._redraw()
+
+    def advance(self, files: int) -> None:
+        """So many of them are done with."""
+        if self._bar is not None and files:
+            with self._lock:
+                self._bar.n += files
+                self._redraw()
+
+    def planned(self, action: Action) -> None:
+        """The listing has this asset."""
+        if self._tells_plan and self._verbosity > QUIET and action.kind is not Kind.UNCHANGED:
+            asset = action.asset
+            self._say(f"would fetch: {action.kind} {asset.content_type} {asset.id} {asset.name}")
+        self.expect(len(action.fetch))
+
+    def received(self, count: int) -> None:
+        """So many bytes came in."""
+        if self._bar is not None:
+            with self._lock:
+                self._bar.byte_count += count
+                self._redraw()
+
+    def done(self, action: Action, entry: Entry) -> None:
+        """The asset is mirrored."""
+        self.advance(len(action.fetch))
+        if self._verbosity >= FILES and action.kind is not Kind.UNCHANGED:
+            for role in action.fetch:
+                if (stored := entry.file(role)) is not None:
+                    self._say(file_in_words(action, stored))
+
+    def failed(self, action: Action | None, failure: FailedFile) -> None:
+        """The asset could not be mirrored."""
+        if action is not None:
+            self.advance(len(action.fetch))
+        self.warn(failure_in_words(action, failure))
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know."""
+        self._problems += 1
+        if self._problems <= _MOST_PROBLEM_LINES or self._verbosity >= FILES:
+            self._say(f"kling-mirror: {text}")
+
+    def trace(self, text: str) -> None:
+        """A request and its outcome."""
+        if self._verbosity >= REQUESTS:
+            self._say(text)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def summarize(self, summary: Summary, *, news: bool, dry_run: bool) -> None:
+        """The run in one line, where there is something to say."""
+        self.close()
+        if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
+            self._say(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
+        if self._verbosity > QUIET and (news or not self._news_only):
+            self._say(f"kling-mirror: {in_words(summary, dry_run=dry_run)}")
+
+    def _redraw(self) -> None:
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn_at >= _REDRAW_S:
+            self._drawn_at = now
+            self._bar.refresh()
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            if self._bar is not None:
+                self._bar.clear()
+            self._stream.write(printable(text) + "\n")
+            self._stream.flush()
+
+
+def _bar(stream: TextIO) -> "Bar":
+    from mirror.report.bar import Bar  # noqa: PLC0415 - tqdm, for those who see it
+
+    return Bar(stream, redraw_s=_REDRAW_S)
+
+
+def file_in_words(action: Action, stored: StoredFile) -> str:
+    """A file that is mirrored, in one line."""
+    return f"{action.kind}: {stored.path} ({size(stored.size)})"
+
+
+def failure_in_words(action: Action | None, failure: FailedFile) -> str:
+    """A file that is not, in one line."""
+    name = action.asset.name if action is not None else None
+    known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
+    return f"{known}: {failure.role} failed: {failure.error}"
+
+
+def in_words(summary: Summary, *, dry_run: bool = False) -> str:
+    """The run in one line."""
+    assets, files = summary.assets, summary.files
+    counts = {
+        "new": assets.new,
+        "changed": assets.changed,
+        "repaired": assets.repaired,
+        "failed": assets.failed,
+        "gone from Kling (kept here)": assets.gone,
+        "unchanged": assets.unchanged,
+    }
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    told = (told or "Kling lists no asset") + _accounts_in_words(summary)
+    if dry_run:
+        return f"dry run: {told}; nothing was written"
+    moved = f"; {counted(files.fetched, 'file')} fetched" if files.fetched else ""
+    moved += f", {files.reused:,} reused" if files.reused else ""
+    moved += f" ({size(files.bytes)})" if files.bytes else ""
+    return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"
+
+
+def _accounts_in_words(summary: Summary) -> str:
+    """How many accounts went well, where some did not; each of these has an error of its own."""
+    accounts = set(summary.accounts)
+    failed = {error.account for error in summary.errors} & accounts
+    if not failed or len(accounts) == 1:
+        return ""
+    return f" (from {len(accounts) - len(failed)} of {len(accounts)} accounts)"

@@ -1,0 +1,221 @@
+"""The state of the mirror in words; the first line answers «am I safe?»."""
+
+import datetime as dt
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from mirror.errors import ExitCode
+from mirror.jobs.status import AccountTotal, FolderTotal, Status, Total, meaning
+from mirror.models import Failure, Scope, Summary
+from mirror.text import ago, counted, size
+
+_OLD_S = 7 * 86_400.0
+"""Without --max-age, a mirror that is older is not called safe."""
+
+_SHOWN_REASONS = 5
+_SHOWN_IDS = 3
+_LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")  # of bytes, rather than an HTTP status
+
+
+def in_words(
+    state: Status, *, now: dt.datetime, max_age_s: float | None, all_failures: bool
+) -> list[str]:
+    """The state of the mirror, for people, as lines.
+
+    Args:
+        state: what to tell.
+        now: the time, with its zone.
+        max_age_s: how old the last complete run may be; None for a week.
+        all_failures: whether to name every asset that failed.
+    """
+    told = _Teller(now)
+    lines = [told.verdict(state, _OLD_S if max_age_s is None else max_age_s)]
+    lines += (f"  {note}" for note in told.notes(state))
+    parts: tuple[Iterator[str], ...] = (
+        _totals(state),
+        told.accounts(state.accounts),
+        _failures(state.failures, told, whole=all_failures),
+        told.runs(state.runs),
+    )
+    for part in parts:
+        if block := list(part):
+            lines += ["", *block]
+    return lines
+
+
+class _Teller:
+    """Tells times as seen from now."""
+
+    def __init__(self, now: dt.datetime) -> None:
+        self._now = now
+
+    def ago(self, time: str) -> str:
+        """How long ago a time of ours is; the text itself where it is none."""
+        try:
+            then = dt.datetime.fromisoformat(time)
+            return ago((self._now - then).total_seconds())
+        except (ValueError, TypeError):
+            return time
+
+    def local(self, time: str) -> str:
+        """A time of ours where the reader is."""
+        try:
+            return f"{dt.datetime.fromisoformat(time).astimezone(self._now.tzinfo):%Y-%m-%d %H:%M}"
+        except (ValueError, OverflowError, OSError):
+            return time
+
+    def when(self, time: str) -> str:
+        """Both."""
+        return f"{self.ago(time)} ({self.local(time)})"
+
+    def verdict(self, state: Status, max_age_s: float) -> str:
+        """The first line."""
+        whole = state.last_complete
+        if not state.is_complete:
+            if not (state.runs or state.current or state.only_here or state.failures):
+                return "Not safe: nothing is mirrored yet. Run `kling-mirror sync`."
+            last = "never" if whole is None else self.when(whole)
+            step = "" if state.runs or state.at_work else " Run `kling-mirror sync`."
+            return f"Not safe: {state.reasons[0]}. Last complete: {last}.{step}"
+        assert whole is not None  # noqa: S101 - what is complete has been so at a time
+        limits = ", ".join(limits_of(state.scope))
+        within = f" within its limits ({limits})" if limits else ""
+        what = "everything" if state.current else "nothing, and all of it"
+        here = f"{what} that Kling listed {self.when(whole)} is here"
+        if not state.current:
+            here = f"Kling listed no asset {self.when(whole)}"
+        age_s = (self._now - dt.datetime.fromisoformat(whole)).total_seconds()
+        if age_s > max_age_s:
+            return f"Out of date{within}: {here}, but what was uploaded since is not."
+        return f"Safe{within}: {here}."
+
+    def notes(self, state: Status) -> Iterator[str]:
+        """What else bears on safety."""
+        for reason in state.reasons[1:]:
+            yield f"Also: {reason}."
+        newest = state.runs[0] if state.runs else None
+        for error in newest.errors if newest else ():
+            if error.exit_code < ExitCode.SIGINT:  # which says it all
+                yield f"→ {error.error}"
+        if newest and limits_of(newest.scope) and newest.scope != state.scope:
+            limits = ", ".join(limits_of(newest.scope))
+            yield f"The last run was limited: {limits}. What it left out is no newer than before."
+            if state.last_complete is None:
+                yield "If the mirror is meant so, put that into the config: status then counts it."
+        if state.at_work is not None:
+            since = self.when(state.at_work.since)
+            yield f"A run is at work: process {state.at_work.pid}, since {since}."
+        if state.free < state.reserve:
+            yield (
+                f"The disk has {size(state.free)} free, less than the {size(state.reserve)} that "
+                "are to stay free (min_free): `sync` will stop. Free some space."
+            )
+
+    def accounts(self, accounts: Sequence[AccountTotal]) -> Iterator[str]:
+        """Each account, where there are several."""
+        if len(accounts) < 2:  # noqa: PLR2004 - one account is the whole
+            return
+        yield "Accounts:"
+        width = max(len(total.account or "(no account)") for total in accounts)
+        for total in accounts:
+            name = total.account or "(no account)"
+            last = total.last_complete
+            told = "never complete" if last is None else f"complete {self.ago(last)}"
+            failed = f", {total.failed:,} failed" if total.failed else ""
+            gone = f", {total.only_here:,} only here" if total.only_here else ""
+            yield f"  {name:<{width}}  {_amount(total)}  {told}{failed}{gone}"
+
+    def runs(self, runs: Sequence[Summary]) -> Iterator[str]:
+        """The last runs, newest first."""
+        if runs:
+            yield "Last runs (local time):"
+        for run in runs:
+            limits = "".join(f", {limit}" for limit in limits_of(run.scope))
+            code = f"exit {run.exit_code}"
+            end = "" if run.exit_code == ExitCode.COMPLETE else f"; it {meaning(run)}"
+            yield (
+                f"  {self.local(run.started)}  {self.ago(run.started):<14}  {code:<8}  "
+                f"{_done(run)}{limits}{end} ({run.duration_s:,.0f} s)"
+            )
+
+
+def limits_of(scope: Scope) -> list[str]:
+    """What a run leaves out, as one would say it."""
+    limits = []
+    if scope.email:
+        limits.append(f"only {' and '.join(scope.email)}")
+    if scope.content_type:
+        limits.append(f"only {' and '.join(scope.content_type)}")
+    if scope.file_name is not None:
+        limits.append(f"only names with {scope.file_name!r}")
+    if scope.no_covers:
+        limits.append("no covers")
+    return limits
+
+
+def _totals(state: Status) -> Iterator[str]:
+    types: Mapping[str, Total] = state.types
+    width = max(map(len, [*types, "total"]))
+    for name, total in types.items():
+        yield f"  {name:<{width}}  {_amount(total)}"
+    if len(types) > 1:
+        every = Total(
+            sum(total.assets for total in types.values()),
+            sum(total.bytes for total in types.values()),
+        )
+        yield f"  {'total':<{width}}  {_amount(every)}"
+    if state.only_here:
+        yield f"  {state.only_here:,} of them exist only here: Kling lists them no more"
+    if state.history.files or state.superseded:
+        versions = counted(state.superseded, "earlier version")
+        yield f"  history keeps {versions} in {_folder(state.history)}"
+    if state.trash.files:
+        yield f"  trash has {_folder(state.trash)}; `kling-mirror prune --empty-trash` deletes them"
+    yield f"  {size(state.bytes + state.trash.bytes)} used, {size(state.free)} free in {state.dest}"
+
+
+def _failures(failures: Sequence[Failure], told: _Teller, *, whole: bool) -> Iterator[str]:
+    """What waits to be fetched, by reason; reasons that differ in large numbers alone are one."""
+    if not failures:
+        return
+    yield f"Waiting to be fetched ({len(failures):,}); each run tries again:"
+    alike: dict[tuple[str, str], list[Failure]] = defaultdict(list)
+    for failure in failures:
+        alike[failure.role, _LARGE_NUMBER.sub("#", failure.error)].append(failure)
+    groups = sorted(alike.values(), key=len, reverse=True)
+    for group in groups if whole else groups[:_SHOWN_REASONS]:
+        first = group[0]
+        yield f"  {len(group):,} x {first.role}: {first.error}"
+        for failure in group if whole else group[:_SHOWN_IDS]:
+            tries = counted(failure.attempts, "run")
+            account = f"  {failure.account}" if failure.account else ""
+            yield f"    {failure.id}{account}  {tries}, first {told.ago(failure.first)}"
+        if not whole and len(group) > _SHOWN_IDS:
+            yield f"    and {len(group) - _SHOWN_IDS:,} more"
+    if not whole and len(groups) > _SHOWN_REASONS:
+        yield f"  and {len(groups) - _SHOWN_REASONS:,} more reasons"
+    if not whole and (len(groups) > _SHOWN_REASONS or len(groups[0]) > _SHOWN_IDS):
+        yield "  All of them: `kling-mirror list --state failed`"
+
+
+def _done(run: Summary) -> str:
+    did = run.assets
+    counts = {
+        "new": did.new,
+        "changed": did.changed,
+        "repaired": did.repaired,
+        "failed": did.failed,
+        "gone": did.gone,
+    }
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no change"
+
+
+def _amount(total: Total | AccountTotal) -> str:
+    return (
+        f"{total.assets:>7,} {'asset ' if total.assets == 1 else 'assets'}  {size(total.bytes):>8}"
+    )
+
+
+def _folder(total: FolderTotal) -> str:
+    return f"{counted(total.files, 'file')} ({size(total.bytes)})"

@@ -1,0 +1,1 @@
+"""The mirror's root: files, manifest, journal, and every durable step."""

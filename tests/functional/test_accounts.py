@@ -1,0 +1,302 @@
+"""Several accounts in one mirror: one subtree each, and no account's trouble is another's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.demo.service import ASSETS_PATH
+from tests.conftest import RunProgram
+from tests.lib.library import EMAIL, Library
+from tests.lib.misbehaving import (
+    Effect,
+    Fault,
+    Misbehaving,
+    check_mirror,
+    check_output,
+    entry_of,
+    error,
+    manifest_of,
+    media_in,
+    replies,
+    run_sync,
+    snapshot,
+    told,
+)
+
+BROKEN = "broken@example.com"
+REMOVED = "removed@example.com"
+CYRILLIC = "вася@пример.рф"
+
+
+@pytest.fixture
+def service(library: Library) -> Iterator[Misbehaving]:
+    """The service over the test's library, faults to be switched on."""
+    with Misbehaving.over(library) as running:
+        yield running
+
+
+@pytest.fixture
+def three(library: Library) -> dict[str, list[dict[str, Any]]]:
+    """Three accounts of two assets each."""
+    return {
+        email: [library.add(first + number, "image", email=email) for number in range(2)]
+        for first, email in ((10, BROKEN), (20, EMAIL), (30, REMOVED))
+    }
+
+
+def _of(email: str, effect: Effect) -> Fault:
+    """What the API does to one account's listing."""
+    return Fault(effect, ASSETS_PATH, when=lambda request: request.query.get("email") == email)
+
+
+def _states(dest: Path) -> dict[str, set[str]]:
+    """The states of each account's entries."""
+    states: dict[str, set[str]] = {}
+    for entry in manifest_of(dest)["assets"].values():
+        states.setdefault(entry["account"], set()).add(entry["state"])
+    return states
+
+
+def test_accounts_that_fail_do_not_stop_the_others(
+    sync: RunProgram,
+    program: RunProgram,
+    service: Misbehaving,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+) -> None:
+    """596 and 404: exit 4, both are named, in the summary as well; the third is mirrored."""
+    service.faults = [_of(BROKEN, error(596)), _of(REMOVED, error(404, "Unknown"))]
+    done = sync("--all-accounts")
+    assert done.code == 4 == done.summary["exit_code"]
+    check_output(done.out, done.err)
+    assert BROKEN in done.err
+    assert REMOVED in done.err
+    assert EMAIL not in done.err.replace(str(dest), "")
+    assert set(done.summary["accounts"]) == set(three)  # type: ignore[call-overload]
+    errors = {found["account"]: found for found in json.loads(done.out)["errors"]}
+    assert {email: found["exit_code"] for email, found in errors.items()} == {BROKEN: 4, REMOVED: 4}
+    assert "596" in errors[BROKEN]["error"]
+    assert "404" in errors[REMOVED]["error"]
+    assert _states(dest) == {EMAIL: {"current"}}
+    assert {path.partition("/")[0] for path in media_in(dest)} == {EMAIL}
+    text = program("status", "--dest", dest).out
+    assert text.startswith("Not safe: the last run was refused")
+    assert f"for {BROKEN}, {REMOVED})" in text.partition("\n")[0]
+    completed = {
+        account["account"]: account["last_complete"]
+        for account in json.loads(program("status", "--json", "--dest", dest).out)["accounts"]
+    }
+    assert completed[EMAIL] == done.summary["started"]
+    assert completed[BROKEN] is completed[REMOVED] is None
+
+
+def test_the_summary_tells_how_many_accounts_went_well(
+    program: RunProgram,
+    service: Misbehaving,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+) -> None:
+    """The line of a run with news says how many of its accounts went well."""
+    assert three
+    service.faults = [_of(BROKEN, error(596))]
+    done = program(
+        "sync", "--all-accounts", "--dest", dest, "--api-url", service.api_url,
+        env={"KLING_MIRROR_TOKEN": service.token},
+    )  # fmt: skip
+    assert done.code == 4
+    assert "4 new (from 2 of 3 accounts); 4 files fetched" in done.err
+
+
+def test_once_all_is_well_each_has_its_subtree(
+    program: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+) -> None:
+    """One folder each, one manifest for all; the next run asks for no file and says nothing."""
+    arguments = ("sync", "--all-accounts", "--dest", dest, "--api-url", service.api_url)
+    env = {"KLING_MIRROR_TOKEN": service.token}
+    assert program(*arguments, env=env).code == 0
+    assert {path.partition("/")[0] for path in media_in(dest)} == set(three)
+    check_mirror(dest, library)
+    service.forget()
+    before = snapshot(dest)
+    again = program(*arguments, env=env)
+    assert (again.code, again.out, again.err) == (0, "", "")
+    assert service.cdn_requests() == []
+    assert snapshot(dest) == before
+    text = program("status", "--dest", dest, "--max-age", "1h").out
+    assert text.startswith("Safe: ")
+    assert all(email in text for email in three)
+
+
+@pytest.mark.parametrize("effect", [error(596), error(404), replies(200, b"?"), error(500)])
+def test_entries_of_an_account_that_fails_stay_current(
+    service: Misbehaving,
+    library: Library,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+    effect: Effect,
+) -> None:
+    """Nothing of it is marked gone, and what vanished from another account is."""
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    service.faults = [_of(BROKEN, effect)]
+    library.delete(three[EMAIL][0], EMAIL)
+    library.delete(three[BROKEN][0], BROKEN)
+    result = run_sync(service, dest, all_accounts=True, max_attempts=1)
+    assert result.summary.exit_code in {4, 7}
+    assert [found.account for found in result.summary.errors] == [BROKEN]
+    assert BROKEN in told(result)
+    assert _states(dest)[BROKEN] == {"current"}
+    assert entry_of(dest, three[EMAIL][0])["state"] == "gone"
+    service.faults.clear()
+    assert run_sync(service, dest, all_accounts=True).summary.assets.gone == 1
+    assert entry_of(dest, three[BROKEN][0])["state"] == "gone"
+
+
+def test_a_trouble_of_all_accounts_is_told_once(
+    service: Misbehaving, dest: Path, three: dict[str, list[dict[str, Any]]]
+) -> None:
+    """One message that names them; the summary has an error for each."""
+    service.fail(error(500), ASSETS_PATH)
+    result = run_sync(service, dest, all_accounts=True, max_attempts=1)
+    assert result.summary.exit_code == 7
+    assert len(result.errors) == 1
+    assert all(email in told(result) for email in three)
+    assert {found.account for found in result.summary.errors} == set(three)
+
+
+def test_an_account_that_vanished_much_does_not_hold_up_the_others(
+    service: Misbehaving, library: Library, dest: Path, three: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Exit 5 for the one, named; the other's gone asset is marked."""
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    library.accounts[BROKEN].clear()
+    library.delete(three[EMAIL][0], EMAIL)
+    result = run_sync(service, dest, all_accounts=True)
+    assert (result.summary.exit_code, result.summary.assets.gone) == (5, 1)
+    assert [(found.account, found.exit_code) for found in result.summary.errors] == [(BROKEN, 5)]
+    assert _states(dest)[BROKEN] == {"current"}
+
+
+def test_an_email_outside_ascii(
+    service: Misbehaving, library: Library, dest: Path, program: RunProgram
+) -> None:
+    """It is sent, stored, shown and filtered by as it is."""
+    items = [library.add(number, "image", email=CYRILLIC) for number in range(2)]
+    library.add(9, "image", email=EMAIL)
+    assert run_sync(service, dest, email=[CYRILLIC]).summary.accounts == [CYRILLIC]
+    assert entry_of(dest, items[0])["resource"]["path"].startswith(f"{CYRILLIC}/image/")
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    check_mirror(dest, library)
+    listed = json.loads(program("list", "--json", "--email", CYRILLIC, "--dest", dest).out)
+    assert {entry["id"] for entry in listed} == {item["id"] for item in items}
+    assert CYRILLIC in program("status", "--dest", dest).out
+
+
+def test_emails_with_one_folder_lose_nothing(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """Emails that some file system takes for the same share a folder, and no file a path."""
+    emails = ("me@example.com", "ME@example.com", "a/b@example.com", "a_b@example.com")
+    for first, email in enumerate(emails):
+        item = library.add(first, "image", email=email)
+        item["id"], item["name"] = "77", "same.png"
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    check_mirror(dest, library)
+    paths = [entry["resource"]["path"] for entry in manifest_of(dest)["assets"].values()]
+    assert len({path.casefold() for path in paths}) == len(emails)
+    again = run_sync(service, dest, all_accounts=True).summary
+    assert (again.exit_code, again.assets.unchanged) == (0, len(emails))
+
+
+def test_emails_are_taken_in_order_and_once(
+    service: Misbehaving, library: Library, dest: Path, three: dict[str, list[dict[str, Any]]]
+) -> None:
+    """However often and in whatever order they are named, each account is mirrored once."""
+    first = run_sync(service, dest, email=[REMOVED, EMAIL, REMOVED, BROKEN]).summary
+    assert (first.exit_code, first.accounts) == (0, [REMOVED, EMAIL, BROKEN])
+    check_mirror(dest, library)
+    again = run_sync(service, dest, email=[*three]).summary
+    assert (again.accounts, again.assets.unchanged, again.files.fetched) == ([*three], 6, 0)
+
+
+def test_status_counts_the_account_that_is_behind(
+    service: Misbehaving,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+    program: RunProgram,
+) -> None:
+    """Accounts may be mirrored one by one: the mirror is as old as the oldest of them."""
+    starts = [run_sync(service, dest, email=[email]).summary.started for email in three]
+    log = dest / ".kling-mirror" / "runs.jsonl"
+    text = log.read_text()
+    log.write_text(text.replace(starts[0], "2025-01-01T00:00:00Z", 1))
+    state = json.loads(program("status", "--json", "--dest", dest).out)
+    assert state["is_complete"] is True
+    assert state["last_complete"] == "2025-01-01T00:00:00Z"
+    assert program("status", "--dest", dest, "--max-age", "30d").code == 1
+    log.write_text("".join(text.splitlines(keepends=True)[1:]))
+    told = program("status", "--dest", dest).out
+    assert told.startswith(f"Not safe: no run has mirrored all of {next(iter(three))} yet.")
+    # Which accounts are wanted is for the settings to say.
+    others = {"KLING_MIRROR_EMAIL": ",".join([*three][1:])}
+    assert program("status", "--dest", dest, env=others).out.startswith("Safe within its limits (")
+
+
+def test_all_accounts_are_not_those_that_were_named(
+    service: Misbehaving, dest: Path, three: dict[str, list[dict[str, Any]]], program: RunProgram
+) -> None:
+    """If the settings want all accounts, a run over all of them must have been."""
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    wanted = {"KLING_MIRROR_ALL_ACCOUNTS": "yes"}
+    done = program("status", "--dest", dest, "--max-age", "1h", env=wanted)
+    assert done.code == 1
+    assert done.out.startswith("Not safe: no run has been over all accounts yet.")
+    assert set(run_sync(service, dest, all_accounts=True).summary.accounts) == set(three)
+    done = program("status", "--dest", dest, "--max-age", "1h", env=wanted)
+    assert done.code == 0, done.out
+
+
+def test_an_account_that_was_removed_does_not_age_the_mirror(
+    service: Misbehaving,
+    library: Library,
+    dest: Path,
+    three: dict[str, list[dict[str, Any]]],
+    program: RunProgram,
+) -> None:
+    """A later run over all accounts is complete without it, and its entries stay as they are."""
+    assert three
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    log = dest / ".kling-mirror" / "runs.jsonl"
+    run = json.loads(log.read_text())
+    log.write_text(json.dumps({**run, "started": "2025-01-01T00:00:00Z"}) + "\n")
+    del library.accounts[REMOVED]
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    assert _states(dest)[REMOVED] == {"current"}
+    done = program("status", "--dest", dest, "--max-age", "1h")
+    assert done.code == 0
+    assert done.out.startswith("Safe: ")
+
+
+def test_a_mirror_whose_accounts_have_all_vanished(
+    service: Misbehaving, library: Library, dest: Path, program: RunProgram
+) -> None:
+    """`status` has an answer where nothing is current, whoever the entries belonged to."""
+    item = library.add(1, "image")
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    extra = library.add(2, "image")
+    library.delete(item)
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    library.delete(extra)
+    library.add(3, "image", email=BROKEN)
+    for asked in ({"email": [BROKEN]}, {"all_accounts": True}):
+        assert run_sync(service, dest, **asked).summary.exit_code in {0, 5}
+        assert program("status", "--dest", dest).out.startswith(("Safe: ", "Not safe: "))
+    del library.accounts[BROKEN]
+    run_sync(service, dest)
+    assert program("status", "--dest", dest).out.startswith("Not safe: ")

@@ -1,0 +1,569 @@
+"""`import DIR`: what is here already is adopted once it is proved, and not fetched again."""
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror import config
+from mirror.demo.service import KlingService, Request, Response
+from mirror.errors import ExitCode, MirrorError
+from mirror.jobs import adopt
+from mirror.jobs.adopted import Adopted, in_words
+from mirror.stopping import Stop
+from tests.conftest import RunProgram
+from tests.lib.library import EMAIL, TOKEN, Library, media
+from tests.lib.misbehaving import Notes, manifest_of, run_sync
+
+BIG = 300_000
+
+
+class Counting(KlingService):
+    """Counts the bytes of files that it serves; `headers` go with each."""
+
+    served = 0
+    more: Callable[[bytes], dict[str, str]] = staticmethod(lambda _: {})
+
+    def file(self, request: Request) -> Response:
+        """A file, counted."""
+        response = super().file(request)
+        self.served += len(response.body)
+        response.headers |= type(self).more(self.files[request.path].body)
+        return response
+
+
+class Digests(Counting):
+    """Says the SHA-256 of each file, as RFC 9530 has it."""
+
+    more = staticmethod(lambda body: {"Repr-Digest": f"sha-256=:{_base64(body)}:"})
+
+
+class Md5Tags(Counting):
+    """Has the MD5 of each file for its ETag, as object stores do."""
+
+    more = staticmethod(lambda body: {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})  # noqa: S324
+
+
+class Whole(Counting):
+    """Knows no ranges."""
+
+    def file(self, request: Request) -> Response:
+        """The whole file, whatever was asked for."""
+        plain = {name: it for name, it in request.headers.items() if name != "range"}
+        return super().file(replace(request, headers=plain))
+
+
+def _base64(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+@pytest.fixture
+def service(library: Library) -> Iterator[Counting]:
+    """The service, with a count of what it serves."""
+    with library.service(Counting) as running:
+        assert isinstance(running, Counting)
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What was downloaded otherwise."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def imports(program: RunProgram, service: Counting, dest: Path, folder: Path) -> Callable[..., Any]:
+    """Runs `kling-mirror import --json`."""
+
+    def run(*arguments: object) -> Any:  # noqa: ANN401 - it is JSON
+        done = program(
+            "import", folder, "--json", "--dest", dest, "--api-url", service.api_url, *arguments,
+            env={"KLING_MIRROR_TOKEN": TOKEN},
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+    return run
+
+
+def adopted(
+    service: KlingService, dest: Path, folder: Path, **options: bool
+) -> tuple[Adopted, list[MirrorError]]:
+    """An import in this process."""
+    settings = config.load(
+        {"dest": str(dest), "api_url": service.api_url, "min_free": 0, "max_attempts": 1},
+        environ={},
+        config_path=Path(os.devnull),
+    )
+    return adopt.adopt(
+        settings,
+        service.token,
+        folder,
+        state_folder=folder.with_name("state"),
+        progress=Notes(),
+        stop=Stop(),
+        **options,
+    )
+
+
+def body_of(library: Library, item: dict[str, Any], role: str = "resource") -> bytes:
+    """The bytes that Kling has."""
+    return library.files[item[role]["resource"].partition("?")[0]].body
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """All that could be changed in a folder."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), *_times(path))
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _times(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_nlink
+
+
+def names_for(item: dict[str, Any]) -> list[str]:
+    """Names that people and scripts give to a file."""
+    stem, dot, suffix = item["name"].rpartition(".")
+    url_name = item["resource"]["resource"].partition("?")[0].rpartition("/")[2]
+    return [
+        item["name"],
+        f"{item['id']}.{suffix}",
+        f"deep/er/{stem}-{item['id']}{dot}{suffix}",
+        f"2025 kling_{item['id']}_final.{suffix}",
+        f"{stem} (1).{suffix}",
+        f"{stem.upper()}.bin",
+        f"{url_name}.{suffix}",
+        f"{item['name']}.download",
+        "a name that says nothing.xyz",
+    ]
+
+
+def test_nothing_is_fetched_twice(  # noqa: PLR0917 - pytest's own
+    imports: Callable[..., Any],
+    sync: RunProgram,
+    service: Counting,
+    library: Library,
+    folder: Path,
+    dest: Path,
+) -> None:
+    """Files under all sorts of names are adopted; `sync` then fetches the others alone."""
+    items = [library.add(number, "image", size=BIG + number) for number in range(12)]
+    for number, item in enumerate(items[:9]):
+        path = folder / names_for(item)[number]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body_of(library, item))
+    (folder / "note.txt").write_text("not Kling's")
+    before = snapshot(folder)
+
+    told = imports()
+
+    assert len(told["adopted"]) == 9
+    assert {it["proof"] for it in told["adopted"]} == {"samples"}
+    assert (told["differs"], told["left"], len(told["no_match"])) == ([], 3, 3)
+    assert told["unused"] == [str(folder / "note.txt")]
+    assert service.served == told["compared_bytes"] < 12 * BIG / 4
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=dest, check=True)  # noqa: S607
+    service.served = 0
+    asked = len(service.cdn_requests())
+    done = sync()
+    assert (done.code, done.summary["files"]) == (
+        0,
+        {"fetched": 3, "reused": 0, "bytes": sum(BIG + number for number in (9, 10, 11))},
+    )
+    wanted = {f"/cdn/image/{number}" for number in (9, 10, 11)}
+    assert {it.path for it in service.cdn_requests()[asked:]} == wanted
+    assert snapshot(folder) == before
+
+    service.served = 0
+    again = imports()
+    assert (again["adopted"], again["left"], service.served) == ([], 0, 0)
+    assert len(again["mirrored"]) == 9
+    assert snapshot(folder) == before
+
+
+def test_covers_are_adopted_beside_their_assets(
+    imports: Callable[..., Any], sync: RunProgram, service: Counting, library: Library, folder: Path
+) -> None:
+    """Covers are found too; an asset without its cover is adopted, and `sync` fetches the cover."""
+    for number in range(3):
+        item = library.add(number, size=BIG)
+        (folder / item["name"]).write_bytes(body_of(library, item))
+        name = (f"{item['id']}.cover.jpg", f"clip{number}.jpg", "")[number]
+        if name:
+            (folder / name).write_bytes(body_of(library, item, "cover"))
+    told = imports()
+    roles = [it["role"] for it in told["adopted"]]
+    assert (roles.count("resource"), roles.count("cover"), told["differs"]) == (3, 2, [])
+    asked = len(service.cdn_requests())
+    assert sync().code == 0
+    assert [it.path for it in service.cdn_requests()[asked:]] == ["/cdn/video/2.cover"]
+
+
+def test_a_cover_alone_makes_no_entry(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """An asset without its resource is left to `sync`."""
+    item = library.add(1, size=BIG)
+    (folder / "clip1.cover.jpg").write_bytes(body_of(library, item, "cover"))
+    told, _ = adopted(service, dest, folder)
+    assert (told.adopted, told.left, manifest_of(dest)["assets"]) == ([], 2, {})
+
+
+def _holed(body: bytes) -> bytes:
+    """As a download that was broken off leaves it where it reserved the space before."""
+    at = len(body) // 8 // 65536 * 65536
+    return body[:at] + bytes(131072) + body[at + 131072 :]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda body: body[:-1],
+        lambda body: body + b"\0",
+        lambda body: b"\xff" + body[1:],
+        lambda body: body[:-1] + b"\xff",
+        lambda body: body[: len(body) // 2] + b"\xff" + body[len(body) // 2 + 1 :],
+        _holed,
+    ],
+    ids=["short", "long", "start", "end", "middle", "hole"],
+)
+def test_other_bytes_are_never_adopted(
+    service: Counting,
+    library: Library,
+    dest: Path,
+    folder: Path,
+    spoil: Callable[[bytes], bytes],
+) -> None:
+    """The name is right and the file is not: it is reported, kept out, and fetched by `sync`."""
+    item = library.add(1, "image", size=1_200_000)
+    path = folder / item["name"]
+    path.write_bytes(spoil(body_of(library, item)))
+    told, errors = adopted(service, dest, folder)
+    assert (told.exit_code, errors, told.adopted) == (ExitCode.COMPLETE, [], [])
+    assert [it.source for it in told.differs] == [str(path)]
+    assert "at Kling" in told.differs[0].why
+    assert "differs: " in in_words(told)[0]
+    assert run_sync(service, dest).exit_code is ExitCode.COMPLETE
+    (stored,) = manifest_of(dest)["assets"].values()
+    assert stored["resource"]["sha256"] == hashlib.sha256(body_of(library, item)).hexdigest()
+
+
+@pytest.mark.parametrize("kind", [Digests, Md5Tags])
+def test_a_digest_proves_every_byte(
+    library: Library, dest: Path, folder: Path, kind: type[Counting]
+) -> None:
+    """With a digest, one request is enough, and a byte that no sample would see is noticed."""
+    items = [library.add(number, "image", size=BIG) for number in range(2)]
+    bodies = [body_of(library, item) for item in items]
+    (folder / items[0]["name"]).write_bytes(bodies[0])
+    spoiled = bodies[1][: BIG // 3] + b"\xff" + bodies[1][BIG // 3 + 1 :]
+    (folder / items[1]["name"]).write_bytes(spoiled)
+    with library.service(kind) as service:
+        told, _ = adopted(service, dest, folder, exact=True)
+        asked = len([it for it in service.cdn_requests() if it.path == "/cdn/image/0"])
+    assert [(it.id, it.proof) for it in told.adopted] == [(items[0]["id"], "digest")]
+    assert [it.id for it in told.differs] == [items[1]["id"]]
+    assert asked == 1
+    (stored,) = manifest_of(dest)["assets"].values()
+    assert stored["resource"]["etag"] is not None
+
+
+def test_exact_wants_a_digest(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """`--exact` takes nothing on samples, and says so."""
+    item = library.add(1, "image", size=BIG)
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder, exact=True)
+    assert told.adopted == []
+    assert "no digest" in told.differs[0].why
+    told, _ = adopted(service, dest, folder)
+    assert [it.proof for it in told.adopted] == ["samples"]
+    (stored,) = manifest_of(dest)["assets"].values()
+    assert stored["resource"]["etag"] is None, "it must not vouch for what was not compared"
+
+
+def test_another_mirror_needs_no_request(
+    service: Counting, library: Library, dest: Path, tmp_path: Path
+) -> None:
+    """The manifest of another mirror is proof, as far as its files are as it says."""
+    items = [library.add(number, size=BIG) for number in range(4)]
+    old = tmp_path / "old"
+    run_sync(service, old)
+    paths = {
+        key: old / entry["resource"]["path"] for key, entry in manifest_of(old)["assets"].items()
+    }
+    spoiled = paths[f"{items[0]['id']}@{items[0]['updateTime']}"]
+    spoiled.write_bytes(b"\xff" * BIG)
+    (old / "gallery").mkdir()
+    (old / "gallery/index.html").write_text("the page of the other mirror")
+    before = snapshot(old)
+    service.requests.clear()
+    told, _ = adopted(service, dest, old)
+    assert {it.proof for it in told.adopted} == {"manifest"}
+    assert (len(told.adopted), told.left) == (6, 2), "a cover alone makes no entry"
+    assert {it.path for it in service.cdn_requests()} == {"/cdn/video/0"}
+    assert "manifest beside it" in told.differs[0].why
+    assert not any("gallery" in path for path in told.unused)
+    assert snapshot(old) == before
+    kept = {key: entry["resource"]["etag"] for key, entry in manifest_of(old)["assets"].items()}
+    new = {key: entry["resource"]["etag"] for key, entry in manifest_of(dest)["assets"].items()}
+    assert new.items() <= kept.items()
+
+
+def test_a_folder_of_any_name_is_looked_into(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """What is ours in a mirror, such as `gallery`, is anybody's elsewhere."""
+    item = library.add(1, "image")
+    (folder / "gallery").mkdir()
+    (folder / "gallery" / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert [it.id for it in told.adopted] == [item["id"]]
+
+
+def test_a_manifest_cannot_point_out_of_its_folder(
+    service: Counting, library: Library, dest: Path, tmp_path: Path
+) -> None:
+    """A path that leads elsewhere is not followed, whatever the manifest says."""
+    item = library.add(1, "image", size=BIG)
+    old = tmp_path / "old"
+    run_sync(service, old)
+    manifest = manifest_of(old)
+    (entry,) = manifest["assets"].values()
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret" * 100)
+    (old / entry["resource"]["path"]).unlink()
+    digest = hashlib.sha256(secret.read_bytes()).hexdigest()
+    entry["resource"] |= {"path": "../secret", "size": 600, "sha256": digest}
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    told, _ = adopted(service, dest, old)
+    assert (told.adopted, [it.id for it in told.no_match]) == ([], [item["id"]])
+
+
+def test_a_damaged_manifest_is_told_and_names_are_used(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """A mirror that lost its manifest is a folder like any other."""
+    item = library.add(1, "image", size=BIG)
+    (folder / "manifest.json").write_text("{")
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert [it.proof for it in told.adopted] == ["samples"]
+    assert told.unused == []
+
+
+def test_a_changed_asset_is_adopted_over_the_old_one(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """The version before goes to history, as when it is fetched."""
+    item = library.add(1, "image", size=BIG)
+    run_sync(service, dest)
+    library.change(item, media("image", "new", BIG))
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert len(told.adopted) == 1
+    states = {entry["state"] for entry in manifest_of(dest)["assets"].values()}
+    assert states == {"superseded", "current"}
+    assert len(list((dest / ".kling-mirror/history").rglob("*.png"))) == 1
+
+
+def test_a_broken_file_is_mended(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """What is mirrored and missing on the disk is taken from the folder."""
+    item = library.add(1, size=BIG)
+    run_sync(service, dest)
+    (entry,) = manifest_of(dest)["assets"].values()
+    (dest / entry["resource"]["path"]).unlink()
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder)
+    assert [it.path for it in told.adopted] == [entry["resource"]["path"]]
+    assert (dest / entry["resource"]["path"]).read_bytes() == body_of(library, item)
+
+
+def test_a_dry_run_writes_nothing(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """It compares, and tells what would be adopted."""
+    item = library.add(1, "image", size=BIG)
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    told, _ = adopted(service, dest, folder, dry_run=True)
+    assert [(it.id, it.path) for it in told.adopted] == [(item["id"], "")]
+    assert not dest.exists()
+
+
+def test_links_and_hidden_files_are_left_alone(
+    service: Counting, library: Library, folder: Path, tmp_path: Path
+) -> None:
+    """Only plain files are read; a mirror within the folder is not looked into."""
+    item = library.add(1, "image", size=BIG)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(body_of(library, item))
+    (folder / item["name"]).symlink_to(elsewhere)
+    (folder / f".{item['name']}").write_bytes(body_of(library, item))
+    (folder / "empty.png").touch()
+    told, _ = adopted(service, folder / "mirror", folder)
+    assert (told.adopted, told.unused, told.left) == ([], [], 1)
+    assert not service.cdn_requests()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_may_be_no_text(imports: Callable[..., Any], library: Library, folder: Path) -> None:
+    """File names are bytes: what is not UTF-8 is adopted and told like any other."""
+    item = library.add(1, "image", size=BIG)
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(body_of(library, item))
+    (folder / os.fsdecode(b"t\xe9.txt")).write_bytes(b"tea")
+    told = imports()
+    assert [Path(it["source"]).name for it in told["adopted"]] == ["caf\ufffd.png"]
+    assert [Path(it).name for it in told["unused"]] == ["t\ufffd.txt"]
+
+
+def test_two_assets_may_have_one_file(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """Kling may list one id and one name twice: each asset gets the bytes that are its own."""
+    video = library.add(1, cover=False, size=BIG)
+    image = library.add(2, "image", name=video["name"], size=BIG)
+    image["id"] = video["id"]
+    (folder / f"{video['id']}.mp4").write_bytes(body_of(library, video))
+    (folder / f"{video['id']} (1).mp4").write_bytes(body_of(library, image))
+    told, _ = adopted(service, dest, folder)
+    assert (len(told.adopted), told.differs, told.left) == (2, [], 0)
+
+
+def test_a_server_without_ranges_proves_by_digest_alone(
+    library: Library, dest: Path, folder: Path
+) -> None:
+    """Without parts of files there are no samples: the asset is left to `sync`, exit 3."""
+    item = library.add(1, "image", size=3_000_000)
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    with library.service(Whole) as service:
+        told, _ = adopted(service, dest, folder)
+        assert (told.exit_code, told.adopted, told.left) == (ExitCode.SOME_FAILED, [], 1)
+        assert "no parts" in told.failures[0].error
+    with library.service(type("WholeWithDigests", (Whole, Digests), {})) as service:
+        told, _ = adopted(service, dest, folder)
+        assert [it.proof for it in told.adopted] == ["digest"]
+
+
+def test_a_saved_error_page_is_no_file(library: Library, dest: Path, folder: Path) -> None:
+    """What was saved in place of a file is not adopted, though the CDN still sends the same."""
+    page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+    item = library.add(1, "image", body=page)
+    (folder / item["name"]).write_bytes(page)
+    with library.service(Digests) as service:
+        told, _ = adopted(service, dest, folder)
+    assert (told.exit_code, told.adopted) == (ExitCode.SOME_FAILED, [])
+    assert "error page" in told.failures[0].error
+
+
+def test_an_expired_url_is_left_to_sync(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """What the CDN refuses cannot be compared; the others are adopted all the same."""
+    items = [library.add(number, "image", size=BIG) for number in range(2)]
+    for item in items:
+        (folder / item["name"]).write_bytes(body_of(library, item))
+    del library.files["/cdn/image/0"]
+    told, _ = adopted(service, dest, folder)
+    assert (told.exit_code, len(told.adopted), told.left) == (ExitCode.SOME_FAILED, 1, 1)
+    assert [it.id for it in told.failures] == [items[0]["id"]]
+
+
+def test_the_reserve_of_the_disk_is_kept(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """Copies need room: below the reserve nothing is adopted, exit 6."""
+    item = library.add(1, "image", size=BIG)
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    done = program(
+        "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "900T",
+        env={"KLING_MIRROR_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.code, "nearly full" in done.err) == (6, True)
+    assert manifest_of(dest)["assets"] == {}
+
+
+def test_what_was_adopted_is_said_beside_an_error(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """An account that is refused takes nothing from the others, nor from what is told of them."""
+    item = library.add(1, "image")
+    (folder / item["name"]).write_bytes(body_of(library, item))
+    done = program(
+        "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "0",
+        "--email", EMAIL, "--email", "nobody@example.com",
+        env={"KLING_MIRROR_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.code, done.out) == (4, "")
+    assert "1 file adopted (" in done.err
+    assert "nobody@example.com" in done.err
+    first = program("status", "--dest", dest).out.splitlines()[0]
+    assert first.endswith("Run `kling-mirror sync`."), "nothing proves yet that this is all"
+
+
+def test_what_cannot_be_imported_is_said(
+    program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """No such folder, the mirror itself, a refused token: the usual codes, and no traceback."""
+    library.add(1, "image")
+    run_sync(service, dest)
+
+    def run(path: Path, token: str = TOKEN) -> tuple[int, str]:
+        done = program(
+            "import", path, "--dest", dest, "--api-url", service.api_url,
+            env={"KLING_MIRROR_TOKEN": token},
+        )  # fmt: skip
+        assert done.out == ""
+        return done.code, done.err
+
+    code, said = run(folder / "absent")
+    assert (code, "no such folder" in said) == (2, True)
+    code, said = run(dest)
+    assert (code, "the mirror itself" in said) == (2, True)
+    code, said = run(folder, "user:0-wrong")
+    assert (code, "token" in said) == (4, True)
+    code, said = run(folder)
+    assert (code, said) == (0, "nothing adopted\n")
+
+
+def test_a_stop_keeps_what_is_committed(
+    service: Counting, library: Library, dest: Path, folder: Path
+) -> None:
+    """A stop on the way ends with its code; the next import goes on."""
+    for number in range(70):
+        item = library.add(number, "image", size=3000 + number)
+        (folder / item["name"]).write_bytes(body_of(library, item))
+    stop = Stop()
+
+    class Stopper(Notes):
+        def done(self, *_: object) -> None:
+            stop.set()
+
+    settings = config.load(
+        {"dest": str(dest), "api_url": service.api_url, "min_free": 0},
+        environ={},
+        config_path=Path(os.devnull),
+    )
+    told, _ = adopt.adopt(
+        settings, TOKEN, folder, state_folder=dest.parent / "state", progress=Stopper(), stop=stop
+    )
+    assert told.exit_code == ExitCode.SIGINT
+    first = len(told.adopted)
+    assert 0 < first < 70
+    told, _ = adopted(service, dest, folder)
+    assert (len(told.adopted), told.left) == (70 - first, 0)

@@ -1,0 +1,296 @@
+"""SIGINT and SIGTERM in every phase: two seconds, the right code, nothing thrown away."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from mirror.demo.service import Request, Response, json_response
+from mirror.models import Entry
+from tests.conftest import RunProgram
+from tests.lib.invariant import (
+    PRIVATE,
+    Paced,
+    Served,
+    check_invariant,
+    serving,
+    started,
+    sync_arguments,
+    wait_until,
+)
+from tests.lib.library import TOKEN, Library
+
+_STOPPED_WITHIN_S = 2.0
+_BIG = 6_000_000
+
+both_signals = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+
+
+class _Holding(Paced):
+    """A service that keeps the requests waiting for which `holds` says so."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - passed through
+        super().__init__(**options)
+        self.holds: Callable[[Request], bool] = lambda _: False
+        self.wants_pause: Callable[[Request], bool] = lambda _: False
+        self.held = Event()
+
+    def respond(self, request: Request) -> Response:
+        """Answer, or wait for the end, or ask to come back in a minute."""
+        if self.wants_pause(request):
+            self.held.set()
+            response = json_response(429, {"error": "Too many requests"})
+            response.headers["Retry-After"] = "60"
+            return response
+        if self.holds(request):
+            self.held.set()
+            self.closing.wait()
+        return super().respond(request)
+
+
+@pytest.fixture
+def holding(library: Library) -> Iterator[_Holding]:
+    """The service over the test's library, not holding anything yet."""
+    with serving(library, _Holding) as service:
+        yield service
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One run to be stopped, and the one after it."""
+
+    library: Library
+    service: _Holding
+    environ: Mapping[str, str]
+    program: RunProgram
+    dest: Path
+
+    def begin(self, *arguments: object) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+        """Start `sync`, with time enough to wait for a 429."""
+        return started(self.environ, *self._arguments, *arguments)
+
+    def entries(self) -> dict[str, Entry]:
+        """What is recorded, and found to be true."""
+        return check_invariant(self.dest)
+
+    def go_on(self) -> int:
+        """The next run, undisturbed; gives how many bytes of files it took."""
+        self.service.holds = self.service.wants_pause = lambda _: False
+        self.service.pause_s = 0.0
+        self.service.requests.clear()
+        self.service.count_anew()
+        done = self.program(*self._arguments, env={"KLING_MIRROR_TOKEN": TOKEN})
+        assert done.code == 0, done.err
+        served = Served()
+        served.note(self.library)
+        entries = check_invariant(self.dest, served)
+        assert len(entries) == sum(map(len, self.library.accounts.values()))
+        return self.service.sent_bytes
+
+    @property
+    def _arguments(self) -> tuple[object, ...]:
+        return (*sync_arguments(self.service, self.dest), "--max-wait", "300")
+
+
+@pytest.fixture
+def stage(
+    library: Library,
+    holding: _Holding,
+    environ: Mapping[str, str],
+    program: RunProgram,
+    dest: Path,
+) -> _Stage:
+    """Everything that a run needs to be stopped."""
+    return _Stage(library, holding, environ, program, dest)
+
+
+def _stop(process: "subprocess.Popen[bytes]", signum: int) -> None:
+    """Send the signal, and assert that the process ends in time and as it should."""
+    began = time.monotonic()
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=30)
+    took_s = time.monotonic() - began
+    assert process.returncode == 128 + signum, err.decode()
+    assert took_s < _STOPPED_WITHIN_S
+    assert b"Traceback" not in err
+    assert b"Exception" not in err
+
+
+@both_signals
+def test_while_a_page_is_awaited(stage: _Stage, signum: int) -> None:
+    """A listing that hangs is left at once; what the pages before it brought is not asked again."""
+    for number in range(8):
+        stage.library.add(number, "image")
+    stage.service.holds = lambda request: request.query.get("pageNum") == "2"
+    with stage.begin("--page-size", "5") as process:
+        wait_until(stage.service.held.is_set)
+        wait_until(lambda: len(stage.entries()) == 5)
+        _stop(process, signum)
+    assert len(stage.entries()) == 5
+    stage.go_on()
+    assert len(stage.service.cdn_requests()) == 3
+
+
+@pytest.mark.parametrize(
+    ("signum", "who"),
+    [(signal.SIGINT, "API"), (signal.SIGTERM, "API"), (signal.SIGTERM, "CDN")],
+)
+def test_while_a_429_is_waited_out(stage: _Stage, signum: int, who: str) -> None:
+    """Nobody sits out a Retry-After of a minute before obeying."""
+    stage.library.add(1)
+    stage.service.wants_pause = lambda it: it.path.startswith("/cdn/") == (who == "CDN")
+    with stage.begin() as process:
+        wait_until(stage.service.held.is_set)
+        time.sleep(0.2)
+        assert process.poll() is None
+        _stop(process, signum)
+    assert stage.entries() == {}
+    stage.go_on()
+
+
+@both_signals
+def test_while_a_big_file_comes_slowly(stage: _Stage, signum: int) -> None:
+    """What came of a big file is kept, and the next run asks for the rest alone."""
+    stage.library.add(1, "image", size=_BIG)
+    stage.service.pause_s = 0.02
+    with stage.begin() as process:
+        wait_until(lambda: stage.service.sent_bytes > _BIG / 3)
+        _stop(process, signum)
+    assert stage.entries() == {}
+    took_bytes = stage.go_on()
+    (request,) = stage.service.cdn_requests()
+    start = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
+    assert start > _BIG / 4
+    assert took_bytes == _BIG - start
+
+
+@both_signals
+def test_while_many_small_files_come(stage: _Stage, signum: int) -> None:
+    """Of many small files none that was complete is asked for again."""
+    for number in range(300):
+        stage.library.add(number, "image")
+    stage.service.pause_s = 0.02
+    with stage.begin("--jobs", "8") as process:
+        wait_until(lambda: len(stage.service.cdn_requests()) >= 60)
+        _stop(process, signum)
+    assert 0 < len(stage.entries()) < 300
+    asked = {request.path for request in stage.service.cdn_requests()}
+    stage.go_on()
+    twice = asked & {request.path for request in stage.service.cdn_requests()}
+    assert len(twice) <= 8, "files that were complete were asked for again"
+
+
+def test_while_the_cover_of_a_complete_video_is_awaited(stage: _Stage) -> None:
+    """A video that is complete, but not yet its cover, is not fetched a second time."""
+    stage.library.add(1, "video", size=_BIG)
+    stage.service.holds = lambda request: request.path.endswith(".cover")
+    with stage.begin() as process:
+        wait_until(stage.service.held.is_set)
+        _stop(process, signal.SIGINT)
+    assert stage.entries() == {}
+    assert stage.go_on() < _BIG / 4
+
+
+@both_signals
+def test_a_stop_says_so_and_is_noted(stage: _Stage, signum: int) -> None:
+    """A stopped run tells that it was stopped, with its code in the JSON, and is not «complete»."""
+    stage.library.add(1)
+    stage.service.holds = lambda request: request.path.startswith("/cdn/")
+    with stage.begin() as process:
+        wait_until(stage.service.held.is_set)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=30)
+    assert b"stopped" in err
+    assert json.loads(out)["exit_code"] == 128 + signum
+    status = json.loads(stage.program("status", "--json", "--dest", stage.dest).out)
+    assert status["is_complete"] is False
+    assert status["runs"][0]["exit_code"] == 128 + signum
+
+
+@pytest.fixture
+def deaf_resolver(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """A command that starts a program in a world whose name server never answers."""
+    resolv = Path("/etc/resolv.conf")
+    if shutil.which("unshare") is None or not resolv.exists():
+        pytest.skip("stops during a name look-up were not tested: no unshare or resolv.conf here")
+    fake = tmp_path / "resolv.conf"
+    address = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"  # nobody else's
+    fake.write_text(f"nameserver {address}\noptions timeout:5 attempts:1\n")
+    script = f'mount --bind {fake} {resolv.resolve()} && exec "$@"'
+    command = ("unshare", "-m", "sh", "-c", script, "sh")
+    trial = subprocess.run([*command, "true"], capture_output=True, check=False)
+    if trial.returncode:
+        reason = trial.stderr.decode().strip()
+        pytest.skip(f"stops during a name look-up were not tested: no private mounts ({reason})")
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as deaf:
+        try:
+            deaf.bind((address, 53))
+        except OSError as error:
+            pytest.skip(f"stops during a name look-up were not tested: no port 53 ({error})")
+        yield command
+
+
+@pytest.mark.parametrize("who", ["API", "CDN"])
+def test_while_a_name_is_looked_up(stage: _Stage, deaf_resolver: tuple[str, ...], who: str) -> None:
+    """A name server that does not answer keeps nobody from stopping in time."""
+    item = stage.library.add(1, "image")
+    arguments = sync_arguments(stage.service, stage.dest)
+    if who == "API":
+        arguments = (*arguments, "--api-url", "http://api.example.com/v1/kling")
+    else:
+        item["resource"]["resource"] = "http://cdn.example.com/cdn/image/1"
+    with started(stage.environ, *arguments, under=deaf_resolver) as process:
+        if who == "API":
+            wait_until((stage.dest / PRIVATE / "lock.json").exists)
+        else:
+            wait_until(stage.service.api_requests)
+        time.sleep(0.7)
+        assert process.poll() is None
+        _stop(process, signal.SIGTERM)
+    assert stage.entries() == {}
+
+
+def test_a_second_signal_ends_it_at_once(stage: _Stage) -> None:
+    """Two signals in a row end the process with the signal's code, and the invariant holds."""
+    for number in range(100):
+        stage.library.add(number)
+    stage.service.pause_s = 0.01
+    with stage.begin() as process:
+        wait_until(lambda: len(stage.service.cdn_requests()) > 30)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in err
+    stage.entries()
+    stage.go_on()
+
+
+def test_signals_at_any_moment(stage: _Stage) -> None:
+    """Signals spread over whole runs end them as they should, from the first request on."""
+    for number in range(5):
+        for extra in range(20):
+            stage.library.add(number * 20 + extra)
+        asked = len(stage.service.requests)
+        with stage.begin() as process:
+            wait_until(lambda asked=asked: len(stage.service.requests) > asked)  # type: ignore[misc]
+            time.sleep(number * 0.05)
+            process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
+            _, err = process.communicate(timeout=10)
+        # As it ends, the program has no handlers any more: a shell shows 130 and 143 then, too.
+        assert process.returncode in (0, 130, 143, -signal.SIGINT, -signal.SIGTERM), err.decode()
+        assert b"Traceback" not in err
+        stage.entries()
+    stage.go_on()

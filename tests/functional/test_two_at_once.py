@@ -1,0 +1,167 @@
+"""Two processes and one mirror: one writes, any may look."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from mirror.demo.service import KlingService, Request, Response
+from tests.conftest import Finished, RunProgram
+from tests.lib.invariant import (
+    PRIVATE,
+    check_invariant,
+    serving,
+    started,
+    sync_arguments,
+    wait_until,
+)
+from tests.lib.library import TOKEN, Library
+
+_ALL_REQUESTS = 9
+"""Of a first run over three images: two walks of a page and two empty ones, and three files."""
+
+
+class _Gate(KlingService):
+    """A service that keeps one file back until the gate is opened."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - passed through
+        super().__init__(**options)
+        self.asked = Event()
+        self.opened = Event()
+        self.path = ""
+
+    def file(self, request: Request) -> Response:
+        """Answer a file, or wait at the gate with it."""
+        if request.path == self.path:
+            self.asked.set()
+            while not self.opened.wait(0.02) and not self.closing.is_set():
+                pass
+        return super().file(request)
+
+
+@pytest.fixture
+def gate(library: Library) -> Iterator[_Gate]:
+    """Three images, and the last is kept back."""
+    for number in range(3):
+        library.add(number, "image")
+    with serving(library, _Gate) as service:
+        service.path = "/cdn/image/2"
+        yield service
+
+
+@pytest.fixture
+def sync_now(program: RunProgram, gate: _Gate, dest: Path) -> Callable[..., Finished]:
+    """Runs `sync` to its end, past an open gate or not."""
+
+    def run(*arguments: object) -> Finished:
+        return program(*sync_arguments(gate, dest), *arguments, env={"KLING_MIRROR_TOKEN": TOKEN})
+
+    return run
+
+
+def _wait_for_two(gate: _Gate, dest: Path) -> None:
+    wait_until(gate.asked.is_set)
+    wait_until(lambda: len(check_invariant(dest)) == 2)
+
+
+def test_the_second_run_is_turned_away(
+    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: Callable[..., Finished]
+) -> None:
+    """The second run, and the third, exit 11 and name the first's pid; the first completes."""
+    with started(environ, *sync_arguments(gate, dest)) as first:
+        _wait_for_two(gate, dest)
+        wait_until(lambda: len(gate.requests) == _ALL_REQUESTS)
+        for options in ((), ("--dry-run",)):
+            second = sync_now(*options)
+            assert second.code == 11, second.err
+            assert f"pid {first.pid}" in second.err
+            assert str(dest) in second.err
+            assert len(second.err.splitlines()) <= 3
+            assert second.summary["exit_code"] == 11
+        assert len(gate.requests) == _ALL_REQUESTS
+        gate.opened.set()
+        _, err = first.communicate(timeout=20)
+    assert first.returncode == 0, err.decode()
+    assert len(check_invariant(dest)) == 3
+
+
+def test_a_lock_that_a_killed_run_left_is_no_lock(
+    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: Callable[..., Finished]
+) -> None:
+    """After `kill -9` the next run goes on at once; nobody has to remove a lock file."""
+    with started(environ, *sync_arguments(gate, dest)) as first:
+        _wait_for_two(gate, dest)
+        first.kill()
+        first.communicate(timeout=20)
+    assert (dest / PRIVATE / "lock").exists()
+    gate.opened.set()
+    done = sync_now()
+    assert done.code == 0, done.err
+    assert len(check_invariant(dest)) == 3
+
+
+def test_two_roots_do_not_hinder_each_other(
+    gate: _Gate, dest: Path, environ: Mapping[str, str], program: RunProgram, tmp_path: Path
+) -> None:
+    """The lock is the root's: another mirror runs meanwhile."""
+    with started(environ, *sync_arguments(gate, dest)):
+        _wait_for_two(gate, dest)
+        other = program(
+            *sync_arguments(gate, tmp_path / "other"), "--file-name", "clip1",
+            env={"KLING_MIRROR_TOKEN": TOKEN},
+        )  # fmt: skip
+        assert other.code == 0, other.err
+
+
+def test_status_and_list_look_on(
+    gate: _Gate, dest: Path, environ: Mapping[str, str], program: RunProgram
+) -> None:
+    """`status` and `list` work during a sync, tell what is recorded so far, and disturb nothing."""
+    with started(environ, *sync_arguments(gate, dest)) as first:
+        _wait_for_two(gate, dest)
+        status = program("status", "--json", "--dest", dest)
+        assert status.code == 0, status.err
+        assert json.loads(status.out)["current"] == 2
+        assert json.loads(status.out)["is_complete"] is False
+        assert program("status", "--dest", dest).code == 0
+        listed = program("list", "--json", "--dest", dest)
+        assert listed.code == 0, listed.err
+        assert len(json.loads(listed.out)) == 2
+        gate.opened.set()
+        _, err = first.communicate(timeout=20)
+    assert first.returncode == 0, err.decode()
+    assert len(check_invariant(dest)) == 3
+
+
+def test_list_is_never_told_less_than_was_recorded(
+    gate: _Gate, dest: Path, environ: Mapping[str, str]
+) -> None:
+    """A reader between the manifest and the journal, while a run ends, does not see neither."""
+    if shutil.which("strace") is None:
+        pytest.skip("a reader that is overtaken by a run was not tested: strace is not installed")
+    journal = dest / PRIVATE / "journal"
+    slowly = (
+        "strace", "-f", "-qq", "-o", "/dev/null", "-P", str(journal),
+        "-e", "trace=openat", "-e", "inject=openat:delay_enter=2000000:when=1",
+    )  # fmt: skip
+    trial = subprocess.run([*slowly, "true"], capture_output=True, check=False)
+    if trial.returncode:
+        reason = trial.stderr.decode().strip()
+        pytest.skip(f"a reader that is overtaken by a run was not tested: no ptrace ({reason})")
+    with started(environ, *sync_arguments(gate, dest)) as first:
+        _wait_for_two(gate, dest)
+        with started(environ, "list", "--json", "--dest", dest, under=slowly) as reader:
+            time.sleep(1)
+            gate.opened.set()
+            _, err = first.communicate(timeout=20)
+            assert first.returncode == 0, err.decode()
+            assert reader.poll() is None, "it was not overtaken"
+            out, err = reader.communicate(timeout=20)
+    assert reader.returncode == 0, err.decode()
+    assert len(json.loads(out)) in (2, 3)

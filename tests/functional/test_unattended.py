@@ -1,0 +1,520 @@
+"""Runs that nobody watches: pings, the log, `on_finish`, systemd; none of them can do harm."""
+
+import contextlib
+import json
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.demo.service import KlingService, Request, Response
+from mirror.report import on_finish as hook
+from mirror.report.ping import Pinger
+from mirror.stopping import Stop
+from mirror.storage.local import Store
+from tests.conftest import Finished, RunProgram
+from tests.lib.invariant import check_invariant, serving, started, sync_arguments, wait_until
+from tests.lib.library import TOKEN, Library
+from tests.lib.watcher import SECRET, Watcher
+
+_STOPPED_WITHIN_S = 2.0
+_OTHER_TOKEN = "user:1-other"  # noqa: S105 - opens nothing
+
+RunNight = Callable[..., Finished]
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    """A watcher that hears all that it is told."""
+    with Watcher() as running:
+        yield running
+
+
+@pytest.fixture
+def night(program: RunProgram, service: KlingService, dest: Path) -> RunNight:
+    """Runs `sync` off a terminal; keyword arguments are settings, given by the environment."""
+
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, **settings: object
+    ) -> Finished:
+        given = {f"KLING_MIRROR_{name.upper()}": str(value) for name, value in settings.items()}
+        return program(
+            "sync", "--dest", dest, "--api-url", service.api_url, "--max-wait", "5",
+            "--min-free", "0", *arguments,
+            env={"KLING_MIRROR_TOKEN": TOKEN, **given, **(env or {})},
+        )  # fmt: skip
+
+    return run
+
+
+def _command(*words: object) -> str:
+    return shlex.join(map(str, words))
+
+
+# Pings.
+
+
+def test_a_run_is_told_to_a_watcher(library: Library, night: RunNight, watcher: Watcher) -> None:
+    """POST to /start, then to the URL itself, both of one run, and the summary with the second."""
+    library.add(1)
+    done = night("--json", ping_url=f"{watcher.url}/?create=1")
+    assert done.code == 0, done.err
+    assert watcher.endings == ["/start", ""]
+    start, end = watcher.pings
+    assert (start.method, end.method) == ("POST", "POST")
+    assert start.query["create"] == end.query["create"] == ["1"]
+    assert start.query["rid"] == end.query["rid"]
+    assert uuid.UUID(end.query["rid"][0])
+    assert start.body == b""
+    assert end.headers["content-type"] == "application/json"
+    assert end.told == done.summary
+
+
+def test_a_night_without_news_is_silent(
+    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+) -> None:
+    """With everything switched on, a run that changed nothing still prints nothing."""
+    library.add(1)
+    told = tmp_path / "told"
+    settings = {
+        "ping_url": watcher.url,
+        "log_file": tmp_path / "log",
+        "on_finish": f"cat > {shlex.quote(str(told))}",
+    }
+    (line,) = night(**settings).err.splitlines()
+    assert "1 new" in line
+    assert night(**settings) == Finished(0, "", "")
+    assert watcher.endings == ["/start", "", "/start", ""]
+    assert json.loads(told.read_bytes())["assets"]["unchanged"] == 1
+
+
+def _no_token(_: KlingService, __: Path) -> dict[str, str]:
+    return {"token": ""}
+
+
+def _refused_token(_: KlingService, __: Path) -> dict[str, str]:
+    return {"token": _OTHER_TOKEN}
+
+
+def _no_folder(_: KlingService, dest: Path) -> dict[str, str]:
+    dest.write_bytes(b"")
+    return {}
+
+
+def _lost_file(service: KlingService, _: Path) -> dict[str, str]:
+    service.accounts["me@example.com"].append(
+        {**service.accounts["me@example.com"][0], "id": "2", "resource": {"resource": "/cdn/x"}}
+    )
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "said"),
+    [
+        (_no_token, 2, "no API token"),
+        (_lost_file, 3, None),
+        (_refused_token, 4, "the token was refused"),
+        (_no_folder, 6, "folder"),
+    ],
+)
+def test_a_failure_is_told(
+    library: Library,
+    service: KlingService,
+    night: RunNight,
+    watcher: Watcher,
+    *,
+    dest: Path,
+    trouble: Callable[[KlingService, Path], dict[str, Any]],
+    code: int,
+    said: str | None,
+) -> None:
+    """However early a run fails: /fail, with its exit code and what a person would read."""
+    library.add(1)
+    settings = trouble(service, dest)
+    assert night(ping_url=watcher.url, **settings).code == code
+    assert watcher.endings == ["/start", "/fail"]
+    told = watcher.pings[1].told
+    assert told["exit_code"] == code
+    assert told["dest"] == str(dest)
+    if said is None:
+        assert [failure["id"] for failure in told["failures"]] == ["2"]
+    else:
+        assert said in told["errors"][0]["error"]
+
+
+def test_a_lock_that_is_held_is_told(
+    library: Library, night: RunNight, watcher: Watcher, dest: Path
+) -> None:
+    """A run that was turned away has mirrored nothing: a person should know."""
+    library.add(1)
+    dest.mkdir()
+    with Store(dest).locked():
+        assert night(ping_url=watcher.url).code == 11
+    assert watcher.endings == ["/start", "/fail"]
+    assert watcher.pings[1].told["exit_code"] == 11
+
+
+def test_a_dry_run_is_told_to_nobody(
+    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+) -> None:
+    """No ping, no log, no command: a dry run writes nothing and is no run."""
+    library.add(1)
+    log, told = tmp_path / "log", tmp_path / "told"
+    on_finish = _command("touch", told)
+    done = night("--dry-run", ping_url=watcher.url, log_file=log, on_finish=on_finish)
+    assert done.code == 0
+    assert not watcher.pings
+    assert not log.exists()
+    assert not told.exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "endings"),
+    [
+        (500, ["/start", "", "", ""]),
+        (404, ["/start", ""]),
+        (302, ["/start", ""]),
+    ],
+)
+def test_a_watcher_in_trouble_is_a_warning(
+    library: Library, night: RunNight, watcher: Watcher, status: int, endings: list[str]
+) -> None:
+    """One line on stderr, without the URL, and the run's own exit code; no redirect is followed."""
+    with Watcher() as elsewhere:
+        watcher.status = status
+        watcher.to = elsewhere.url if status == 302 else ""
+        library.add(1)
+        done = night(ping_url=watcher.url)
+        assert not elsewhere.pings
+    assert (done.code, done.out) == (0, "")
+    _, line = done.err.splitlines()
+    assert line.startswith(f"kling-mirror: the ping to 127.0.0.1 failed: {status}")
+    assert SECRET not in done.err
+    assert watcher.endings == endings
+
+
+def test_a_watcher_that_is_away_is_a_warning(library: Library, night: RunNight) -> None:
+    """So is one that refuses the connection; with an exit code of its own the run keeps that."""
+    library.add(1)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/{SECRET}"
+    done = night("--token-file", "/nowhere", token="", ping_url=url)
+    assert (done.code, done.out) == (2, "")
+    warning, *error = done.err.splitlines()
+    assert warning.startswith("kling-mirror: the ping to 127.0.0.1 failed: ")
+    assert error[0] == "kling-mirror: the token file cannot be read: No such file or directory"
+    assert SECRET not in done.err
+
+
+def test_a_watcher_that_hangs_is_left() -> None:
+    """Whoever does not answer in time is left behind, and what is said has no secret in it."""
+    with Watcher(hangs=True) as watcher:
+        pinger = Pinger(watcher.url, run_id=uuid.uuid4(), limit_s=0.3)
+        pinger.start()
+        trouble = pinger.finish(b"{}", success=True, stop=Stop())
+    assert trouble is not None
+    assert trouble.startswith("the ping to 127.0.0.1 failed: ")
+    assert SECRET not in trouble
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://x.invalid:0/", f"hc-ping.com/{SECRET}"])
+def test_a_bad_address_is_refused(night: RunNight, url: str) -> None:
+    """What is no URL is a usage error, which does not show it."""
+    done = night(ping_url=url)
+    assert (done.code, done.out) == (2, "")
+    assert "KLING_MIRROR_PING_URL" in done.err
+    assert url not in done.err
+
+
+def test_the_address_is_masked_in_config(program: RunProgram, watcher: Watcher) -> None:
+    """`kling-mirror config` says that there is one, and where from."""
+    done = program("config", env={"KLING_MIRROR_PING_URL": watcher.url})
+    assert 'ping_url = "(set, not shown)"' in done.out
+    assert SECRET not in done.out
+
+
+# A stop.
+
+
+class _Held(KlingService):
+    """A service that keeps all files back."""
+
+    def respond(self, request: Request) -> Response:
+        """Answer the listing; let whoever asks for a file wait."""
+        if request.path.startswith("/cdn/"):
+            self.closing.wait()
+        return super().respond(request)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < _STOPPED_WITHIN_S
+    assert b"Traceback" not in err
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_stop_is_told_in_time(
+    library: Library, environ: Mapping[str, str], watcher: Watcher, dest: Path, *, hangs: bool
+) -> None:
+    """SIGTERM ends a run within two seconds, whatever those who are told of it do."""
+    library.add(1)
+    watcher.hangs = hangs
+    settings = {
+        "KLING_MIRROR_PING_URL": watcher.url,
+        "KLING_MIRROR_ON_FINISH": "exec sleep 5 2>&- >&-" if hangs else "true",
+    }
+    with (
+        serving(library, _Held) as service,
+        started({**environ, **settings}, *sync_arguments(service, dest)) as process,
+    ):
+        wait_until(service.cdn_requests)
+        code, err = _stop(process)
+    assert code == 128 + signal.SIGTERM
+    assert b"stopped" in err
+    if not hangs:
+        assert watcher.endings == ["/start", "/fail"]
+        assert watcher.pings[1].told["exit_code"] == code
+
+
+def test_a_stop_at_the_very_end(
+    library: Library,
+    service: KlingService,
+    environ: Mapping[str, str],
+    watcher: Watcher,
+    dest: Path,
+) -> None:
+    """A stop while the last ping hangs cuts that short; the run was complete, and says so."""
+    library.add(1)
+    watcher.hangs = True
+    settings = {"KLING_MIRROR_PING_URL": watcher.url}
+    with started({**environ, **settings}, *sync_arguments(service, dest)) as process:
+        assert process.stdout is not None
+        summary = json.loads(process.stdout.readline())
+        code, _ = _stop(process)
+    assert (code, summary["exit_code"]) == (0, 0)
+    assert len(check_invariant(dest)) == 1
+
+
+# Secrets.
+
+
+def test_no_secret_is_told(
+    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+) -> None:
+    """Neither pings, the log with all its requests, nor the command's environment has the token."""
+    library.add(1)
+    lost = library.add(2, "image", name=f"{TOKEN}.png")
+    del library.files[lost["resource"]["resource"].partition("?")[0]]
+    log, told = tmp_path / "log", tmp_path / "told"
+    done = night(
+        "-vv",
+        ping_url=watcher.url,
+        log_file=log,
+        on_finish=f"(cat; env) > {shlex.quote(str(told))}",
+    )
+    assert done.code == 3, done.err
+    written = log.read_text() + told.read_text()
+    written += "".join(f"{ping.headers} {ping.query} {ping.body!r}" for ping in watcher.pings)
+    assert "GET /assets/uploaded/" in written
+    assert "….png" in written
+    assert TOKEN not in written
+    assert "authorization" not in written
+    assert SECRET not in log.read_text()
+    assert "x-kcdn-pid" not in log.read_text()
+
+
+# The log.
+
+
+def test_the_log_has_a_line_for_each_thing(
+    library: Library, night: RunNight, tmp_path: Path, dest: Path
+) -> None:
+    """As text: the start, each file, each problem and the summary; readable for its owner alone."""
+    library.add(1)
+    lost = library.add(2, "image", name="\x1b[31mred.png")
+    del library.files[lost["resource"]["resource"].partition("?")[0]]
+    log = tmp_path / "log"
+    assert night(log_file=log).code == 3
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    levels = [line.split()[1] for line in lines]
+    assert levels[0] == levels[-1] == "INFO"
+    assert levels.count("WARNING") == 1
+    text = log.read_text(encoding="utf-8")
+    for path in check_invariant(dest).values():
+        assert path.resource is not None
+        assert f"new: {path.resource.path} (2 kB)" in text
+    assert f"{lost['id']}): resource failed: " in text
+    assert " exit 3: 1 new, 1 failed; 2 files fetched" in lines[-1]
+
+
+_FIELDS = {
+    "start": {"version", "dest"},
+    "file": {"kind", "id", "updateTime", "role", "path", "size", "sha256"},
+    "failed": {"id", "updateTime", "role", "error"},
+    "warning": set(),
+    "error": {"exit_code", "where", "hint"},
+    "request": set(),
+    "summary": {"summary"},
+}
+"""What the log's docstring promises of each event."""
+
+
+def test_the_log_as_json(library: Library, night: RunNight, tmp_path: Path, dest: Path) -> None:
+    """As JSON: an object a line, with the documented fields, the run's id in each."""
+    library.add(1)
+    lost = library.add(2, "image")
+    log = tmp_path / "log"
+    assert night("-vv", log_file=log, log_format="json", on_finish="false").code == 0
+    del library.files[lost["resource"]["resource"].partition("?")[0]]
+    library.change(lost)
+    assert night(log_file=log, log_format="json").code == 3
+    assert night(log_file=log, log_format="json", token=_OTHER_TOKEN).code == 4
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        known = {"time", "level", "run", "event", "message"} | _FIELDS[line["event"]]
+        assert line.keys() == known, line
+    assert {line["event"] for line in lines} == _FIELDS.keys()
+    runs = list(dict.fromkeys(line["run"] for line in lines))
+    assert len(runs) == 3
+    summaries = [line["summary"]["exit_code"] for line in lines if line["event"] == "summary"]
+    assert summaries == [0, 3, 4]
+    for line in lines:
+        if line["event"] == "file":
+            assert (dest / line["path"]).stat().st_size == line["size"]
+        if line["event"] == "request":
+            assert (line["run"], line["level"]) == (runs[0], "debug")
+
+
+def test_the_log_is_rotated(library: Library, night: RunNight, tmp_path: Path) -> None:
+    """No file of it grows beyond its size, and no more than so many are kept."""
+    for number in range(30):
+        library.add(number, "image")
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    done = night("--log-size", "1k", "--log-keep", "2", "--log-file", folder / "log")
+    assert done.code == 0, done.err
+    assert {path.name for path in folder.iterdir()} == {"log", "log.1", "log.2"}
+    assert all(0 < path.stat().st_size <= 1000 for path in folder.iterdir())
+    assert " exit 0: " in (folder / "log").read_text(encoding="utf-8").splitlines()[-1]
+
+
+def test_a_log_in_no_folder_is_a_warning(library: Library, night: RunNight, tmp_path: Path) -> None:
+    """One line, and the run goes on; no folder is made, for its volume may not be mounted."""
+    library.add(1)
+    log = tmp_path / "unmounted" / "log"
+    done = night(log_file=log)
+    assert (done.code, done.out) == (0, "")
+    line, _ = done.err.splitlines()
+    assert line == f"kling-mirror: no log is written: {log}: No such file or directory"
+    assert not log.parent.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk to be full")
+def test_a_log_on_a_full_disk_is_a_warning(library: Library, night: RunNight) -> None:
+    """What cannot be written is told once, at the end, and costs the run nothing."""
+    library.add(1)
+    done = night(log_file="/dev/full")
+    assert done.code == 0
+    summary, warning = done.err.splitlines()
+    assert "1 new" in summary
+    assert warning.startswith("kling-mirror: the log file is not complete: ")
+    assert "No space left" in warning
+
+
+# The command.
+
+
+def test_the_command_is_told_how_it_ended(
+    library: Library, night: RunNight, tmp_path: Path
+) -> None:
+    """The summary on its stdin, the exit code in its environment; what it prints is no data."""
+    library.add(1)
+    told = tmp_path / "told.json"
+    on_finish = f'cat > {shlex.quote(str(told))}; echo "exit $KLING_MIRROR_EXIT_CODE"'
+    done = night("--json", on_finish=on_finish)
+    assert done.code == 0
+    assert json.loads(told.read_bytes()) == done.summary
+    assert done.err == "exit 0\n"
+    refused = night(token=_OTHER_TOKEN, on_finish=on_finish)
+    assert refused.code == 4
+    assert json.loads(told.read_bytes())["exit_code"] == 4
+    assert "exit 4\n" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("exit 3", "on_finish failed with exit 3"),
+        ("kill -9 $$", "on_finish failed with exit -9"),
+    ],
+)
+def test_a_command_that_fails_is_a_warning(
+    library: Library, night: RunNight, command: str, said: str
+) -> None:
+    """One line, and the run's own exit code."""
+    library.add(1)
+    done = night(on_finish=command)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[1:] == [f"kling-mirror: {said}"]
+
+
+def test_a_command_that_reads_nothing() -> None:
+    """More than a pipe holds is no trouble for one that does not listen."""
+    assert hook.run("true", b" " * 1_000_000, exit_code=0, stop=Stop()) is None
+
+
+def test_a_command_that_hangs_is_killed() -> None:
+    """It has its time, and no more."""
+    said = hook.run("exec sleep 60", b"{}", exit_code=0, stop=Stop(), limit_s=0.1)
+    assert said == "on_finish was killed: it did not end within 0.1 s"
+
+
+# systemd.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_systemd_is_told(
+    library: Library, night: RunNight, tmp_path: Path, *, is_abstract: bool
+) -> None:
+    """READY at first, STATUS under way, STOPPING with the outcome at last; never to the command."""
+    library.add(1)
+    name = f"@kling-mirror-{uuid.uuid4()}" if is_abstract else str(tmp_path / "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
+        systemd.bind(name.replace("@", "\0"))
+        systemd.setblocking(False)
+        on_finish = 'test -z "$NOTIFY_SOCKET"'
+        done = night(env={"NOTIFY_SOCKET": name}, on_finish=on_finish)
+        assert done.code == 0
+        assert "on_finish" not in done.err
+        told = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(systemd.recv(4096).decode())
+    first, *under_way, last = told
+    assert first == "READY=1\nSTATUS=listing"
+    assert any(text.startswith("STATUS=0 of ") for text in under_way), told
+    assert last.startswith("STOPPING=1\nSTATUS=exit 0: 1 new; 2 files fetched")
+
+
+def test_a_deaf_systemd_is_no_trouble(library: Library, night: RunNight, tmp_path: Path) -> None:
+    """A socket that nobody listens at, or a nonsense address, changes nothing."""
+    library.add(1)
+    for address in (str(tmp_path / "nobody"), "vsock:2:1234"):
+        done = night(env={"NOTIFY_SOCKET": address})
+        assert (done.code, done.out) == (0, "")
+        assert len(done.err.splitlines()) <= 1

@@ -1,0 +1,1 @@
+"""Long fault and volume runs."""

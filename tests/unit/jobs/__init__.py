@@ -1,0 +1,1 @@
+"""`mirror/jobs`, one module at a time."""

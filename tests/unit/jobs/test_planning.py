@@ -1,0 +1,283 @@
+"""Planning: the truth table of `decide`, and what may be called gone."""
+
+from collections.abc import Set
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from mirror.jobs.planning import decide, gone_limit, of_account
+from mirror.models import Asset, Entry, Kind, Role, State, StoredFile
+from mirror.net.listing import is_proven
+
+SOME = settings(max_examples=200, deadline=None, database=None)
+
+RESOURCE = "video/a-1.mp4"
+COVER = "video/a-1.cover.jpg"
+Disk = Literal["both", "no resource", "no cover", "neither", "cover never had"]
+BOTH: tuple[Role, ...] = ("resource", "cover")
+
+
+def a_file(path: str) -> StoredFile:
+    """A file on record."""
+    return StoredFile(
+        path=path,
+        size=1,
+        sha256="",
+        etag=None,
+        last_modified=None,
+        content_type=None,
+        url="https://cdn.example/x",
+        fetched="",
+    )
+
+
+def an_entry(
+    state: State = "current",
+    *,
+    update_time_ms: int = 1,
+    account: str | None = None,
+    cover: bool = True,
+) -> Entry:
+    """An entry with a resource, and a cover if wanted."""
+    return Entry(
+        id="1",
+        update_time_ms=update_time_ms,
+        account=account,
+        content_type="video",
+        name="a.mp4",
+        create_time_ms=None,
+        state=state,
+        gone_since=None,
+        resource=a_file(RESOURCE),
+        cover=a_file(COVER) if cover else None,
+        asset=Raw(b"{}"),
+    )
+
+
+def an_asset(*roles: Role) -> Asset:
+    """A listed asset with URLs for these."""
+    return Asset(
+        id="1",
+        update_time_ms=1,
+        create_time_ms=None,
+        name="a.mp4",
+        content_type="video",
+        urls=dict.fromkeys(roles, "https://cdn.example/x"),
+        account=None,
+        raw=Raw(b"{}"),
+    )
+
+
+def on_disk(disk: Disk) -> Set[str]:
+    """The recorded paths that are intact."""
+    found = {
+        "both": {RESOURCE, COVER},
+        "no resource": {COVER},
+        "no cover": {RESOURCE},
+        "neither": set(),
+        "cover never had": {RESOURCE},
+    }
+    return found[disk]
+
+
+@pytest.mark.parametrize(
+    ("state", "disk", "other", "kind", "fetch"),
+    [
+        # state      on disk         other   kind             fetch
+        (None, "neither", False, Kind.NEW, BOTH),
+        (None, "both", False, Kind.NEW, BOTH),
+        (None, "neither", True, Kind.CHANGED, BOTH),
+        (None, "both", True, Kind.CHANGED, BOTH),
+        ("current", "both", False, Kind.UNCHANGED, ()),
+        ("current", "both", True, Kind.UNCHANGED, ()),
+        ("current", "no resource", False, Kind.REPAIRED, ("resource",)),
+        ("current", "no resource", True, Kind.REPAIRED, ("resource",)),
+        ("current", "no cover", False, Kind.REPAIRED, ("cover",)),
+        ("current", "neither", False, Kind.REPAIRED, BOTH),
+        ("current", "cover never had", False, Kind.REPAIRED, ("cover",)),
+        ("gone", "both", False, Kind.UNCHANGED, ()),
+        ("gone", "no resource", False, Kind.REPAIRED, ("resource",)),
+        ("gone", "no cover", True, Kind.REPAIRED, ("cover",)),
+        ("gone", "neither", False, Kind.REPAIRED, BOTH),
+        ("gone", "cover never had", False, Kind.REPAIRED, ("cover",)),
+        ("superseded", "both", False, Kind.REPAIRED, BOTH),
+        ("superseded", "neither", False, Kind.REPAIRED, BOTH),
+        ("superseded", "both", True, Kind.CHANGED, BOTH),
+        ("superseded", "neither", True, Kind.CHANGED, BOTH),
+    ],
+)
+def test_the_truth_table(
+    *, state: State | None, disk: Disk, other: bool, kind: Kind, fetch: tuple[Role, ...]
+) -> None:
+    """Each row of planning's table, with a listed resource and cover, and covers wanted."""
+    entry = None if state is None else an_entry(state, cover=disk != "cover never had")
+    replaced = an_entry(update_time_ms=0) if other else None
+    action = decide(
+        an_asset("resource", "cover"),
+        entry=entry,
+        other=replaced,
+        is_intact=lambda stored: stored.path in on_disk(disk),
+        covers=True,
+    )
+    assert (action.kind, action.fetch) == (kind, fetch)
+    assert action.supersedes is (replaced if kind is Kind.CHANGED else None)
+    assert action.entry is entry
+
+
+@pytest.mark.parametrize("state", [None, "current", "gone", "superseded"])
+@pytest.mark.parametrize("disk", ["both", "no resource", "no cover", "neither", "cover never had"])
+@pytest.mark.parametrize(("listed", "covers"), [(True, False), (False, True), (False, False)])
+def test_no_cover_is_asked_for_that_is_not_wanted(
+    *, state: State | None, disk: Disk, listed: bool, covers: bool
+) -> None:
+    """With covers off, or none listed, only the resource decides."""
+    urls: tuple[Role, ...] = BOTH if listed else ("resource",)
+    action = decide(
+        an_asset(*urls),
+        entry=None if state is None else an_entry(state, cover=disk != "cover never had"),
+        other=None,
+        is_intact=lambda stored: stored.path in on_disk(disk),
+        covers=covers,
+    )
+    has = state in ("current", "gone") and disk in ("both", "no cover", "cover never had")
+    assert action.fetch == (() if has else ("resource",))
+
+
+def test_covers_left_out_are_fetched_by_the_next_run() -> None:
+    """An entry made without covers wants its cover as soon as covers are on."""
+    action = decide(
+        an_asset(*BOTH),
+        entry=an_entry(cover=False),
+        other=None,
+        is_intact=lambda _: True,
+        covers=True,
+    )
+    assert (action.kind, action.fetch) == (Kind.REPAIRED, ("cover",))
+
+
+@pytest.mark.parametrize("covers", [True, False])
+def test_an_asset_without_any_url_still_wants_its_resource(*, covers: bool) -> None:
+    """An asset that cannot be fetched is not called mirrored: the want of it fails, and is told."""
+    action = decide(an_asset(), entry=None, other=None, is_intact=lambda _: True, covers=covers)
+    assert (action.kind, action.fetch) == (Kind.NEW, ("resource",))
+
+
+@SOME
+@given(
+    state=st.sampled_from((None, "current", "gone", "superseded")),
+    has_cover=st.booleans(),
+    intact=st.sets(st.sampled_from((RESOURCE, COVER))),
+    listed=st.sampled_from((("resource",), BOTH)),
+    other=st.booleans(),
+    covers=st.booleans(),
+)
+def test_unchanged_means_that_nothing_is_wanted(
+    *,
+    state: State | None,
+    has_cover: bool,
+    intact: Set[str],
+    listed: tuple[Role, ...],
+    other: bool,
+    covers: bool,
+) -> None:
+    """An unchanged asset has every wanted file in place; any other fetches at least one."""
+    entry = None if state is None else an_entry(state, cover=has_cover)
+    action = decide(
+        an_asset(*listed),
+        entry=entry,
+        other=an_entry(update_time_ms=0) if other else None,
+        is_intact=lambda stored: stored.path in intact,
+        covers=covers,
+    )
+    assert (action.kind is Kind.UNCHANGED) == (not action.fetch)
+    assert (action.kind is Kind.CHANGED) == (action.supersedes is not None)
+    assert set(action.fetch) <= set(listed)
+    if action.kind is Kind.UNCHANGED:
+        assert RESOURCE in intact
+        assert COVER in intact or not covers or "cover" not in listed
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected", "before", "proven"),
+    [
+        # The first walk: right only when it saw all that we knew, and nothing else.
+        ("ab", "ab", None, True),
+        ("abc", "ab", None, False),
+        ("a", "ab", None, False),
+        ("", "ab", None, False),
+        ("a", "", None, False),
+        # An empty walk always needs a second.
+        ("", "", None, False),
+        ("", "", "", True),
+        ("", "ab", "", True),
+        # Two walks that agree.
+        ("abc", "ab", "abc", True),
+        ("a", "ab", "a", True),
+        ("abc", "ab", "abd", False),
+        ("a", "ab", "ab", False),
+        ("ab", "ab", "abc", True),
+        ("", "ab", "ab", False),
+    ],
+)
+def test_when_a_walk_proves_the_listing(
+    *, seen: str, expected: str, before: str | None, proven: bool
+) -> None:
+    """A walk proves when it saw exactly what was current, or the same as the one before it."""
+    assert proven == is_proven(
+        seen=set(seen), expected=set(expected), before=None if before is None else set(before)
+    )
+
+
+@pytest.mark.parametrize(
+    ("max_gone", "current", "limit"),
+    [
+        (None, 0, 5),
+        (None, 30, 5),
+        (None, 50, 5),
+        (None, 59, 5),
+        (None, 60, 6),
+        (None, 1000, 100),
+        ("0", 1000, 0),
+        ("20", 1000, 20),
+        ("20", 3, 20),
+        ("0%", 1000, 0),
+        ("10%", 1000, 100),
+        ("10%", 9, 0),
+        ("29%", 100, 29),
+        ("58%", 100, 58),
+        ("100%", 7, 7),
+        ("1%", 250_000, 2500),
+    ],
+)
+def test_how_many_may_vanish(max_gone: str | None, current: int, limit: int) -> None:
+    """A number, a share, or the larger of 5 and 10 %; no share is rounded up."""
+    assert gone_limit(max_gone, current) == limit
+
+
+@pytest.mark.parametrize(
+    ("accounts", "asked", "found"),
+    [
+        ([], None, []),
+        ([], "a", []),
+        (["a", "b", "a"], "a", [0, 2]),
+        (["a", None], "a", [0]),
+        (["a", "b"], "c", []),
+        ([None, None], None, [0, 1]),
+        (["a", None], None, [0, 1]),
+        (["a", "a"], None, [0, 1]),
+        (["a", "b", None], None, [2]),
+        (["a", "b"], None, []),
+    ],
+)
+def test_which_entries_a_listing_speaks_of(
+    accounts: list[str | None], asked: str | None, found: list[int]
+) -> None:
+    """One account's listing says nothing of another's entries."""
+    entries = [
+        an_entry(update_time_ms=position, account=account)
+        for position, account in enumerate(accounts)
+    ]
+    assert [entry.update_time_ms for entry in of_account(iter(entries), asked)] == found

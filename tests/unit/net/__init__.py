@@ -1,0 +1,1 @@
+"""`mirror/net`, one module at a time."""

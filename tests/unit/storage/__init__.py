@@ -1,0 +1,1 @@
+"""`mirror/storage`, one module at a time."""
