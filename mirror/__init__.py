@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     )
     from mirror.jobs.public import Config, sync
     from mirror.jobs.result import Result
-    from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
+    from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
+    from mirror.progress import Progress
     from mirror.stopping import Stop
 
 __version__ = "0.1.0"
@@ -64,7 +65,7 @@ if not TYPE_CHECKING:  # names are looked up when they are used: the command lin
         if name in __all__:
             import importlib  # noqa: PLC0415
 
-            for home in ("errors", "models", "stopping", "jobs.result", "jobs.public"):
+            for home in ("errors", "models", "progress", "stopping", "jobs.result", "jobs.public"):
                 module = importlib.import_module(f"mirror.{home}")
                 if hasattr(module, name):
                     return getattr(module, name)

@@ -287,41 +287,6 @@ class Summary(Struct):
     errors: list[RunError] = field(default_factory=list)
 
 
-class Progress:
-    """What a run tells while it is under way. Called from one thread, but for `trace`.
-
-    Each method does nothing: a subclass overrides what it wants to hear of. What a method raises
-    ends the run; only `received` must not raise.
-    """
-
-    def expect(self, files: int) -> None:
-        """So many more files are to be worked on."""
-
-    def advance(self, files: int) -> None:
-        """So many of them are done with."""
-
-    def planned(self, action: Action) -> None:
-        """The listing has this asset, and this is to be done for it."""
-
-    def received(self, count: int) -> None:
-        """So many bytes of files came in."""
-
-    def done(self, action: Action, entry: Entry) -> None:
-        """The asset is mirrored, durable and recorded."""
-
-    def failed(self, action: Action | None, failure: FailedFile) -> None:
-        """The asset could not be mirrored; the next run tries again.
-
-        The action is None for an item that could not be read.
-        """
-
-    def warn(self, text: str) -> None:
-        """Something that a person should know, though the run goes on."""
-
-    def trace(self, text: str) -> None:
-        """A request and its outcome."""
-
-
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not what was expected: bad UTF-8 has its own error."""
 

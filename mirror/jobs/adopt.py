@@ -29,11 +29,11 @@ from mirror.models import (
     Asset,
     Entry,
     FailedFile,
-    Progress,
     Role,
     StoredFile,
 )
 from mirror.net.decode import without_query
+from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage import media

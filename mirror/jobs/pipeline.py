@@ -21,9 +21,10 @@ from mirror.jobs import planning
 from mirror.jobs.commit import Committer, Failed, Fetched, Outcome, needs_record
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.result import Tally
-from mirror.models import Action, Asset, Entry, FailedFile, Kind, Progress
+from mirror.models import Action, Asset, Entry, FailedFile, Kind
 from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
+from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest

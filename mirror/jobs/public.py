@@ -14,7 +14,7 @@ import platformdirs
 from mirror import config as configuration
 from mirror.jobs import sync as syncing
 from mirror.jobs.result import Result
-from mirror.models import Progress
+from mirror.progress import Progress
 from mirror.settings import Options, Settings
 from mirror.stopping import Stop
 

@@ -15,7 +15,8 @@ from msgspec import Raw, Struct, field
 from mirror.clock import now_iso
 from mirror.errors import ManifestError
 from mirror.jobs.verify import files_in_tree, sha256_of
-from mirror.models import ROLES, Entry, Progress, StoredFile
+from mirror.models import ROLES, Entry, StoredFile
+from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.layout import CONTENT_FOLDERS
 from mirror.storage.local import Store

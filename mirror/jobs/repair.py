@@ -16,9 +16,10 @@ from mirror.jobs.commit import Committer, Fetched
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.verify import Finding, Findings, sha256_of
-from mirror.models import Action, Asset, Entry, Kind, Progress, StoredFile, key_of
+from mirror.models import Action, Asset, Entry, Kind, StoredFile, key_of
 from mirror.net.decode import MalformedAnswerError, decode_item
 from mirror.net.kling import KlingApi
+from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.durable import disk_errors

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 
 from mirror.errors import MirrorError
 from mirror.jobs.fetch import Fetcher
-from mirror.models import Progress
 from mirror.net.curl import Transfers
 from mirror.net.kling import KlingApi
 from mirror.net.urls import UrlRules, leads_home
+from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.local import Store

@@ -13,9 +13,10 @@ from mirror.jobs.commit import Committer
 from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Result, Tally
 from mirror.jobs.running import opened, run_stoppable
-from mirror.models import Entry, Progress, to_json
+from mirror.models import Entry, to_json
 from mirror.net.kling import KlingApi
 from mirror.net.listing import MAX_WALKS, Listing
+from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk

@@ -13,7 +13,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from mirror.models import ROLES, Entry, Progress, Role, StoredFile
+from mirror.models import ROLES, Entry, Role, StoredFile
+from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.layout import OUR_NAMES
 from mirror.storage.local import Store

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from mirror.models import Action, Entry, FailedFile, Kind, Progress, StoredFile, Summary
+from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
+from mirror.progress import Progress
 from mirror.text import counted, printable, size
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ import msgspec
 from mirror import __version__
 from mirror.clock import now_iso
 from mirror.errors import MirrorError
-from mirror.models import Action, Entry, FailedFile, Kind, Progress, Summary, to_json
+from mirror.models import Action, Entry, FailedFile, Kind, Summary, to_json
+from mirror.progress import Progress
 from mirror.report.console import failure_in_words, file_in_words
 from mirror.text import masked, printable
 

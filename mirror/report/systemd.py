@@ -9,7 +9,8 @@ import socket
 import time
 from collections.abc import Mapping
 
-from mirror.models import Action, Entry, FailedFile, Progress
+from mirror.models import Action, Entry, FailedFile
+from mirror.progress import Progress
 from mirror.text import printable, size
 
 _EVERY_S = 1.0

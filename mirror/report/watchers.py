@@ -13,7 +13,8 @@ import msgspec
 
 from mirror.errors import Interrupted, MirrorError
 from mirror.jobs.result import Result, Tally
-from mirror.models import Action, Entry, FailedFile, Progress, to_json
+from mirror.models import Action, Entry, FailedFile, to_json
+from mirror.progress import Progress
 from mirror.report.console import in_words
 from mirror.report.systemd import notifier
 from mirror.settings import Settings

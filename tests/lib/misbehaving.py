@@ -44,7 +44,8 @@ from mirror.demo.service import (
 )
 from mirror.jobs.result import Result
 from mirror.jobs.sync import sync
-from mirror.models import Action, Entry, FailedFile, Progress
+from mirror.models import Action, Entry, FailedFile
+from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.text import complain
 from tests.lib.library import TOKEN, Library

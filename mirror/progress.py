@@ -1,0 +1,40 @@
+"""What a run reports while it is under way, to whoever listens."""
+
+from mirror.models import Action, Entry, FailedFile
+
+
+class Progress:
+    """What a run reports while it is under way. Called from one thread, but for `trace`.
+
+    Each method does nothing: a subclass overrides those that it needs. What a method raises ends
+    the run.
+    """
+
+    def expect(self, files: int) -> None:
+        """Expect this many more files."""
+
+    def advance(self, files: int) -> None:
+        """Count this many of the expected files as finished."""
+
+    def planned(self, action: Action) -> None:
+        """Note what is planned for a listed asset."""
+
+    def received(self, count: int) -> None:
+        """Count the bytes of files as they arrive."""
+
+    def done(self, action: Action, entry: Entry) -> None:
+        """Note an asset that is mirrored, durable and recorded."""
+
+    def failed(self, action: Action | None, failure: FailedFile) -> None:
+        """Note a file that could not be mirrored; the next run tries again.
+
+        Args:
+            action: what was planned; None for an item that could not be read.
+            failure: which file, and why.
+        """
+
+    def warn(self, text: str) -> None:
+        """Warn of something that does not end the run."""
+
+    def trace(self, text: str) -> None:
+        """Note a request and its outcome."""
