@@ -11,6 +11,7 @@ import pytest
 
 from mirror.demo.service import KlingService
 from tests.lib.library import TOKEN, Library
+from tests.lib.misbehaving import Misbehaving
 
 RunProgram = Callable[..., "Finished"]
 
@@ -74,9 +75,9 @@ def library() -> Library:
 
 
 @pytest.fixture
-def service(library: Library) -> Iterator[KlingService]:
-    """The well-behaved service over the test's library."""
-    with library.service() as running:
+def service(library: Library) -> Iterator[Misbehaving]:
+    """The service over the test's library: well-behaved, until a test switches faults on."""
+    with Misbehaving.over(library) as running:
         yield running
 
 

@@ -1,7 +1,6 @@
 """Several accounts in one mirror: one subtree each, and no account's trouble is another's."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +8,15 @@ import pytest
 
 from mirror.demo.service import ASSETS_PATH
 from tests.conftest import RunProgram
+from tests.lib.effects import error, replies
 from tests.lib.library import EMAIL, Library
-from tests.lib.misbehaving import (
-    Effect,
-    Fault,
-    Misbehaving,
-    check_mirror,
-    check_output,
-    entry_of,
-    error,
-    manifest_of,
-    media_in,
-    replies,
-    run_sync,
-    snapshot,
-    told,
-)
+from tests.lib.mirrored import check_mirror, check_output, entry_of, manifest_of, media_in, snapshot
+from tests.lib.misbehaving import Effect, Fault, Misbehaving
+from tests.lib.runs import run_sync, told
 
 BROKEN = "broken@example.com"
 REMOVED = "removed@example.com"
 CYRILLIC = "вася@пример.рф"
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +11,32 @@ import pytest
 from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from mirror.jobs.result import Result
 from tests.conftest import Finished, RunProgram
-from tests.lib.library import EMAIL, TOKEN, Library, media
-from tests.lib.misbehaving import (
+from tests.lib.effects import (
     HTML,
-    Effect,
-    Misbehaving,
-    Notes,
-    Signing,
-    check_mirror,
-    check_output,
     clamps,
     cuts_json,
     edits,
     ends,
-    entry_of,
     error,
     garbles,
     is_page,
     lists_nothing,
-    manifest_of,
     meanwhile,
     redirects,
     refuses,
     repeats_last_page,
     replies,
     resets,
-    run_sync,
-    snapshot,
-    told,
     too_many,
 )
+from tests.lib.library import EMAIL, TOKEN, Library, media
+from tests.lib.mirrored import check_mirror, check_output, entry_of, manifest_of, snapshot
+from tests.lib.misbehaving import Effect, Misbehaving, Signing
+from tests.lib.runs import Notes, run_sync, told
 
 ROUND = 12
 PAGE = 5
 OTHER = "other@example.com"
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,27 +11,14 @@ import pytest
 from mirror.cli import main
 from mirror.demo.service import HOST
 from tests.conftest import Finished, RunProgram
+from tests.lib.effects import HTML, error, replies
 from tests.lib.library import EMAIL, TOKEN, Library
-from tests.lib.misbehaving import (
-    HTML,
-    Misbehaving,
-    check_output,
-    check_records,
-    error,
-    replies,
-    run_sync,
-    snapshot,
-)
+from tests.lib.mirrored import check_output, check_records, snapshot
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import run_sync
 
 OTHER = "other@example.com"
 CLOSED_PORT = 1  # tcpmux: nothing listens there
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,40 +15,38 @@ import pytest
 from mirror.demo.service import ASSETS_PATH, File, Request, Response
 from mirror.models import Summary
 from tests.conftest import RunProgram
-from tests.lib.library import EMAIL, Library, media
-from tests.lib.misbehaving import (
+from tests.lib.effects import (
     HTML,
-    Answer,
-    Effect,
-    Fault,
-    Misbehaving,
-    Signing,
     alters,
-    check_mirror,
-    check_output,
-    check_records,
     chunked,
     ends,
-    entry_of,
     error,
     garbles,
     gzips,
     ignores,
     is_resumed,
-    left_over,
-    manifest_of,
     meanwhile,
-    media_in,
     redirects,
     replies,
     resets,
-    run_sync,
     serves,
-    snapshot,
     stalls,
     too_many,
     unframed,
 )
+from tests.lib.library import EMAIL, Library, media
+from tests.lib.mirrored import (
+    check_mirror,
+    check_output,
+    check_records,
+    entry_of,
+    left_over,
+    manifest_of,
+    media_in,
+    snapshot,
+)
+from tests.lib.misbehaving import Answer, Effect, Fault, Misbehaving, Signing
+from tests.lib.runs import run_sync
 
 PATH = "/cdn/image/1"
 SIZE = 300_000
@@ -57,13 +55,6 @@ JSON = b'{"error": {"code": 404, "message": "no such object"}}'
 PRETTY_JSON = b'{\n  "error": "no such object"\n}\n'
 XML = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 COMMENTED_HTML = b"<!-- edge 7 -->\n" + HTML
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -25,16 +25,11 @@ from mirror.net.download import Received
 from mirror.net.urls import UrlRules, leads_home
 from mirror.storage.spool import Partial
 from tests.conftest import RunProgram
+from tests.lib.effects import chunked, redirects, replies
 from tests.lib.library import PNG, Library
-from tests.lib.misbehaving import (
-    Misbehaving,
-    chunked,
-    manifest_of,
-    media_in,
-    redirects,
-    replies,
-    run_sync,
-)
+from tests.lib.mirrored import manifest_of, media_in
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import run_sync
 
 PATH = "/cdn/image/1"
 SIZE = 300_000

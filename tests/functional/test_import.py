@@ -20,7 +20,8 @@ from mirror.jobs.adopted import Adopted, in_words
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
 from tests.lib.library import EMAIL, TOKEN, Library, media
-from tests.lib.misbehaving import Notes, manifest_of, run_sync
+from tests.lib.mirrored import manifest_of
+from tests.lib.runs import Notes, run_sync
 
 BIG = 300_000
 

@@ -14,8 +14,10 @@ from mirror import config
 from mirror.commands.interview import as_token
 from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from tests.conftest import RunProgram
+from tests.lib.effects import error, is_page
 from tests.lib.library import TOKEN, Library
-from tests.lib.misbehaving import Misbehaving, check_output, error, is_page, manifest_of
+from tests.lib.mirrored import check_output, manifest_of
+from tests.lib.misbehaving import Misbehaving
 from tests.lib.terminal import CTRL_C, CTRL_D, Terminal
 
 OTHER = "other@example.com"

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,9 @@ import pytest
 
 from mirror.demo.service import ASSETS_PATH, File
 from tests.conftest import RunProgram
+from tests.lib.effects import replies
 from tests.lib.library import EMAIL, JPEG, Library, media
-from tests.lib.misbehaving import (
-    Misbehaving,
-    Notes,
+from tests.lib.mirrored import (
     check_mirror,
     check_output,
     check_records,
@@ -21,22 +20,15 @@ from tests.lib.misbehaving import (
     left_over,
     manifest_of,
     media_in,
-    replies,
-    run_sync,
     snapshot,
     stored_of,
 )
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import Notes, run_sync
 
 KINDS = ("video", "image", "audio")
 OTHER = "other@example.com"
 HISTORY = ".kling-mirror/history/"
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -34,30 +34,23 @@ from tests.lib.invariant import (
     wait_until,
 )
 from tests.lib.library import TOKEN, Library, media
-from tests.lib.misbehaving import (
-    Misbehaving,
+from tests.lib.mirrored import (
     check_mirror,
     check_records,
     entry_of,
     manifest_of,
     media_in,
-    run_sync,
     snapshot,
     stored_of,
 )
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import run_sync
 
 KINDS = ("video", "image", "audio")
 PRIVATE = ".kling-mirror"
 TRASH = f"{PRIVATE}/trash"
 
 Prune = Callable[..., Finished]
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

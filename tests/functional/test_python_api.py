@@ -15,7 +15,7 @@ from mirror import Config, ExitCode, MirrorError, Progress, Result, Stop, sync
 from mirror.demo.service import KlingService
 from mirror.settings import BY_NAME, SETTINGS, Options, Setting
 from tests.lib.library import TOKEN, Library
-from tests.lib.misbehaving import manifest_of
+from tests.lib.mirrored import manifest_of
 from tests.lib.notebook import Told, mirrored
 
 LISTED = 12

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +42,12 @@ from mirror.report.status_text import in_words
 from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest
 from tests.conftest import Finished, RunProgram
+from tests.lib.effects import error, replies, serves, stalls
 from tests.lib.invariant import started, sync_arguments, wait_until
 from tests.lib.library import EMAIL, Library, media
-from tests.lib.misbehaving import (
-    Effect,
-    Misbehaving,
-    entry_of,
-    error,
-    replies,
-    run_sync,
-    serves,
-    stalls,
-)
+from tests.lib.mirrored import entry_of
+from tests.lib.misbehaving import Effect, Misbehaving
+from tests.lib.runs import run_sync
 
 KINDS = ("video", "image", "audio")
 NAMES = (
@@ -65,13 +59,6 @@ NAMES = (
     "a" * 140 + ".mp4",
     "back\\slash.mp4",
 )
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,33 +25,18 @@ from mirror.stopping import Stop
 from mirror.storage.durable import Disk
 from mirror.storage.spool import Partial
 from tests.conftest import RunProgram
+from tests.lib.effects import alters, ends
 from tests.lib.invariant import wait_until
 from tests.lib.library import EMAIL, PNG, TOKEN, Library
-from tests.lib.misbehaving import (
-    Answer,
-    Effect,
-    Ending,
-    Misbehaving,
-    Notes,
-    Scripted,
-    alters,
-    check_mirror,
-    ends,
-    run_sync,
-)
+from tests.lib.mirrored import check_mirror
+from tests.lib.misbehaving import Answer, Effect, Ending, Misbehaving, Scripted
+from tests.lib.runs import Notes, run_sync
 
 T = TypeVar("T")
 
 _LIMIT_S = 20
 _FILE = PNG + b"x"
 _BYTES_IN_CHUNKS = b"4000\r\n" + bytes(0x4000) + b"\r\n"
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """A service that goes wrong on demand."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 def _says(*steps: bytes) -> Effect:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,19 @@ from mirror.stopping import Stop
 from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest
 from tests.conftest import Finished, RunProgram
+from tests.lib.effects import error
 from tests.lib.invariant import Paced, check_invariant, serving, started, sync_arguments, wait_until
 from tests.lib.library import EMAIL, TOKEN, Library, media
-from tests.lib.misbehaving import (
-    Misbehaving,
-    Notes,
+from tests.lib.mirrored import (
     check_mirror,
     check_records,
     entry_of,
-    error,
     manifest_of,
-    run_sync,
     snapshot,
     stored_of,
 )
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import Notes, run_sync
 
 Verify = Callable[..., Finished]
 KINDS = ("video", "image", "audio")
@@ -40,13 +39,6 @@ PRIVATE = ".kling-mirror"
 STOPPED_WITHIN_S = 2.0
 BIG = 200_000_000_000
 """Bytes of a sparse file that nobody can hash in a minute."""
-
-
-@pytest.fixture
-def service(library: Library) -> Iterator[Misbehaving]:
-    """The service over the test's library, faults to be switched on."""
-    with Misbehaving.over(library) as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,15 +14,9 @@ from threading import Lock
 import pytest
 
 from mirror.demo.service import ASSETS_PATH, Request, Response
-from tests.lib.library import Library
-from tests.lib.misbehaving import (
+from tests.lib.effects import (
     HTML,
-    Answer,
-    Effect,
-    Misbehaving,
-    Signing,
     alters,
-    check_mirror,
     chunked,
     clamps,
     cuts_json,
@@ -31,17 +25,19 @@ from tests.lib.misbehaving import (
     garbles,
     gzips,
     lists_nothing,
-    manifest_of,
     refuses,
     repeats_last_page,
     replies,
     resets,
-    run_sync,
     serves,
     stalls,
     too_many,
     unframed,
 )
+from tests.lib.library import Library
+from tests.lib.mirrored import check_mirror, manifest_of
+from tests.lib.misbehaving import Answer, Effect, Misbehaving, Signing
+from tests.lib.runs import run_sync
 
 KINDS = ("video", "image", "audio")
 ANY: dict[str, Effect] = {
