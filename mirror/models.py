@@ -6,7 +6,7 @@ a name carries its unit (`update_time_ms`).
 
 import enum
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -68,27 +68,41 @@ class UnreadableItem(Struct, frozen=True):
     raw: bytes
 
 
-class StoredFile(Struct, frozen=True, gc=False):
-    """A complete, hashed, durable file of the mirror.
+class FileFacts(Struct, frozen=True, gc=False, kw_only=True):
+    """What is known of a file's bytes, wherever they are on their way from the CDN to the tree.
 
     Attributes:
-        path: relative to the mirror's root, with `/`.
         size: bytes.
         sha256: hex.
         etag: as the CDN sent it, or None.
         last_modified: the CDN's HTTP date, or None.
         content_type: the CDN's Content-Type, or None.
         url: where it came from, without the query, which may be a secret.
-        fetched: when, ISO 8601 UTC.
     """
 
-    path: str
     size: int
     sha256: str
     etag: str | None
     last_modified: str | None
     content_type: str | None
     url: str
+
+    @classmethod
+    def of(cls, facts: "FileFacts", **more: Any) -> Self:  # noqa: ANN401 - a subclass's own fields
+        """The same facts in this class, with what it has beside them."""
+        known = {name: getattr(facts, name) for name in FileFacts.__struct_fields__}
+        return cls(**known, **more)
+
+
+class StoredFile(FileFacts, frozen=True, gc=False):
+    """A complete, hashed, durable file of the mirror.
+
+    Attributes:
+        path: relative to the mirror's root, with `/`.
+        fetched: when, ISO 8601 UTC.
+    """
+
+    path: str
     fetched: str
 
 

@@ -29,8 +29,8 @@ from mirror.models import (
     Asset,
     Entry,
     FailedFile,
+    FileFacts,
     Role,
-    StoredFile,
 )
 from mirror.net.decode import without_query
 from mirror.progress import Progress
@@ -134,12 +134,12 @@ class _Found(Struct, frozen=True):
     """A file of the folder that is the right one.
 
     Attributes:
-        like: what the manifest is to say of it; its path and time are the committer's to know.
+        facts: what the manifest is to say of it.
     """
 
     mine: Mine
     proof: Proof
-    like: StoredFile
+    facts: FileFacts
 
 
 class _Job:
@@ -342,8 +342,7 @@ class _Job:
             self._differ(asset, role, path, _UNPROVEN)
             return None
         first = await remote.first()
-        like = StoredFile(
-            path="",
+        facts = FileFacts(
             size=mine.size,
             sha256=mine.sha256,
             # What was not compared whole must not be taken for the CDN's own copy later on.
@@ -351,9 +350,8 @@ class _Job:
             last_modified=first.last_modified,
             content_type=first.content_type,
             url=without_query(asset.urls[role]),
-            fetched="",
         )
-        return _Found(mine, proof, like)
+        return _Found(mine, proof, facts)
 
     async def _read(self, asset: Asset, role: Role, path: Path) -> Mine | None:
         try:
@@ -394,16 +392,10 @@ class _Job:
                     partial=self._partial(asset, role),
                     suffix=media.suffix_of(
                         file.mine.head,
-                        file.like.content_type,
+                        file.facts.content_type,
                         asset.name if role == "resource" else None,
                     ),
-                    size=file.mine.size,
-                    sha256=file.mine.sha256,
-                    etag=file.like.etag,
-                    last_modified=file.like.last_modified,
-                    content_type=file.like.content_type,
-                    url=file.like.url,
-                    transferred=0,
+                    facts=file.facts,
                     reused=False,
                 )
                 for role, file in found.items()

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
-from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile
+from mirror.models import ROLES, Action, Asset, Entry, Failure, FileFacts, Kind, Role, StoredFile
 from mirror.net.decode import stripped
 from mirror.storage import layout
 from mirror.storage.local import Placement, Store
@@ -33,20 +33,13 @@ class FetchedFile(Struct, frozen=True):
     """One complete, checked file, still in `partial/`.
 
     Attributes:
-        suffix: the one that it deserves.
-        transferred: bytes that came over the network for it.
+        suffix: the true one, with its dot.
         reused: whether it is the same bytes as the file that it replaces.
     """
 
     partial: Partial
     suffix: str
-    size: int
-    sha256: str
-    etag: str | None
-    last_modified: str | None
-    content_type: str | None
-    url: str
-    transferred: int
+    facts: FileFacts
     reused: bool
 
 
@@ -159,16 +152,7 @@ class Committer:
         placements = []
         for role, file in outcome.files.items():
             placements.append(Placement(file.partial, paths[role], asset.update_time_ms))
-            stored[role] = StoredFile(
-                path=paths[role],
-                size=file.size,
-                sha256=file.sha256,
-                etag=file.etag,
-                last_modified=file.last_modified,
-                content_type=file.content_type,
-                url=file.url,
-                fetched=now,
-            )
+            stored[role] = StoredFile.of(file.facts, path=paths[role], fetched=now)
         return _entry(asset, entry, stored), placements
 
     def _paths(self, outcome: Fetched) -> dict[Role, str]:

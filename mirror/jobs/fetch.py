@@ -86,17 +86,7 @@ class Fetcher:
         """Note that files are complete, so that the next run need not ask for them again."""
         for file in outcome.files.values():
             with contextlib.suppress(OSError):
-                file.partial.save(
-                    Note(
-                        url=file.url,
-                        size=file.size,
-                        sha256=file.sha256,
-                        etag=file.etag,
-                        last_modified=file.last_modified,
-                        content_type=file.content_type,
-                        complete=True,
-                    )
-                )
+                file.partial.save(Note.of(file.facts, complete=True))
 
     def _failed(
         self, action: Action, role: Role, error: AssetError, files: dict[Role, FetchedFile]
@@ -120,11 +110,16 @@ class Fetcher:
             if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
                 mine = None
             received = await self._attempts(url, partial, mine)
-            if received.not_modified and mine is not None:
+            if mine is not None and received.facts is mine:
                 await asyncio.to_thread(link_or_copy, self._store.path(mine.path), partial.path)
+                return FetchedFile(partial, Path(mine.path).suffix, mine, reused=True)
         except OSError as error:
             raise disk_error(error, error.filename or partial.path) from None
-        return _as_file(asset, role, partial, received, _old(action, role))
+        facts, name = received.facts, asset.name if role == "resource" else None
+        suffix = media.suffix_of(received.head, facts.content_type, name)
+        old = _old(action, role)
+        reused = old is not None and old.sha256 == facts.sha256
+        return FetchedFile(partial, suffix, facts, reused=reused)
 
     def _is_as_recorded(self, stored: StoredFile) -> bool:
         try:
@@ -166,10 +161,10 @@ class Fetcher:
                 partial.resume, without_query(url), head_bytes=media.HEAD_BYTES
             )
         if resume is not None and resume.note.complete:
-            return _as_received(resume.note, resume.head)
-        known = mine.etag if mine is not None and mine.etag and resume is None else None
+            return Received(resume.note, resume.head, transferred=0, digests=())
+        known = mine if resume is None else None
         try:
-            received = await self._transfers.fetch(url, partial, resume=resume, known_etag=known)
+            received = await self._transfers.fetch(url, partial, resume=resume, known=known)
         except FetchError as error:
             self._trace(f"GET {without_query(url)}: {error}")
             if error.retry_after_s is not None:
@@ -196,52 +191,6 @@ def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
     if old is None or action.kind is not Kind.CHANGED or old.url != without_query(url):
         return None
     return old if (old.etag or "").startswith('"') else None
-
-
-def _as_file(
-    asset: Asset, role: Role, partial: Partial, received: Received, old: StoredFile | None
-) -> FetchedFile:
-    url = without_query(asset.urls[role])
-    if received.not_modified and old is not None:
-        return FetchedFile(
-            partial=partial,
-            suffix=Path(old.path).suffix,
-            size=old.size,
-            sha256=old.sha256,
-            etag=old.etag,
-            last_modified=old.last_modified,
-            content_type=old.content_type,
-            url=url,
-            transferred=0,
-            reused=True,
-        )
-    name = asset.name if role == "resource" else None
-    return FetchedFile(
-        partial=partial,
-        suffix=media.suffix_of(received.head, received.content_type, name),
-        size=received.size,
-        sha256=received.sha256,
-        etag=received.etag,
-        last_modified=received.last_modified,
-        content_type=received.content_type,
-        url=url,
-        transferred=received.transferred,
-        reused=old is not None and old.sha256 == received.sha256,
-    )
-
-
-def _as_received(note: Note, head: bytes) -> Received:
-    return Received(
-        not_modified=False,
-        size=note.size,
-        sha256=note.sha256,
-        head=head,
-        etag=note.etag,
-        last_modified=note.last_modified,
-        content_type=note.content_type,
-        transferred=0,
-        digests=(),
-    )
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -22,6 +22,7 @@ import pycurl
 
 from mirror import __version__
 from mirror.errors import FetchError, MirrorError
+from mirror.models import FileFacts
 from mirror.net.decode import without_query
 from mirror.net.download import Received, Receiver, Writers
 from mirror.net.probe import Prober, Sample
@@ -128,7 +129,7 @@ class Transfers:
         partial: Partial,
         *,
         resume: Resume | None = None,
-        known_etag: str | None = None,
+        known: FileFacts | None = None,
     ) -> Received:
         """Fetch one URL into one partial file.
 
@@ -136,7 +137,8 @@ class Transfers:
             url: http or https; redirects stay there, and never leave https.
             partial: where the bytes go.
             resume: what can be continued; its note bears a validator.
-            known_etag: of a copy that may still be right; a 304 is then a result.
+            known: of a copy that may still be right, with its ETag; they are the result's facts
+                where the server says so, and the partial file stays empty.
 
         Raises:
             FetchError: no complete and right file came; says whether to try again.
@@ -147,7 +149,7 @@ class Transfers:
             noted_url=without_query(url),
             partial=partial,
             resume=resume,
-            known_etag=known_etag,
+            known=known,
             check_room=self._check_room,
             on_bytes=self._on_bytes,
             max_size=self._max_size,

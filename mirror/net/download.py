@@ -15,6 +15,7 @@ from queue import Queue
 from msgspec import Struct
 
 from mirror.errors import FetchError
+from mirror.models import FileFacts
 from mirror.net import digests
 from mirror.net.response import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
 from mirror.net.retry import http_date
@@ -31,23 +32,17 @@ _DATE_IS_STRONG_AFTER_S = 60
 
 
 class Received(Struct, frozen=True):
-    """A complete, checked partial file, or the news that ours is still the right one.
+    """A complete, checked partial file.
 
     Attributes:
-        not_modified: the server vouched for the copy whose ETag was sent; no bytes came.
-        size: bytes of the file.
-        sha256: hex.
+        facts: of the file.
         head: its first `media.HEAD_BYTES` bytes.
         transferred: bytes that came over the network for it, this time.
+        digests: that the server declared of it: hashlib's name of an algorithm, the hex digest.
     """
 
-    not_modified: bool
-    size: int
-    sha256: str
+    facts: FileFacts
     head: bytes
-    etag: str | None
-    last_modified: str | None
-    content_type: str | None
     transferred: int
     digests: tuple[tuple[str, str], ...]
 
@@ -106,7 +101,7 @@ class Receiver(Answer[Received]):
         noted_url: as listed, without its query.
         partial: where the bytes go.
         resume: what can be continued.
-        known_etag: of a copy that may still be right.
+        known: of a copy that may still be right: the result's facts, where it is.
         check_room: told how many bytes are announced; raises where they do not fit.
         on_bytes: told of bytes that came in.
         max_size: bytes of the file, at the most, or None.
@@ -120,7 +115,7 @@ class Receiver(Answer[Received]):
         noted_url: str,
         partial: Partial,
         resume: Resume | None,
-        known_etag: str | None,
+        known: FileFacts | None,
         check_room: Callable[[int], None],
         on_bytes: Callable[[int], None],
         max_size: int | None,
@@ -130,7 +125,7 @@ class Receiver(Answer[Received]):
         self.noted_url = noted_url
         self.partial = partial
         self.resume = resume
-        self.known_etag = known_etag
+        self.known = known
         self._check_room = check_room
         self._max_size = max_size
         self._writers = writers
@@ -150,8 +145,8 @@ class Receiver(Answer[Received]):
         if self.resume is not None:
             validator = self.resume.note.etag or self.resume.note.last_modified
             lines += [f"Range: bytes={self.resume.note.size}-", f"If-Range: {validator}"]
-        elif self.known_etag is not None:
-            lines.append(f"If-None-Match: {self.known_etag}")
+        elif self.known is not None:
+            lines.append(f"If-None-Match: {self.known.etag}")
         return lines
 
     def _take(self, data: bytes) -> None:
@@ -281,17 +276,17 @@ class Receiver(Answer[Received]):
         etag, last_modified = self._strong_etag(), self._strong_date()
         if self._size and (etag or last_modified) and not self._is_worthless:
             self._noted = self._size
-            self.partial.save(self._note(etag, last_modified))
+            facts = self._facts(etag, last_modified)
+            self.partial.save(Note.of(facts, complete=False))
 
-    def _note(self, etag: str | None, last_modified: str | None) -> Note:
-        return Note(
-            url=self.noted_url,
+    def _facts(self, etag: str | None, last_modified: str | None) -> FileFacts:
+        return FileFacts(
             size=self._size,
-            sha256=self._hasher.copy().hexdigest(),
+            sha256=self._hasher.hexdigest(),
             etag=etag,
             last_modified=last_modified,
             content_type=self.headers.get("content-type"),
-            complete=False,
+            url=self.noted_url,
         )
 
     def _strong_date(self) -> str | None:
@@ -322,8 +317,8 @@ class Receiver(Answer[Received]):
         Raises:
             FetchError: the answer is not the file.
         """
-        if self.status == _NOT_MODIFIED and self.known_etag is not None:
-            return self._as_received(not_modified=True)
+        if self.status == _NOT_MODIFIED and self.known is not None:
+            return Received(self.known, head=b"", transferred=0, digests=())
         if not self.is_file:
             if self.status == NO_SUCH_RANGE:
                 self.partial.discard()
@@ -340,17 +335,9 @@ class Receiver(Answer[Received]):
         if kind := error_page_type(self._head, self.headers.get("content-type")):
             self.partial.discard()
             raise FetchError(f"the server sent an error page ({kind}) in place of the file")
-        return self._as_received(not_modified=False)
-
-    def _as_received(self, *, not_modified: bool) -> Received:
         return Received(
-            not_modified=not_modified,
-            size=self._size,
-            sha256=self._hasher.hexdigest(),
+            facts=self._facts(self.headers.get("etag"), self.headers.get("last-modified")),
             head=self._head,
-            etag=self.headers.get("etag"),
-            last_modified=self.headers.get("last-modified"),
-            content_type=self.headers.get("content-type"),
             transferred=self.received,
             digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
         )

@@ -8,12 +8,11 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Meta, Struct
 
-from mirror.models import NOT_JSON
+from mirror.models import NOT_JSON, FileFacts
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -21,25 +20,13 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 
 
-class Note(Struct, frozen=True):
-    """What is known of a partial file.
+class Note(FileFacts, frozen=True):
+    """The facts of a partial file's first `size` bytes; bytes of another URL are not continued.
 
     Attributes:
-        url: without its query; bytes of another URL are not continued.
-        size: how many bytes the note vouches for.
-        sha256: of these bytes, hex.
-        etag: strong, or None.
-        last_modified: an HTTP date, or None.
-        content_type: as the CDN sent it.
         complete: whether these bytes are the whole file, checked.
     """
 
-    url: str
-    size: Annotated[int, Meta(ge=0)]
-    sha256: str
-    etag: str | None
-    last_modified: str | None
-    content_type: str | None
     complete: bool
 
 
@@ -113,7 +100,7 @@ class Partial:
             head = b""
             with self.path.open("rb") as file:
                 left = note.size
-                while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+                while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
                     head = head or chunk[:head_bytes]
                     hasher.update(chunk)
                     left -= len(chunk)

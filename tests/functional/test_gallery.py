@@ -57,7 +57,16 @@ class Mirror:
         file.write_bytes(body)
         sha = hashlib.sha256(body).hexdigest()
         when = "2025-11-20T01:17:09Z"
-        return StoredFile(path, len(body), sha, None, None, None, "https://cdn.example/x", when)
+        return StoredFile(
+            path=path,
+            size=len(body),
+            sha256=sha,
+            etag=None,
+            last_modified=None,
+            content_type=None,
+            url="https://cdn.example/x",
+            fetched=when,
+        )
 
     def add(
         self,

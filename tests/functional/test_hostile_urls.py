@@ -298,7 +298,7 @@ def test_loopback_is_refused_in_every_notation(curl: Curl, service: Misbehaving,
     assert "not public" in str(error)
     assert not error.retryable
     assert service.requests == []
-    assert curl.fetch(url, ANYWHERE).size == SIZE
+    assert curl.fetch(url, ANYWHERE).facts.size == SIZE
 
 
 @pytest.mark.parametrize("host", MAY_REACH)
@@ -335,7 +335,7 @@ def test_a_proxy_that_is_asked_may_be_at_home(
     """The proxy is the user's own choice: its address is no concern of the rules."""
     monkeypatch.setenv("http_proxy", service.url)
     service.fail(replies(200, PNG * 9, Content_Type="image/png"))
-    assert curl.fetch("http://cdn.example.com/x", UrlRules()).size == len(PNG * 9)
+    assert curl.fetch("http://cdn.example.com/x", UrlRules()).facts.size == len(PNG * 9)
     [request] = service.requests
     assert request.headers["host"] == "cdn.example.com"
 
@@ -436,7 +436,7 @@ def test_a_redirect_meets_allowed_hosts(curl: Curl, service: Misbehaving) -> Non
     assert "allowed_hosts" in str(error)
     assert len(service.requests) == 1
     service.fail(redirects(PATH), PATH, skip=0, times=1)
-    assert curl.fetch(listed, rules).size == SIZE
+    assert curl.fetch(listed, rules).facts.size == SIZE
 
 
 # Bounds.
@@ -447,7 +447,7 @@ def test_a_file_is_bounded_by_its_announced_size(curl: Curl, service: Misbehavin
     error = curl.refusal(service.url + PATH, ANYWHERE, max_size=SIZE - 1)
     assert not error.retryable
     assert "max" in str(error)
-    assert curl.fetch(service.url + PATH, ANYWHERE, max_size=SIZE).size == SIZE
+    assert curl.fetch(service.url + PATH, ANYWHERE, max_size=SIZE).facts.size == SIZE
 
 
 def test_a_file_is_bounded_by_its_bytes(curl: Curl, service: Misbehaving) -> None:
@@ -455,7 +455,7 @@ def test_a_file_is_bounded_by_its_bytes(curl: Curl, service: Misbehaving) -> Non
     service.fail(chunked(), PATH)
     error = curl.refusal(service.url + PATH, ANYWHERE, max_size=SIZE - 1)
     assert not error.retryable
-    assert curl.fetch(service.url + PATH, ANYWHERE, max_size=SIZE).size == SIZE
+    assert curl.fetch(service.url + PATH, ANYWHERE, max_size=SIZE).facts.size == SIZE
 
 
 @pytest.mark.parametrize("how", ["announced", "counted"])
@@ -562,11 +562,11 @@ def _trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("_trusted")
 def test_https_is_fetched(curl: Curl, service: Misbehaving, secure: Misbehaving) -> None:
     """With the authority in SSL_CERT_FILE, also by a redirect from http and within https."""
-    assert curl.fetch(_https(secure), ANYWHERE).size == SIZE
+    assert curl.fetch(_https(secure), ANYWHERE).facts.size == SIZE
     service.fail(redirects(_https(secure)), PATH)
-    assert curl.fetch(service.url + PATH, ANYWHERE).size == SIZE
+    assert curl.fetch(service.url + PATH, ANYWHERE).facts.size == SIZE
     secure.fail(redirects(PATH), "/cdn/there")
-    assert curl.fetch(_https(secure, "/cdn/there"), ANYWHERE).size == SIZE
+    assert curl.fetch(_https(secure, "/cdn/there"), ANYWHERE).facts.size == SIZE
 
 
 @pytest.mark.usefixtures("service")

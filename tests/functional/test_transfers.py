@@ -98,7 +98,7 @@ def _fetch(service: Misbehaving, folder: Path, **options: Any) -> Received:  # n
 def test_odd_heads_are_read(service: Misbehaving, tmp_path: Path, head: bytes) -> None:
     """What libcurl lets pass as the head of an answer is read without ado, and in no time."""
     service.fail(_says(head, _FILE))
-    assert _fetch(service, tmp_path).size == len(_FILE)
+    assert _fetch(service, tmp_path).facts.size == len(_FILE)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_refusal_under_a_limit(service: Misbehaving, tmp_path: Path) -> None:
 
     *refused, one, other = _run(fetched())
     assert all("--max-file-size" in str(it) for it in refused)
-    assert [it.size for it in (one, other) if isinstance(it, Received)] == [400_000, 400_000]
+    assert [it.facts.size for it in (one, other) if isinstance(it, Received)] == [400_000, 400_000]
 
 
 def test_room_is_asked_for_once(service: Misbehaving, library: Library, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_room_is_asked_for_once(service: Misbehaving, library: Library, tmp_path
         asked.append(needed)
         return 0
 
-    assert _fetch(service, tmp_path, room=room).size == size
+    assert _fetch(service, tmp_path, room=room).facts.size == size
     assert asked
     assert max(asked) <= size
 
