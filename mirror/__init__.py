@@ -7,7 +7,8 @@
     print(result.summary.assets.new)
 
 `sync` prints nothing, handles no signals, ends no process, and works from any thread and inside a
-running event loop (a notebook has one). What is not named here is not part of the API.
+running event loop (a notebook has one). The logger `mirror` has each request at debug
+level. What is not named here is not part of the API.
 """
 
 from typing import TYPE_CHECKING

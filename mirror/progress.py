@@ -4,7 +4,7 @@ from mirror.models import Action, Entry, FailedFile
 
 
 class Progress:
-    """What a run reports while it is under way. Called from one thread, but for `trace`.
+    """What a run reports while it is under way. Called from one thread.
 
     Each method does nothing: a subclass overrides those that it needs. What a method raises ends
     the run.
@@ -35,6 +35,3 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Warn of something that does not end the run."""
-
-    def trace(self, text: str) -> None:
-        """Note a request and its outcome."""

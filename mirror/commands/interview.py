@@ -173,7 +173,6 @@ def _look(settings: Settings, token: str) -> _Found:
         max_wait_s=_PATIENCE_S,
         stall_timeout_s=_PATIENCE_S,
         max_answer_bytes=settings.max_answer_size,
-        trace=lambda _: None,
     ) as api:
         assets, refusal = None, None
         try:

@@ -6,7 +6,6 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
@@ -37,7 +36,6 @@ class Fetcher:
         api: looks an asset up again.
         max_attempts: how often one file is asked for.
         max_wait_s: the longest total wait for one file's retries.
-        trace: told of every request for a file, for `-vv`.
     """
 
     def __init__(
@@ -48,13 +46,11 @@ class Fetcher:
         *,
         max_attempts: int,
         max_wait_s: float,
-        trace: Callable[[str], None],
     ) -> None:
         self._store = store
         self._transfers = transfers
         self._api = api
         self._policy = Policy(max_attempts, max_wait_s)
-        self._trace = trace
         self._pause = Pause()
 
     async def fetch(self, action: Action) -> Outcome:
@@ -143,9 +139,7 @@ class Fetcher:
 
         async def request() -> Sample:
             await self._wait()
-            sample = await self._transfers.probe(url, start=start, count=count)
-            self._trace(f"GET {without_query(url)}: {len(sample.data)} bytes from {start}")
-            return sample
+            return await self._transfers.probe(url, start=start, count=count)
 
         return await self._policy.call_async(request)
 
@@ -161,16 +155,14 @@ class Fetcher:
                 partial.resume, without_query(url), head_bytes=media.HEAD_BYTES
             )
         if resume is not None and resume.note.complete:
-            return Received(resume.note, resume.head, transferred=0, digests=())
+            return Received(resume.note, resume.head, digests=())
         known = mine if resume is None else None
         try:
             received = await self._transfers.fetch(url, partial, resume=resume, known=known)
         except FetchError as error:
-            self._trace(f"GET {without_query(url)}: {error}")
             if error.retry_after_s is not None:
                 self._pause.extend(min(error.retry_after_s, self._policy.max_wait_s))
             raise
-        self._trace(f"GET {without_query(url)}: {received.transferred} bytes")
         for algorithm, digest in received.digests:
             if await asyncio.to_thread(_digest, partial.path, algorithm) != digest:
                 partial.discard()

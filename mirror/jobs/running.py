@@ -51,7 +51,7 @@ async def opened(
         settings: the effective ones.
         token: the API token.
         store: where files go.
-        progress: told of requests and bytes.
+        progress: told of bytes.
         on_bytes: told of bytes in place of `progress.received`.
     """
     api = KlingApi(
@@ -61,7 +61,6 @@ async def opened(
         max_wait_s=settings.max_wait,
         stall_timeout_s=settings.stall_timeout,
         max_answer_bytes=settings.max_answer_size,
-        trace=progress.trace,
     )
     transfers = Transfers(
         jobs=settings.jobs,
@@ -82,7 +81,6 @@ async def opened(
         api,
         max_attempts=settings.max_attempts,
         max_wait_s=settings.max_wait,
-        trace=progress.trace,
     )
     with api, transfers:
         watch = asyncio.create_task(_cut_overdue(api))

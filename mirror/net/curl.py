@@ -9,6 +9,7 @@ import asyncio
 import collections
 import contextlib
 import functools
+import logging
 import os
 import selectors
 import socket
@@ -31,6 +32,8 @@ from mirror.net.urls import UrlRules
 from mirror.storage.spool import Partial, Resume
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _SELECTS = issubclass(selectors.DefaultSelector, selectors.SelectSelector)
 """On Windows: there, waiting fails if a socket was closed meanwhile."""
@@ -155,7 +158,7 @@ class Transfers:
             max_size=self._max_size,
             writers=self._writers,
         )
-        return await self._answer(transfer)
+        return await self._answer(transfer, url)
 
     async def probe(self, url: str, *, start: int, count: int) -> Sample:
         """Fetch a few bytes of one URL, and what its headers say.
@@ -169,17 +172,21 @@ class Transfers:
             FetchError: no such part came; says whether to try again.
         """
         checked = self._rules.checked(url)
-        return await self._answer(
-            Prober(url=checked, start=start, count=count, on_bytes=self._on_bytes)
-        )
+        prober = Prober(url=checked, start=start, count=count, on_bytes=self._on_bytes)
+        return await self._answer(prober, url)
 
-    async def _answer(self, transfer: Answer[T]) -> T:
+    async def _answer(self, transfer: Answer[T], url: str) -> T:
         self._start(transfer)
         try:
-            return await transfer.future
+            result = await transfer.future
         except asyncio.CancelledError:
             self._abandon(transfer)
             raise
+        except MirrorError as error:
+            _log.debug("GET %s: %s", without_query(url), error)
+            raise
+        _log.debug("GET %s: %d, %d bytes", without_query(url), transfer.status, transfer.received)
+        return result
 
     # What libcurl asks of the loop, and the loop of libcurl.
 

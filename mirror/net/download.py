@@ -37,13 +37,11 @@ class Received(Struct, frozen=True):
     Attributes:
         facts: of the file.
         head: its first `media.HEAD_BYTES` bytes.
-        transferred: bytes that came over the network for it, this time.
         digests: that the server declared of it: hashlib's name of an algorithm, the hex digest.
     """
 
     facts: FileFacts
     head: bytes
-    transferred: int
     digests: tuple[tuple[str, str], ...]
 
 
@@ -318,7 +316,7 @@ class Receiver(Answer[Received]):
             FetchError: the answer is not the file.
         """
         if self.status == _NOT_MODIFIED and self.known is not None:
-            return Received(self.known, head=b"", transferred=0, digests=())
+            return Received(self.known, head=b"", digests=())
         if not self.is_file:
             if self.status == NO_SUCH_RANGE:
                 self.partial.discard()
@@ -338,6 +336,5 @@ class Receiver(Answer[Received]):
         return Received(
             facts=self._facts(self.headers.get("etag"), self.headers.get("last-modified")),
             head=self._head,
-            transferred=self.received,
             digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
         )

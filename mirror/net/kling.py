@@ -6,6 +6,7 @@ not followed. Every error of httpx and every status is translated here, and nowh
 
 import contextlib
 import itertools
+import logging
 import re
 import socket
 import threading
@@ -23,6 +24,8 @@ from mirror.net import decode as wire
 from mirror.net.retry import Pause, Policy, retry_after_s
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_ANSWER = 10
 """An answer may take so many times the silence that is borne: one that only drips is cut."""
@@ -50,7 +53,6 @@ class KlingApi:
         max_wait_s: the longest total wait for one request's retries.
         stall_timeout_s: no byte for so long ends an attempt.
         max_answer_bytes: an answer that is longer is cut off.
-        trace: told of every request and its outcome, for `-vv`.
     """
 
     def __init__(
@@ -62,7 +64,6 @@ class KlingApi:
         max_wait_s: float,
         stall_timeout_s: float,
         max_answer_bytes: int,
-        trace: Callable[[str], None],
     ) -> None:
         self._url = url.rstrip("/")
         self._host = urlsplit(url).netloc.rpartition("@")[2]
@@ -70,7 +71,6 @@ class KlingApi:
         self._policy = Policy(max_attempts, max_wait_s)
         self._max_answer_bytes = max_answer_bytes
         self._longest_answer_s = _LONGEST_ANSWER * stall_timeout_s
-        self._trace = trace
         self._pause = Pause()
         self._one_at_a_time = threading.Lock()
         self._is_aborted = threading.Event()
@@ -181,7 +181,7 @@ class KlingApi:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
             if self._is_aborted.is_set():
                 raise AbortedError from None
-            self._trace(f"{asked}: {error!r}")
+            _log.debug("%s: %r", asked, error)
             reason = str(error) or type(error).__name__
             if time.monotonic() > self._overdue_at:
                 reason = f"no whole answer in {self._longest_answer_s:g} s"
@@ -193,7 +193,7 @@ class KlingApi:
             ) from None
         finally:
             self._overdue_at = float("inf")
-        self._trace(f"{asked}: {response.status_code}, {len(body)} bytes")
+        _log.debug("%s: %d, %d bytes", asked, response.status_code, len(body))
         if response.status_code != _OK:
             raise self._refused(response, body, params)
         try:

@@ -7,6 +7,7 @@ without passing `printable`.
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
@@ -15,6 +16,7 @@ from mirror.text import counted, printable, size
 
 if TYPE_CHECKING:
     from mirror.report.bar import Bar
+    from mirror.report.requests import Requests
 
 _REDRAW_S = 0.1
 _MOST_PROBLEM_LINES = 20
@@ -51,6 +53,7 @@ class Console(Progress):
         self._drawn_at = 0.0
         self._problems = 0
         self._bar = _bar(stream) if bar and verbosity > QUIET else None
+        self._requests = _requests(self._say) if verbosity >= REQUESTS else None
 
     def expect(self, files: int) -> None:
         """So many more files are to be worked on."""
@@ -100,13 +103,11 @@ class Console(Progress):
         if self._problems <= _MOST_PROBLEM_LINES or self._verbosity >= FILES:
             self._say(f"kling-mirror: {text}")
 
-    def trace(self, text: str) -> None:
-        """A request and its outcome."""
-        if self._verbosity >= REQUESTS:
-            self._say(text)
-
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, and show no more requests."""
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -137,6 +138,12 @@ def _bar(stream: TextIO) -> "Bar":
     from mirror.report.bar import Bar  # noqa: PLC0415 - tqdm, for those who see it
 
     return Bar(stream, redraw_s=_REDRAW_S)
+
+
+def _requests(show: Callable[[str], None]) -> "Requests":
+    from mirror.report.requests import Requests  # noqa: PLC0415 - logging, for those who see it
+
+    return Requests(show)
 
 
 def file_in_words(action: Action, stored: StoredFile) -> str:

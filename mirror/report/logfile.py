@@ -27,6 +27,7 @@ from mirror.errors import MirrorError
 from mirror.models import Action, Entry, FailedFile, Kind, Summary, to_json
 from mirror.progress import Progress
 from mirror.report.console import failure_in_words, file_in_words
+from mirror.report.requests import Requests
 from mirror.text import masked, printable
 
 _PRIVATE = 0o600
@@ -69,8 +70,8 @@ class LogFile(Progress):
             errors="backslashreplace",
         )
         self._as_json = as_json
-        self._with_requests = with_requests
         self._secrets = secrets
+        self._requests = Requests(self._request) if with_requests else None
 
     @property
     def trouble(self) -> BaseException | None:
@@ -94,6 +95,8 @@ class LogFile(Progress):
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._requests is not None:
+            self._requests.close()
         try:
             self._handler.close()
         except OSError as error:  # it holds lines that could not be written, and tries again
@@ -145,10 +148,9 @@ class LogFile(Progress):
         """Something that a person should know."""
         self._note("warning", text, level="warning")
 
-    def trace(self, text: str) -> None:
-        """A request and its outcome."""
-        if self._with_requests:
-            self._note("request", text, level="debug")
+    def _request(self, text: str) -> None:
+        """Note a request and its outcome."""
+        self._note("request", text, level="debug")
 
     def _note(self, event: str, message: str, *, level: str = "info", **fields: object) -> None:
         known = {"time": now_iso(), "level": level}

@@ -73,9 +73,6 @@ class Notifier(Progress):
     def warn(self, text: str) -> None:
         """The journal has it from stderr."""
 
-    def trace(self, text: str) -> None:
-        """The journal has it from stderr."""
-
     def _tell(self) -> None:
         now = time.monotonic()
         if now - self._told_at >= _EVERY_S:

@@ -222,8 +222,3 @@ class _Several(Progress):
         """Something that a person should know."""
         for listener in self._listeners:
             listener.warn(text)
-
-    def trace(self, text: str) -> None:
-        """A request and its outcome."""
-        for listener in self._listeners:
-            listener.trace(text)

@@ -368,7 +368,7 @@ def _open_files(below: Path) -> list[str]:
     return [path for path in paths if path.startswith(str(below))]
 
 
-@pytest.mark.parametrize("callback", ["planned", "received", "done", "failed", "trace", ""])
+@pytest.mark.parametrize("callback", ["planned", "received", "done", "failed", ""])
 def test_nothing_is_left_behind(
     service: Misbehaving, library: Library, dest: Path, callback: str
 ) -> None:

@@ -22,7 +22,6 @@ class Notes(Progress):
         self.entries: list[Entry] = []
         self.failures: list[FailedFile] = []
         self.warnings: list[str] = []
-        self.traces: list[str] = []
         self.bytes = 0
 
     def planned(self, action: Action) -> None:
@@ -44,10 +43,6 @@ class Notes(Progress):
     def warn(self, text: str) -> None:
         """Something that a person should know."""
         self.warnings.append(text)
-
-    def trace(self, text: str) -> None:
-        """A request."""
-        self.traces.append(text)
 
 
 def run_sync(
