@@ -6,12 +6,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mirror.cli import main
 from mirror.demo.service import KlingService
 from tests.lib.library import TOKEN, Library
+from tests.lib.mirrored import check_mirror, snapshot
 from tests.lib.misbehaving import Misbehaving
+from tests.lib.rounds import SIZE
+from tests.lib.runs import run_sync
 
 RunProgram = Callable[..., "Finished"]
 
@@ -28,6 +33,13 @@ class Finished:
     def summary(self) -> dict[str, object]:
         """What `--json` printed."""
         found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """What `sync --json` printed of the listing."""
+        found = self.summary["listing"]
         assert isinstance(found, dict)
         return found
 
@@ -99,3 +111,95 @@ def sync(program: RunProgram, service: KlingService, dest: Path) -> RunProgram:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def items(service: Misbehaving, library: Library, dest: Path) -> list[dict[str, Any]]:
+    """A dozen small assets of three types, mirrored; the requests so far are forgotten."""
+    return _mirrored(service, library, dest, count=12, size=300)
+
+
+@pytest.fixture
+def trio(service: Misbehaving, library: Library, dest: Path) -> list[dict[str, Any]]:
+    """A video with its cover, an image and a sound, mirrored; the requests are forgotten."""
+    return _mirrored(service, library, dest, count=3, size=2000)
+
+
+def _mirrored(
+    service: Misbehaving, library: Library, dest: Path, *, count: int, size: int
+) -> list[dict[str, Any]]:
+    items = library.fill(count, size=size)
+    assert run_sync(service, dest).summary.exit_code == 0
+    service.forget()
+    return items
+
+
+def access_to(service: Misbehaving) -> dict[str, str]:
+    """The environment of a command that asks the service, with short waits."""
+    return {
+        "KLING_MIRROR_TOKEN": TOKEN,
+        "KLING_MIRROR_API_URL": service.api_url,
+        "KLING_MIRROR_MAX_ATTEMPTS": "2",
+        "KLING_MIRROR_MAX_WAIT": "2",
+        "KLING_MIRROR_MIN_FREE": "0",
+    }
+
+
+@pytest.fixture
+def verify(
+    service: Misbehaving,
+    dest: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> RunProgram:
+    """Runs `verify --json` in this process, with what `--repair` needs in its environment."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for name, value in access_to(service).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Finished:
+        capsys.readouterr()
+        code = main(["verify", "--json", "--dest", str(dest), *arguments])
+        shown = capsys.readouterr()
+        check_shown(shown.out + shown.err)
+        return Finished(code, shown.out, shown.err)
+
+    return run
+
+
+@pytest.fixture
+def verify_in_words(program: RunProgram, service: Misbehaving, dest: Path) -> RunProgram:
+    """Runs `verify` in a process of its own, and in words."""
+
+    def run(*arguments: str) -> Finished:
+        done = program("verify", "--dest", dest, *arguments, env=access_to(service))
+        check_shown(done.out + done.err)
+        assert done.out == ""
+        return done
+
+    return run
+
+
+def check_shown(text: str) -> None:
+    """See that neither a secret nor a traceback was shown."""
+    for secret in (TOKEN, "Traceback", "x-kcdn-pid"):
+        assert secret not in text
+
+
+@pytest.fixture
+def item(library: Library) -> dict[str, Any]:
+    """An asset at `PATH`, of `SIZE` bytes; another one beside it must never be in the way."""
+    library.add(2, "audio")
+    return library.add(1, "image", size=SIZE)
+
+
+@pytest.fixture
+def mirrored(service: Misbehaving, library: Library, dest: Path) -> dict[str, str]:
+    """A complete mirror of a dozen assets; gives what its tree looks like."""
+    library.fill(12)
+    assert run_sync(service, dest).summary.exit_code == 0
+    check_mirror(dest, library)
+    service.forget()
+    return snapshot(dest)

@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import ASSETS_PATH
+from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from tests.conftest import RunProgram
-from tests.lib.effects import error, replies
-from tests.lib.library import EMAIL, Library
-from tests.lib.mirrored import check_mirror, check_output, entry_of, manifest_of, media_in, snapshot
+from tests.lib.effects import HTML, error, replies
+from tests.lib.library import EMAIL, OTHER, Library
+from tests.lib.mirrored import (
+    check_mirror,
+    check_output,
+    check_sums,
+    entry_of,
+    manifest_of,
+    media_in,
+    snapshot,
+    stored_of,
+)
 from tests.lib.misbehaving import Effect, Fault, Misbehaving
-from tests.lib.runs import run_sync, told
+from tests.lib.runs import check_one_error, run_sync, told
 
 BROKEN = "broken@example.com"
 REMOVED = "removed@example.com"
@@ -281,3 +290,139 @@ def test_a_mirror_whose_accounts_have_all_vanished(
     del library.accounts[BROKEN]
     run_sync(service, dest)
     assert program("status", "--dest", dest).out.startswith("Not safe: ")
+
+
+@pytest.fixture
+def both(library: Library) -> dict[str, list[dict[str, Any]]]:
+    """Two accounts of three assets each."""
+    return {
+        email: [library.add(first + number, "image", email=email, size=100) for number in range(3)]
+        for email, first in ((EMAIL, 0), (OTHER, 10))
+    }
+
+
+def test_several_accounts_lie_side_by_side(
+    sync: RunProgram, library: Library, dest: Path, both: dict[str, list[dict[str, Any]]]
+) -> None:
+    """`--all-accounts`: each under its own folder, with one manifest and one SHA256SUMS for all."""
+    done = sync("--all-accounts")
+    assert (done.code, done.summary["accounts"]) == (0, [EMAIL, OTHER])
+    for email, items in both.items():
+        for item in items:
+            entry = entry_of(dest, item)
+            assert entry["account"] == email
+            assert entry["resource"]["path"].startswith(f"{email}/image/")
+    check_mirror(dest, library)
+    check_sums(dest)
+    again = sync("--all-accounts")
+    assert (again.code, again.err) == (0, "")
+    assert json.loads(again.out)["listing"] == {
+        "assets": 6, "pages": 4, "walks": 2, "proven": True,
+    }  # fmt: skip
+
+
+def test_one_accounts_listing_says_nothing_of_the_other(
+    service: Misbehaving,
+    library: Library,
+    dest: Path,
+    both: dict[str, list[dict[str, Any]]],
+) -> None:
+    """A run with `--email` marks gone in that account alone."""
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    for email in (EMAIL, OTHER):
+        library.delete(both[email][0], email)
+    summary = run_sync(service, dest, email=[OTHER]).summary
+    assert (summary.exit_code, summary.assets.gone, summary.accounts) == (0, 1, [OTHER])
+    assert entry_of(dest, both[EMAIL][0])["state"] == "current"
+    assert entry_of(dest, both[OTHER][0])["state"] == "gone"
+    assert run_sync(service, dest, email=[EMAIL]).summary.assets.gone == 1
+    check_mirror(dest, library)
+
+
+def test_one_account_sits_in_the_root_unless_it_is_named(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """With `--email` the type folders sit under the account's, even if it is the only one."""
+    item = library.add(1, "image")
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    assert entry_of(dest, item)["resource"]["path"].startswith(f"{EMAIL}/image/")
+    check_mirror(dest, library)
+
+
+@pytest.mark.parametrize("named", [{"email": [EMAIL]}, {"all_accounts": True}])
+def test_entries_without_account_are_adopted(
+    service: Misbehaving,
+    library: Library,
+    dest: Path,
+    items: list[dict[str, Any]],
+    named: dict[str, object],
+) -> None:
+    """The account that lists them takes them over, where they are, without a download."""
+    before = media_in(dest)
+    assert {entry["account"] for entry, _ in stored_of(dest)} == {None}
+    summary = run_sync(service, dest, **named).summary  # type: ignore[arg-type]
+    assert (summary.exit_code, summary.assets.unchanged, summary.files.fetched) == (0, 12, 0)
+    assert service.cdn_requests() == []
+    assert {entry["account"] for entry, _ in stored_of(dest)} == {EMAIL}
+    assert media_in(dest) == before
+    library.delete(items[0])
+    new = library.add(50, "image")
+    summary = run_sync(service, dest, **named).summary  # type: ignore[arg-type]
+    assert (summary.exit_code, summary.assets.gone, summary.assets.new) == (0, 1, 1)
+    assert entry_of(dest, new)["account"] == EMAIL
+    check_mirror(dest, library)
+
+
+def test_entries_of_an_account_are_known_without_its_name(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """A mirror that began with `--email` goes on without it: no download, no second copy."""
+    items = [library.add(number, "image") for number in range(3)]
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    service.forget()
+    library.delete(items[0])
+    summary = run_sync(service, dest).summary
+    assert (summary.exit_code, summary.assets.unchanged, summary.assets.gone) == (0, 2, 1)
+    assert service.cdn_requests() == []
+    check_mirror(dest, library)
+
+
+ROUND = 12
+
+
+def test_one_broken_account_does_not_stop_the_others(
+    sync: RunProgram, service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """Exit 4 that names the account; the other one is mirrored."""
+    library.add(1, email=EMAIL)
+    other = library.add(2, email=OTHER)
+    service.fail(error(596), ASSETS_PATH, when=lambda it: it.query.get("email") == EMAIL)
+    done = sync("--all-accounts")
+    assert done.code == 4
+    check_output(done.out, done.err)
+    assert EMAIL in done.err
+    assert OTHER not in done.err.partition("→")[0]
+    assert done.summary["accounts"] == [EMAIL, OTHER]
+    assert not done.listing["proven"]
+    assert entry_of(dest, other)["account"] == OTHER
+
+
+@pytest.mark.parametrize(
+    ("effect", "code"),
+    [
+        pytest.param(error(404, "None is configured"), 4, id="404"),
+        pytest.param(replies(200, b"{}"), 4, id="none"),
+        pytest.param(error(500), 7, id="500"),
+        pytest.param(replies(200, HTML), 7, id="html"),
+        pytest.param(replies(200, b'["me@example.com"]'), 7, id="array"),
+    ],
+)
+def test_accounts_that_cannot_be_had_end_the_run(
+    service: Misbehaving, dest: Path, mirrored: dict[str, str], effect: Effect, code: int
+) -> None:
+    """`--all-accounts` without a list of accounts is exit 4 or 7, and changes nothing."""
+    service.fail(effect, ACCOUNTS_PATH)
+    result = run_sync(service, dest, all_accounts=True, max_attempts=1)
+    assert result.summary.exit_code == code
+    check_one_error(result)
+    assert snapshot(dest) == mirrored

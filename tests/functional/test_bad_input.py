@@ -12,12 +12,11 @@ from mirror.cli import main
 from mirror.demo.service import HOST
 from tests.conftest import Finished, RunProgram
 from tests.lib.effects import HTML, error, replies
-from tests.lib.library import EMAIL, TOKEN, Library
+from tests.lib.library import EMAIL, OTHER, TOKEN, Library
 from tests.lib.mirrored import check_output, check_records, snapshot
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.runs import run_sync
 
-OTHER = "other@example.com"
 CLOSED_PORT = 1  # tcpmux: nothing listens there
 
 

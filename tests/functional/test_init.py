@@ -15,12 +15,11 @@ from mirror.commands.interview import as_token
 from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from tests.conftest import RunProgram
 from tests.lib.effects import error, is_page
-from tests.lib.library import TOKEN, Library
+from tests.lib.library import OTHER, TOKEN, Library
 from tests.lib.mirrored import check_output, manifest_of
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.terminal import CTRL_C, CTRL_D, Terminal
 
-OTHER = "other@example.com"
 DEST, SECRET, ACCOUNTS = "Which folder", "The API token", "Which accounts"
 TYPES, COVERS = "What to mirror", "cover images, too"
 CLOSED_API = "http://127.0.0.1:1/v1/kling"  # tcpmux: nothing listens there

@@ -33,8 +33,9 @@ from tests.lib.invariant import (
     sync_arguments,
     wait_until,
 )
-from tests.lib.library import TOKEN, Library, media
+from tests.lib.library import KINDS, TOKEN, Library, media
 from tests.lib.mirrored import (
+    PRIVATE,
     check_mirror,
     check_records,
     entry_of,
@@ -46,8 +47,6 @@ from tests.lib.mirrored import (
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.runs import run_sync
 
-KINDS = ("video", "image", "audio")
-PRIVATE = ".kling-mirror"
 TRASH = f"{PRIVATE}/trash"
 
 Prune = Callable[..., Finished]

@@ -44,12 +44,11 @@ from mirror.storage.manifest import Manifest
 from tests.conftest import Finished, RunProgram
 from tests.lib.effects import error, replies, serves, stalls
 from tests.lib.invariant import started, sync_arguments, wait_until
-from tests.lib.library import EMAIL, Library, media
+from tests.lib.library import EMAIL, KINDS, Library, media
 from tests.lib.mirrored import entry_of
 from tests.lib.misbehaving import Effect, Misbehaving
 from tests.lib.runs import run_sync
 
-KINDS = ("video", "image", "audio")
 NAMES = (
     "日本語の動画ファイルの名前はとても長い.mp4",
     "family 👨‍👩‍👧‍👦 flag 🇩🇪 thumb 👍🏽.mp4",

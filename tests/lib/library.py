@@ -8,6 +8,8 @@ from mirror.demo.service import File, KlingService
 
 TOKEN = "user:1-test"  # noqa: S105 - opens nothing but the tests' own service
 EMAIL = "me@example.com"
+OTHER = "other@example.com"
+KINDS = ("video", "image", "audio")
 _EPOCH_MS = 1_750_000_000_000
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -71,6 +73,10 @@ class Library:
         }
         self.accounts.setdefault(email, []).append(item)
         return item
+
+    def fill(self, count: int, *, size: int = 200) -> list[dict[str, Any]]:
+        """Upload so many assets: a video, an image, a sound, and so on."""
+        return [self.add(number, KINDS[number % 3], size=size) for number in range(count)]
 
     def change(self, item: dict[str, Any], body: bytes | None = None) -> None:
         """Change an asset at Kling: its updateTime moves, and its bytes if new ones are given."""

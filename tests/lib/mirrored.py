@@ -3,12 +3,15 @@
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.lib.library import TOKEN, Library
 
+PRIVATE = ".kling-mirror"
+HISTORY = f"{PRIVATE}/history/"
 _UNNOTED = ("runs.jsonl", "lock", "lock.json")
 
 
@@ -20,8 +23,24 @@ def manifest_of(dest: Path) -> dict[str, Any]:
 
 def entry_of(dest: Path, item: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest's entry of an item as it is listed now."""
-    found: dict[str, Any] = manifest_of(dest)["assets"][f"{item['id']}@{item['updateTime']}"]
+    found: dict[str, Any] = manifest_of(dest)["assets"][key_of(item)]
     return found
+
+
+def key_of(item: Mapping[str, Any]) -> str:
+    """The key of an item as it is listed now."""
+    return f"{item['id']}@{item['updateTime']}"
+
+
+def path_of(dest: Path, item: Mapping[str, Any], role: str = "resource") -> str:
+    """Where the manifest says that a file of an item is."""
+    path: str = entry_of(dest, item)[role]["path"]
+    return path
+
+
+def states_of(dest: Path) -> dict[str, str]:
+    """The state of each entry."""
+    return {key: entry["state"] for key, entry in manifest_of(dest)["assets"].items()}
 
 
 def stored_of(dest: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -49,6 +68,12 @@ def media_in(dest: Path) -> set[str]:
     }
 
 
+def in_history(dest: Path) -> dict[str, bytes]:
+    """Every file in `history/`, by its path."""
+    folder = dest / HISTORY
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def left_over(dest: Path) -> list[Path]:
     """The bytes of files that are still on their way."""
     return [path for path in (dest / ".kling-mirror/partial").iterdir() if path.suffix != ".json"]
@@ -68,11 +93,7 @@ def check_output(out: str, err: str) -> None:
 
 def check_mirror(dest: Path, library: Library) -> None:
     """See that the mirror is what the library is: each file's bytes, each record, each sum."""
-    listed = {
-        f"{item['id']}@{item['updateTime']}": item
-        for items in library.accounts.values()
-        for item in items
-    }
+    listed = {key_of(item): item for items in library.accounts.values() for item in items}
     assets = manifest_of(dest)["assets"]
     assert {key for key, entry in assets.items() if entry["state"] == "current"} == set(listed)
     assert manifest_of(dest)["failures"] == {}
@@ -101,3 +122,8 @@ def check_records(dest: Path) -> None:
         recorded = (stored["size"], stored["sha256"], sums[stored["path"]])
         assert recorded == (len(body), digest, digest), stored["path"]
     assert set(sums) == {stored["path"] for _, stored in stored_of(dest)}
+
+
+def check_sums(dest: Path) -> None:
+    """Check SHA256SUMS as a user would, without this program."""
+    subprocess.run(["sha256sum", "-c", "--quiet", "--strict", "SHA256SUMS"], cwd=dest, check=True)  # noqa: S607

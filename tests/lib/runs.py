@@ -12,6 +12,7 @@ from mirror.models import Action, Entry, FailedFile
 from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.text import complain
+from tests.lib.mirrored import check_output
 
 
 class Notes(Progress):
@@ -72,3 +73,11 @@ def told(result: Result) -> str:
     for trouble in result.errors:
         complain(trouble, stream=stream)
     return stream.getvalue()
+
+
+def check_one_error(result: Result) -> None:
+    """See that one error is told in three lines: what, where, and what to do."""
+    text = told(result)
+    check_output("", text)
+    assert len(text.splitlines()) == 3, text
+    assert "127.0.0.1" in text

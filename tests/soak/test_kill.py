@@ -30,9 +30,8 @@ from tests.lib.invariant import (
     sync_arguments,
     wait_until,
 )
-from tests.lib.library import EMAIL, Library, media
+from tests.lib.library import EMAIL, KINDS, Library, media
 
-_KINDS = ("video", "image", "audio")
 _KILLED = -9
 
 
@@ -57,7 +56,7 @@ class _Life:
         """More assets, of every kind and of sizes from a few bytes to megabytes."""
         for _ in range(count):
             size = int(10 ** self.dice.uniform(1.5, 6.3))
-            self.library.add(self.uploads, self.dice.choice(_KINDS), size=size)
+            self.library.add(self.uploads, self.dice.choice(KINDS), size=size)
             self.uploads += 1
         self.served.note(self.library)
 

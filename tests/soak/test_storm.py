@@ -34,12 +34,11 @@ from tests.lib.effects import (
     too_many,
     unframed,
 )
-from tests.lib.library import Library
+from tests.lib.library import KINDS, Library
 from tests.lib.mirrored import check_mirror, manifest_of
 from tests.lib.misbehaving import Answer, Effect, Misbehaving, Signing
 from tests.lib.runs import run_sync
 
-KINDS = ("video", "image", "audio")
 ANY: dict[str, Effect] = {
     "408": error(408),
     "425": error(425),

@@ -19,7 +19,7 @@ from tests.conftest import Finished, RunProgram
 from tests.lib.library import EMAIL, JPEG, TOKEN, Library, media
 
 _NONE = dict.fromkeys(("new", "changed", "unchanged", "repaired", "failed"), 0)
-_KINDS = ("image", "audio", "video")
+KINDS = ("image", "audio", "video")
 _CONF = """\
 user {user}; daemon off; pid {root}/pid; error_log {root}/error.log; worker_processes 1;
 events {{ worker_connections 256; }}
@@ -86,7 +86,7 @@ def _fill(library: Library, cdn: Cdn, count: int, total_bytes: int) -> dict[str,
     hashes = {}
     mean = total_bytes // count
     for number in range(count):
-        kind = _KINDS[number % 3]
+        kind = KINDS[number % 3]
         body = media(kind, number, random.randint(mean // 4, mean * 7 // 4))
         item = library.add(number, kind, cover=kind == "video", body=b"-")
         item["resource"]["resource"] = cdn.put(f"{number}", body)

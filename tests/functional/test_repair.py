@@ -1,0 +1,289 @@
+"""`verify --repair`: from Kling, and from bytes that are here."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Finished, RunProgram
+from tests.lib.damage import DAMAGE, UNREADABLE, flip, wrong_files
+from tests.lib.effects import error
+from tests.lib.invariant import Paced, serving, started, sync_arguments, wait_until
+from tests.lib.library import EMAIL, OTHER, Library, media
+from tests.lib.mirrored import (
+    PRIVATE,
+    check_mirror,
+    check_records,
+    entry_of,
+    in_history,
+    manifest_of,
+    path_of,
+    stored_of,
+)
+from tests.lib.misbehaving import Misbehaving
+from tests.lib.runs import run_sync
+
+# --repair: from Kling.
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_repair_fetches_anew(
+    verify: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    trio: list[Any],
+    dest: Path,
+    *,
+    damage: str,
+) -> None:
+    """Only what is wrong is asked for; what was there in its place is kept in history."""
+    inflict, problem = DAMAGE[damage]
+    path = path_of(dest, trio[0])
+    inflict(dest / path)
+    there = (dest / path).read_bytes() if (dest / path).exists() else None
+    done = verify("--repair")
+    assert (done.code, done.err) == (0, "")
+    assert wrong_files(done) == {path: problem}
+    assert (done.summary["fetched"], done.summary["lost"]) == ([path], [])
+    assert {request.path for request in service.cdn_requests()} == {"/cdn/video/0"}
+    assert set(in_history(dest).values()) == (set() if there is None else {there})
+    check_mirror(dest, library)
+    assert verify().code == 0
+
+
+@pytest.mark.parametrize("way", UNREADABLE)
+def test_what_is_in_the_way_of_a_repair_is_replaced_or_told(
+    verify_in_words: RunProgram, library: Library, trio: list[Any], dest: Path, way: str
+) -> None:
+    """Either the file is right in the end, or the disk is to blame: exit 6, and it says where."""
+    path = path_of(dest, trio[1])
+    UNREADABLE[way](dest / path)
+    done = verify_in_words("--repair")
+    if done.code == 0:
+        check_mirror(dest, library)
+        return
+    assert done.code == 6
+    assert path in done.err
+    assert "output could not be written" not in done.err
+
+
+def test_repair_goes_by_the_id_and_not_by_the_url(
+    verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """Kling may serve the asset from elsewhere today: it is looked up, and its new URL recorded."""
+    path = path_of(dest, trio[1])
+    trio[1]["resource"]["resource"] = "/cdn/moved/1?x-kcdn-pid=9"
+    library.files["/cdn/moved/1"] = library.files.pop("/cdn/image/1")
+    (dest / path).unlink()
+    done = verify("--repair")
+    assert (done.code, done.summary["fetched"]) == (0, [path])
+    assert entry_of(dest, trio[1])["resource"]["url"] == f"{service.url}/cdn/moved/1"
+    check_mirror(dest, library)
+
+
+def test_repair_fetches_a_cover_alone(
+    verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """A cover is mended without its video being asked for."""
+    path = path_of(dest, trio[0], "cover")
+    flip(dest / path)
+    assert verify("--repair").code == 0
+    assert [request.path for request in service.cdn_requests()] == ["/cdn/video/0.cover"]
+    check_mirror(dest, library)
+
+
+def test_repair_finds_an_asset_without_a_name_in_a_large_library(
+    verify: RunProgram, service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """No keyword narrows the look-up: the asset is found behind a thousand others, not lost."""
+    item = library.add(0, "image", name="")
+    assert run_sync(service, dest).summary.exit_code == 0
+    for number in range(1, 1201):
+        library.add(number, "image", size=100)
+    path = path_of(dest, item)
+    (dest / path).unlink()
+    done = verify("--repair")
+    assert done.summary["lost"] == []
+    assert (done.code, done.summary["fetched"]) == (0, [path])
+
+
+def test_repair_knows_accounts(
+    verify: RunProgram, service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """Each entry is looked up at its own account, and keeps its path under that one's folder."""
+    trio = [library.add(1, "image"), library.add(2, "image", email=OTHER)]
+    assert run_sync(service, dest, all_accounts=True).summary.exit_code == 0
+    paths = [path_of(dest, item) for item in trio]
+    assert [path.split("/")[0] for path in paths] == [EMAIL, OTHER]
+    for path in paths:
+        flip(dest / path)
+    service.forget()
+    done = verify("--repair")
+    assert (done.code, sorted(_texts(done, "fetched"))) == (0, sorted(paths))
+    assert {request.query["email"] for request in service.look_ups()} == {EMAIL, OTHER}
+    check_mirror(dest, library)
+
+
+def _texts(done: Finished, name: str) -> list[str]:
+    found = done.summary[name]
+    assert isinstance(found, list)
+    return found
+
+
+def test_what_could_not_be_fetched_today_is_not_lost(
+    verify_in_words: RunProgram,
+    verify: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    trio: list[Any],
+    *,
+    dest: Path,
+) -> None:
+    """A CDN that fails tells nothing of what Kling has: exit 1, and the next repair mends it."""
+    path = path_of(dest, trio[1])
+    flip(dest / path)
+    service.fail(error(503), "/cdn/*")
+    done = verify("--repair")
+    assert done.code == 1
+    assert done.summary["fetched"] == []
+    assert done.summary["lost"] == [], "Kling still lists it"
+    told = verify_in_words("--repair")
+    assert "Kling has it no more" not in told.err
+    assert path in told.err
+    service.faults.clear()
+    assert verify("--repair").code == 0
+    check_mirror(dest, library)
+
+
+def test_what_can_be_mended_of_an_asset_is(
+    verify: RunProgram, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """A cover that Kling has no more does not keep its video from being mended."""
+    paths = [path_of(dest, trio[0], role) for role in ("resource", "cover")]
+    for path in paths:
+        flip(dest / path)
+    trio[0]["cover"]["resource"] = ""
+    done = verify("--repair")
+    assert done.code == 1
+    assert done.summary["fetched"] == [paths[0]]
+    assert done.summary["lost"] == [paths[1]]
+    assert (dest / paths[0]).read_bytes() == library.files["/cdn/video/0"].body
+
+
+# --repair: from history and trash.
+
+
+def _spare(dest: Path, path: str, folder: str) -> None:
+    """Put a copy where replaced or pruned files lie."""
+    spare = dest / PRIVATE / folder / "2025-01-01T000000Z" / "spare.bin"
+    spare.parent.mkdir(parents=True)
+    shutil.copyfile(dest / path, spare)
+
+
+@pytest.mark.parametrize("folder", ["history", "trash"])
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+@pytest.mark.parametrize("state", ["superseded", "gone"])
+def test_what_kling_has_no_more_is_found_by_its_hash(
+    verify: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    trio: list[Any],
+    dest: Path,
+    *,
+    folder: str,
+    damage: str,
+    state: str,
+) -> None:
+    """The very bytes lie in history or trash: they are put back, and the entry stays as it was."""
+    key = f"{trio[1]['id']}@{trio[1]['updateTime']}"
+    if state == "gone":
+        library.delete(trio[1])
+    else:
+        library.change(trio[1], media("image", "new"))
+    assert run_sync(service, dest).summary.exit_code == 0
+    entry = manifest_of(dest)["assets"][key]
+    assert entry["state"] == state
+    path = entry["resource"]["path"]
+    body = (dest / path).read_bytes()
+    _spare(dest, path, folder)
+    DAMAGE[damage][0](dest / path)
+    service.forget()
+    done = verify("--repair")
+    assert (done.code, done.err) == (0, "")
+    assert done.summary["restored"] == [path]
+    assert service.cdn_requests() == []
+    assert (dest / path).read_bytes() == body
+    assert manifest_of(dest)["assets"][key] == entry
+    check_records(dest)
+    assert not list((dest / PRIVATE / "partial").iterdir())
+
+
+@pytest.mark.parametrize("state", ["superseded", "gone"])
+def test_what_nobody_has_is_said_to_be_lost(
+    verify_in_words: RunProgram,
+    verify: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    trio: list[Any],
+    *,
+    dest: Path,
+    state: str,
+) -> None:
+    """Exit 1, the path by name, what is left of it untouched, and no advice that cannot help."""
+    key = f"{trio[1]['id']}@{trio[1]['updateTime']}"
+    if state == "gone":
+        library.delete(trio[1])
+    else:
+        library.change(trio[1], media("image", "new"))
+    assert run_sync(service, dest).summary.exit_code == 0
+    path = manifest_of(dest)["assets"][key]["resource"]["path"]
+    flip(dest / path)
+    flip(dest / path_of(dest, trio[2]))
+    damaged = (dest / path).read_bytes()
+    done = verify("--repair")
+    assert done.code == 1
+    assert done.summary["lost"] == [path]
+    assert done.summary["fetched"] == [path_of(dest, trio[2])], "the others are mended"
+    assert (dest / path).read_bytes() == damaged
+    told = verify_in_words("--repair")
+    assert told.code == 1
+    assert f"lost, Kling has it no more: {path}" in told.err
+    assert "--repair" not in told.err
+
+
+def test_a_version_whose_bytes_are_those_of_another_entry_is_not_lost(
+    verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """A superseded file that is one with its successor is mended with it, once that is fetched."""
+    library.change(trio[1])  # a new updateTime, the same bytes
+    assert run_sync(service, dest).summary.exit_code == 0
+    stored = [stored["path"] for entry, stored in stored_of(dest) if entry["id"] == trio[1]["id"]]
+    assert len(stored) == 2
+    damaged: list[Path] = []
+    for path in map(dest.joinpath, stored):
+        if not any(path.samefile(other) for other in damaged):  # both may be one file
+            flip(path)
+            damaged.append(path)
+    assert len(wrong_files(verify())) == 2
+    done = verify("--repair")
+    assert done.summary["lost"] == []
+    assert done.code == 0
+    check_records(dest)
+
+
+def test_repair_takes_the_lock(
+    verify: RunProgram, environ: Mapping[str, str], library: Library, dest: Path
+) -> None:
+    """While a sync is at work, `--repair` and `--rebuild` exit 11 and touch nothing."""
+    library.add(1, "image", size=3_000_000)
+    with serving(library, Paced) as paced:
+        paced.pause_s = 0.1
+        with started(environ, *sync_arguments(paced, dest)) as process:
+            wait_until(lambda: paced.sent_bytes)
+            for how in ("--repair", "--rebuild"):
+                done = verify(how)
+                assert (done.code, done.out) == (11, "")
+                assert str(process.pid) in done.err
+            assert process.poll() is None
