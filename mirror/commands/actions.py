@@ -232,7 +232,6 @@ def _import(arguments: argparse.Namespace) -> int:
             progress=console,
             stop=stop,
             dry_run=arguments.dry_run,
-            exact=arguments.exact,
         )
     if not arguments.dry_run and told.adopted:
         _refresh_gallery(settings)

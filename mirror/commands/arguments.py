@@ -237,12 +237,6 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the files are; only read")
     parser.add_argument("--dry-run", action="store_true", help="compare, and write nothing")
-    parser.add_argument(
-        "--exact",
-        action="store_true",
-        help="adopt only what a digest of the CDN proves whole; without it, a file of the right "
-        "length counts where samples of it are the same",
-    )
 
 
 def _add_demo_flags(parser: argparse.ArgumentParser) -> None:

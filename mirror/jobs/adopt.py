@@ -1,38 +1,30 @@
 """`import`: take files that are here already into the mirror, so that they are not fetched again.
 
 What is listed and not mirrored yet is looked for in a folder: by key where that folder is a mirror
-itself, by name, and by length among media whose names say nothing. What is found counts only once
-it is proved (see `proving`); it is then copied, and committed as a fetched file is. The folder is
-only read.
+itself, by name, and by length among media whose names say nothing. A file counts only once it is
+proved: by the manifest beside it, or by every digest that the CDN gives of the whole file (at least
+one). It is then copied, and committed as a fetched file is. The folder is only read.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from mirror.errors import FetchError, MirrorError, UsageError
-from mirror.jobs.adopted import Adopted, AdoptedFile, Different, Missing
+from mirror.jobs.adopted import Adopted, AdoptedFile, MissingFile, Proof, RefusedFile
 from mirror.jobs.commit import Committer, Fetched, FetchedFile
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.pipeline import Pipeline
-from mirror.jobs.proving import Mine, Proof, Remote, read
 from mirror.jobs.result import Tally
 from mirror.jobs.running import opened, run_stoppable
-from mirror.jobs.sources import Sources
+from mirror.jobs.sources import LocalFile, Sources, read
 from mirror.jobs.sync import begun, chosen_accounts, has_subtrees, require_dest
-from mirror.jobs.verify import sha256_of
-from mirror.models import (
-    Action,
-    Asset,
-    Entry,
-    FailedFile,
-    FileFacts,
-    Role,
-)
+from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
 from mirror.net.decode import without_query
+from mirror.net.probe import RemoteFile
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
@@ -44,8 +36,6 @@ from mirror.text import decodable
 from mirror.threads import undisturbed
 
 _BATCH = 32
-_UNKNOWN_SIZE = 64 * 1024
-_UNPROVEN = "the same as far as was compared, and the CDN gives no digest (--exact)"
 
 
 def adopt(
@@ -57,7 +47,6 @@ def adopt(
     progress: Progress,
     stop: Stop,
     dry_run: bool = False,
-    exact: bool = False,
 ) -> tuple[Adopted, list[MirrorError]]:
     """Take the right files of a folder into the mirror.
 
@@ -69,7 +58,6 @@ def adopt(
         progress: told what happens.
         stop: asked to stop through it.
         dry_run: compare, and write nothing but the lock.
-        exact: take only what a digest proves whole; samples are not enough.
 
     Returns:
         What was done, and the errors that stood in the way.
@@ -86,7 +74,6 @@ def adopt(
         progress=progress,
         stop=stop,
         dry_run=dry_run,
-        exact=exact,
     )
     with contextlib.closing(manifest), job.tally.noting_errors():
         require_dest(settings)
@@ -95,7 +82,7 @@ def adopt(
             run_stoppable(job.work(), stop)
             if not manifest.is_compact and not dry_run:
                 manifest.compact()
-    return job.told(), job.tally.result().errors
+    return job.result(), job.tally.result().errors
 
 
 def _require_folder(folder: Path, dest: Path) -> None:
@@ -110,7 +97,7 @@ def _require_folder(folder: Path, dest: Path) -> None:
 
 
 class _Plan(Progress):
-    """Keeps what there is to do; troubles go on to the one who listens."""
+    """Keeps what there is to do; passes troubles on."""
 
     def __init__(self, progress: Progress) -> None:
         self.actions: list[Action] = []
@@ -131,13 +118,13 @@ class _Plan(Progress):
 
 
 class _Found(Struct, frozen=True):
-    """A file of the folder that is the right one.
+    """A file of the folder that is proved to be the right one.
 
     Attributes:
         facts: what the manifest is to say of it.
     """
 
-    mine: Mine
+    local: LocalFile
     proof: Proof
     facts: FileFacts
 
@@ -156,7 +143,6 @@ class _Job:
         progress: Progress,
         stop: Stop,
         dry_run: bool,
-        exact: bool,
     ) -> None:
         self.tally = Tally(store.dest)
         self._settings = settings
@@ -167,14 +153,13 @@ class _Job:
         self._progress = progress
         self._stop = stop
         self._dry_run = dry_run
-        self._exact = exact
         self._slots = asyncio.Semaphore(settings.jobs)
         self._copying = asyncio.Lock()
-        self._wanted: dict[tuple[str, Role], Missing] = {}
+        self._wanted: dict[tuple[str, Role], MissingFile] = {}
         self._files: list[Path] = []
         self._mirrored: set[Path] = set()
         self._adopted: dict[tuple[str, Role], AdoptedFile] = {}
-        self._differs: dict[tuple[str, Role, Path], Different] = {}
+        self._refused: dict[tuple[str, Role, Path], RefusedFile] = {}
 
     async def work(self) -> None:
         """List, look, compare, commit.
@@ -183,9 +168,7 @@ class _Job:
             BaseExceptionGroup: of what ended it; what was committed stays.
         """
         settings = self._settings
-        async with opened(
-            settings, self._token, self._store, self._progress, on_bytes=self._received
-        ) as (api, fetcher):
+        async with opened(settings, self._token, self._store, self._progress) as (api, fetcher):
             self.tally.accounts = await chosen_accounts(api, settings)
             plan = _Plan(self._progress)
             await Pipeline(
@@ -207,16 +190,14 @@ class _Job:
                     batch = plan.actions[start : start + _BATCH]
                     await self._adopt(batch, sources, fetcher, committer)
 
-    def told(self) -> Adopted:
+    def result(self) -> Adopted:
         """What was done, or stands."""
         summary = self.tally.result().summary
         sources = {file.source for file in self._adopted.values()}
-        differs = [it for it in self._differs.values() if it.source not in sources]
         mirrored = {decodable(path) for path in self._mirrored} - sources
-        differs = [it for it in differs if it.source not in mirrored]
-        known = sources | mirrored | {it.source for it in differs}
-        unused = [path for path in map(decodable, self._files) if path not in known]
-        like_none = self._wanted.keys() - {key[:2] for key in self._differs} - self._adopted.keys()
+        refused = [file for file in self._refused.values() if file.source not in sources | mirrored]
+        known = sources | mirrored | {file.source for file in refused}
+        like_none = self._wanted.keys() - {key[:2] for key in self._refused} - self._adopted.keys()
         return Adopted(
             exit_code=summary.exit_code,
             dest=summary.dest,
@@ -224,20 +205,15 @@ class _Job:
             accounts=summary.accounts,
             listing=summary.listing,
             adopted=list(self._adopted.values()),
-            differs=differs,
-            no_match=[it for key, it in self._wanted.items() if key in like_none],
+            refused=refused,
+            no_match=[file for key, file in self._wanted.items() if key in like_none],
             mirrored=sorted(mirrored),
-            unused=unused,
+            unused=[path for path in map(decodable, self._files) if path not in known],
             left=len(self._wanted) - len(self._adopted),
-            compared_bytes=self.tally.files.bytes,
             failures=self.tally.failures,
             started=summary.started,
             duration_s=summary.duration_s,
         )
-
-    def _received(self, count: int) -> None:
-        self.tally.files.bytes += count
-        self._progress.received(count)
 
     def _look(self, actions: Sequence[Action]) -> Sources:
         sources = Sources(
@@ -251,9 +227,11 @@ class _Job:
             self._progress.warn(f"{sources.trouble}; going by names")
         self._files, self._mirrored = list(sources.sizes), sources.mirrored
         self._wanted = {
-            (it.asset.key, role): Missing(it.asset.id, it.asset.update_time_ms, role, it.asset.name)
-            for it in actions
-            for role in it.fetch
+            (action.asset.key, role): MissingFile(
+                action.asset.id, action.asset.update_time_ms, role, action.asset.name
+            )
+            for action in actions
+            for role in action.fetch
         }
         self._progress.expect(len(self._wanted))
         return sources
@@ -262,12 +240,14 @@ class _Job:
         self, batch: Sequence[Action], sources: Sources, fetcher: Fetcher, committer: Committer
     ) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._found(it, sources, fetcher)) for it in batch]
-        found = {it.asset.key: task.result() for it, task in zip(batch, tasks, strict=True)}
+            tasks = [group.create_task(self._found(action, sources, fetcher)) for action in batch]
+        found = {action.asset.key: task.result() for action, task in zip(batch, tasks, strict=True)}
         entries: dict[str, Entry] = {}
         if not self._dry_run:
-            outcomes = [self._outcome(it, found[it.asset.key]) for it in batch]
-            done = await undisturbed(committer.commit([it for it in outcomes if it.files]))
+            outcomes = [self._outcome(action, found[action.asset.key]) for action in batch]
+            done = await undisturbed(
+                committer.commit([outcome for outcome in outcomes if outcome.files])
+            )
             entries = {entry.key: entry for entry in done if entry is not None}
         for action in batch:
             entry = entries.get(action.asset.key)
@@ -309,61 +289,40 @@ class _Job:
             return None
         if (recorded := sources.recorded(asset.key, role)) is not None:
             path, stored = recorded
-            mine = await self._read(asset, role, path)
-            if mine is not None and mine.sha256 == stored.sha256:
-                return _Found(mine, Proof.MANIFEST, stored)
-            self._differ(asset, role, path, "other bytes than the manifest beside it says")
+            local = await self._read(asset, role, path, [])
+            if local is not None and local.sha256 == stored.sha256:
+                return _Found(local, Proof.MANIFEST, stored)
+            self._refuse(asset, role, path, "not the bytes that the manifest beside it says")
         named = sources.named(asset.key, role)
         if not named and not sources.has_nameless:
             return None
-        likely_size = sources.sizes[named[0]] if named else _UNKNOWN_SIZE
-        remote = Remote(fetcher, url, likely_size=likely_size)
-        size = (await remote.first()).size
-        for path in named:
-            if (here := sources.sizes[path]) != size:
-                self._differ(asset, role, path, f"{here:,} bytes here, {size:,} at Kling")
-            elif (file := await self._compared(asset, role, path, remote)) is not None:
-                return file
-            else:
-                self._differ(asset, role, path, "other bytes than at Kling")
-        for path in sources.nameless(size):
-            if (file := await self._compared(asset, role, path, remote)) is not None:
-                return file
+        remote = await fetcher.probe(url)
+        for path in (*named, *sources.nameless(remote.size)):
+            why = f"{sources.sizes[path]:,} bytes here, {remote.size:,} at Kling"
+            if sources.sizes[path] == remote.size:
+                local = await self._read(asset, role, path, (name for name, _ in remote.digests))
+                if local is None:
+                    continue
+                why = why_not(local, remote)
+                if not why:
+                    return _Found(local, Proof.DIGEST, _facts(local, remote, url))
+            if path in named:
+                self._refuse(asset, role, path, why)
         return None
 
-    async def _compared(
-        self, asset: Asset, role: Role, path: Path, remote: Remote
-    ) -> _Found | None:
-        mine = await self._read(asset, role, path)
-        proof = await remote.proof(mine) if mine is not None else None
-        if mine is None or proof is None:
-            return None
-        if proof is Proof.SAMPLES and self._exact:
-            self._differ(asset, role, path, _UNPROVEN)
-            return None
-        first = await remote.first()
-        facts = FileFacts(
-            size=mine.size,
-            sha256=mine.sha256,
-            # What was not compared whole must not be taken for the CDN's own copy later on.
-            etag=first.etag if proof is Proof.DIGEST else None,
-            last_modified=first.last_modified,
-            content_type=first.content_type,
-            url=without_query(asset.urls[role]),
-        )
-        return _Found(mine, proof, facts)
-
-    async def _read(self, asset: Asset, role: Role, path: Path) -> Mine | None:
+    async def _read(
+        self, asset: Asset, role: Role, path: Path, algorithms: Iterable[str]
+    ) -> LocalFile | None:
         try:
-            return await asyncio.to_thread(read, path, self._stop)
+            return await asyncio.to_thread(read, path, self._stop, algorithms)
         except OSError as error:
-            self._differ(asset, role, path, f"it cannot be read: {error.strerror}")
+            self._refuse(asset, role, path, f"unreadable: {error.strerror}")
             return None
 
-    def _differ(self, asset: Asset, role: Role, path: Path, why: str) -> None:
-        """Keep why a file is not the one; the first reason stands."""
-        found = Different(asset.id, asset.update_time_ms, role, decodable(path), why)
-        self._differs.setdefault((asset.key, role, path), found)
+    def _refuse(self, asset: Asset, role: Role, path: Path, why: str) -> None:
+        """Keep why a file is not adopted; the first reason stands."""
+        refused = RefusedFile(asset.id, asset.update_time_ms, role, decodable(path), why)
+        self._refused.setdefault((asset.key, role, path), refused)
 
     async def _is_copied(self, asset: Asset, role: Role, file: _Found) -> bool:
         """Copy a file to where fetched ones are; whether it is still the one that was compared."""
@@ -371,12 +330,13 @@ class _Job:
             return True
         partial = self._partial(asset, role)
         async with self._copying:  # one at a time: each finds the room that the one before left
-            self._store.check_room(file.mine.size)
-            await asyncio.to_thread(partial.take, file.mine.path)
-        if await asyncio.to_thread(sha256_of, partial.path) == file.mine.sha256:
+            self._store.check_room(file.local.size)
+            await asyncio.to_thread(partial.take, file.local.path)
+        copied = await asyncio.to_thread(read, partial.path, self._stop)
+        if copied.sha256 == file.local.sha256:
             return True
         partial.discard()
-        self._differ(asset, role, file.mine.path, "it changed while it was read")
+        self._refuse(asset, role, file.local.path, "changed while it was read")
         return False
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
@@ -391,7 +351,7 @@ class _Job:
                 role: FetchedFile(
                     partial=self._partial(asset, role),
                     suffix=media.suffix_of(
-                        file.mine.head,
+                        file.local.head,
                         file.facts.content_type,
                         asset.name if role == "resource" else None,
                     ),
@@ -410,7 +370,29 @@ class _Job:
                 update_time_ms=asset.update_time_ms,
                 role=role,
                 path=stored.path if stored is not None else "",
-                source=decodable(file.mine.path),
-                size=file.mine.size,
+                source=decodable(file.local.path),
+                size=file.local.size,
                 proof=file.proof,
             )
+
+
+def _facts(local: LocalFile, remote: RemoteFile, url: str) -> FileFacts:
+    return FileFacts(
+        size=local.size,
+        sha256=local.sha256,
+        etag=remote.etag,
+        last_modified=remote.last_modified,
+        content_type=remote.content_type,
+        url=without_query(url),
+    )
+
+
+def why_not(local: LocalFile, remote: RemoteFile) -> str:
+    """Why a file of the right length is not proved to be the one at the CDN; "" where it is."""
+    if not remote.digests:
+        return "the CDN gives no digest to prove it by"
+    if any(local.digests[algorithm] != digest for algorithm, digest in remote.digests):
+        return "other bytes than at Kling"
+    if kind := media.error_page_type(local.head, remote.content_type):
+        return f"an error page ({kind}) in place of the file"
+    return ""

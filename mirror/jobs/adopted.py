@@ -1,12 +1,20 @@
-"""What `import` did, as it is told: to programs by `--json`, to people in words."""
+"""What `import` did: `import --json` prints it."""
+
+import enum
 
 from msgspec import Struct, field
 
-from mirror.jobs.proving import Proof
 from mirror.models import FailedFile, ListingCounts, Role
 from mirror.text import counted, size
 
 _SHOWN = 20
+
+
+class Proof(enum.StrEnum):
+    """Why a file counts as the right one."""
+
+    MANIFEST = "manifest"
+    DIGEST = "digest"
 
 
 class AdoptedFile(Struct, frozen=True):
@@ -27,8 +35,8 @@ class AdoptedFile(Struct, frozen=True):
     proof: Proof
 
 
-class Different(Struct, frozen=True):
-    """A file that has the name of a listed asset, and is not it, as far as can be told.
+class RefusedFile(Struct, frozen=True):
+    """A file that may be a listed asset's by its name, and is not proved to be.
 
     Attributes:
         source: in the folder, absolute.
@@ -41,8 +49,8 @@ class Different(Struct, frozen=True):
     why: str
 
 
-class Missing(Struct, frozen=True):
-    """A file that was not found."""
+class MissingFile(Struct, frozen=True):
+    """A listed file that the folder has nothing like."""
 
     id: str
     update_time_ms: int = field(name="updateTime")
@@ -51,18 +59,17 @@ class Missing(Struct, frozen=True):
 
 
 class Adopted(Struct):
-    """What `import` did; `import --json` prints it.
+    """What `import` did.
 
     Attributes:
         dest: the mirror's root.
         folder: where files were looked for.
         adopted: what is in the mirror now, and was not before.
-        differs: what looked like a listed asset, and is not it.
+        refused: what looks like a listed asset, and is not proved to be it.
         no_match: what is listed, and has nothing like it in the folder.
         mirrored: files of the folder whose very bytes were in the mirror already.
         unused: files of the folder that are in none of these lists.
         left: how many files `sync` has still to fetch.
-        compared_bytes: how much was fetched to compare.
         failures: what could not be read or compared.
         started: ISO 8601 UTC.
         duration_s: seconds.
@@ -74,30 +81,29 @@ class Adopted(Struct):
     accounts: list[str]
     listing: ListingCounts
     adopted: list[AdoptedFile]
-    differs: list[Different]
-    no_match: list[Missing]
+    refused: list[RefusedFile]
+    no_match: list[MissingFile]
     mirrored: list[str]
     unused: list[str]
     left: int
-    compared_bytes: int
     failures: list[FailedFile]
     started: str
     duration_s: float
 
 
-def in_words(told: Adopted) -> list[str]:
+def in_words(result: Adopted) -> list[str]:
     """What was done, for people; the sum comes last."""
-    lines = [f"differs: {it.source}: {it.why}" for it in told.differs[:_SHOWN]]
-    if (hidden := len(told.differs) - _SHOWN) > 0:
-        lines.append(f"{hidden:,} more differ; --json names them all")
-    count, amount = len(told.adopted), size(sum(it.size for it in told.adopted))
+    lines = [f"not adopted: {file.source}: {file.why}" for file in result.refused[:_SHOWN]]
+    if (hidden := len(result.refused) - _SHOWN) > 0:
+        lines.append(f"{hidden:,} more were not adopted; --json names them all")
+    count, amount = len(result.adopted), size(sum(file.size for file in result.adopted))
     parts = [f"{counted(count, 'file')} adopted ({amount})" if count else "nothing adopted"]
-    if told.differs:
-        parts.append(f"{len(told.differs):,} differ")
-    if told.left:
-        parts.append(f"{told.left:,} left for `kling-mirror sync` to fetch")
-    if told.mirrored:
-        parts.append(f"{len(told.mirrored):,} were mirrored already")
-    if told.unused:
-        parts.append(f"{len(told.unused):,} in the folder belong to nothing that is listed")
+    if result.refused:
+        parts.append(f"{len(result.refused):,} refused")
+    if result.left:
+        parts.append(f"{result.left:,} left for `kling-mirror sync` to fetch")
+    if result.mirrored:
+        parts.append(f"{len(result.mirrored):,} were mirrored already")
+    if result.unused:
+        parts.append(f"{len(result.unused):,} in the folder belong to no listed asset")
     return [*lines, "; ".join(parts)]

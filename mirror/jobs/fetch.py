@@ -15,7 +15,7 @@ from mirror.net.curl import Transfers
 from mirror.net.decode import without_query
 from mirror.net.download import Received
 from mirror.net.kling import KlingApi
-from mirror.net.probe import Sample
+from mirror.net.probe import RemoteFile
 from mirror.net.retry import Pause, Policy
 from mirror.storage import media
 from mirror.storage.durable import disk_error
@@ -130,16 +130,16 @@ class Fetcher:
 
         return await self._policy.call_async(request)
 
-    async def probe(self, url: str, *, start: int, count: int) -> Sample:
-        """Fetch a few bytes of a file, to tell whether ours is the same.
+    async def probe(self, url: str) -> RemoteFile:
+        """Ask what the CDN says of a file, to tell whether ours is the same.
 
         Raises:
-            FetchError: they could not be had.
+            FetchError: it does not say it.
         """
 
-        async def request() -> Sample:
+        async def request() -> RemoteFile:
             await self._wait()
-            return await self._transfers.probe(url, start=start, count=count)
+            return await self._transfers.probe(url)
 
         return await self._policy.call_async(request)
 

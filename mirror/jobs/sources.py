@@ -4,19 +4,67 @@ It may be another mirror of this program, then its manifest is asked first; any 
 have names at the best. Hidden files and links are left alone.
 """
 
+import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from mirror.errors import MirrorError
 from mirror.jobs.matching import ByName
-from mirror.jobs.proving import read
 from mirror.models import Action, Entry, Role, StoredFile
 from mirror.stopping import Stop
 from mirror.storage import media
 from mirror.storage.layout import OUR_NAMES, PRIVATE_FOLDER
 from mirror.storage.manifest import NAME, Manifest
+
+_CHUNK_BYTES = 1 << 20
+
+
+class LocalFile(Struct, frozen=True):
+    """A file that was read from its start to its end.
+
+    Attributes:
+        head: its first `media.HEAD_BYTES` bytes.
+        digests: hex, by hashlib's name of the algorithm; `sha256` is always there.
+    """
+
+    path: Path
+    size: int
+    head: bytes
+    digests: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Hex."""
+        return self.digests["sha256"]
+
+
+def read(path: Path, stop: Stop, algorithms: Iterable[str] = ()) -> LocalFile:
+    """Read and hash a file.
+
+    Args:
+        path: the file.
+        stop: asked to stop through it.
+        algorithms: hashlib's names of those that are wanted besides SHA-256.
+
+    Raises:
+        OSError: it cannot be read.
+        Interrupted: stopped.
+    """
+    hashers = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *algorithms)}
+    head, size = b"", 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            stop.check()
+            head = head or chunk[: media.HEAD_BYTES]
+            size += len(chunk)
+            for hasher in hashers.values():
+                hasher.update(chunk)
+    digests = {name: hasher.hexdigest() for name, hasher in hashers.items()}
+    return LocalFile(path, size, head, digests)
 
 
 class Sources:
@@ -80,10 +128,13 @@ class Sources:
                 self._nameless[size].append(path)
 
     def recorded(self, key: str, role: Role) -> tuple[Path, StoredFile] | None:
-        """The file that the folder's own manifest has for an asset."""
+        """The file that the folder's own manifest has for an asset.
+
+        An entry that was made of a file alone has no URL, and proves nothing.
+        """
         entry = self._manifest.entries.get(key)
         stored = entry.file(role) if entry is not None else None
-        if stored is None:
+        if stored is None or not stored.url:
             return None
         path = self._folder / stored.path
         if not path.is_file() or not path.resolve().is_relative_to(self._folder.resolve()):

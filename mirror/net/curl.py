@@ -26,7 +26,7 @@ from mirror.errors import FetchError, MirrorError
 from mirror.models import FileFacts
 from mirror.net.decode import without_query
 from mirror.net.download import Received, Receiver, Writers
-from mirror.net.probe import Prober, Sample
+from mirror.net.probe import Prober, RemoteFile
 from mirror.net.response import Answer
 from mirror.net.urls import UrlRules
 from mirror.storage.spool import Partial, Resume
@@ -160,19 +160,16 @@ class Transfers:
         )
         return await self._answer(transfer, url)
 
-    async def probe(self, url: str, *, start: int, count: int) -> Sample:
-        """Fetch a few bytes of one URL, and what its headers say.
+    async def probe(self, url: str) -> RemoteFile:
+        """Ask what the headers say of a file.
 
         Args:
             url: as for `fetch`.
-            start: the first byte that is wanted.
-            count: how many are.
 
         Raises:
-            FetchError: no such part came; says whether to try again.
+            FetchError: they do not say it; says whether to try again.
         """
-        checked = self._rules.checked(url)
-        prober = Prober(url=checked, start=start, count=count, on_bytes=self._on_bytes)
+        prober = Prober(url=self._rules.checked(url), on_bytes=self._on_bytes)
         return await self._answer(prober, url)
 
     async def _answer(self, transfer: Answer[T], url: str) -> T:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
 _OF_THE_FILE = ("repr-digest", "digest")
 _OF_WHAT_WAS_SENT = (*_OF_THE_FILE, "content-digest", "content-md5")
+_OF_HEX_LENGTH = {32: "md5", 40: "sha1", 64: "sha256"}
+_HEX = re.compile("[0-9a-f]+")
 _MEMBER = re.compile(r"([A-Za-z0-9-]+)=:?([A-Za-z0-9+/]+={0,2}):?")
 
 
@@ -33,6 +35,20 @@ def declared(headers: Mapping[str, str], *, whole: bool) -> Iterator[tuple[str, 
         for algorithm, value in _MEMBER.findall(headers[name]):
             if known := _ALGORITHMS.get(algorithm.lower()):
                 yield from _digest(known, value)
+
+
+def of_etag(etag: str | None) -> Iterator[tuple[str, str]]:
+    """The digest that an ETag is, by its length: object stores make it the file's MD5.
+
+    Args:
+        etag: as it was sent; None for none.
+
+    Yields:
+        As `declared` does; nothing where it has not the shape of a digest.
+    """
+    text = (etag or "").removeprefix("W/").strip('"').lower()
+    if (algorithm := _OF_HEX_LENGTH.get(len(text))) and _HEX.fullmatch(text):
+        yield algorithm, text
 
 
 def _digest(algorithm: str, value: str) -> Iterator[tuple[str, str]]:

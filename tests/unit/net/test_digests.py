@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.net.digests import declared
+from mirror.net.digests import declared, of_etag
 
 SOME = settings(max_examples=300, deadline=None, database=None)
 BODY = b'{"hello": "world"}\n'
@@ -109,3 +109,21 @@ def test_any_header_gives_true_digests_or_none(headers: Mapping[str, str], *, wh
     """Whatever is sent, what comes out can be compared with hashlib's own."""
     for algorithm, digest in declared(headers, whole=whole):
         assert len(bytes.fromhex(digest)) == SIZES[algorithm]
+
+
+@pytest.mark.parametrize(
+    ("etag", "found"),
+    [
+        (None, []),
+        ("", []),
+        (f'"{hashlib.md5(BODY).hexdigest()}"', ["md5"]),  # noqa: S324
+        (f'W/"{hashlib.sha1(BODY).hexdigest()}"', ["sha1"]),  # noqa: S324
+        (hashlib.sha256(BODY).hexdigest().upper(), ["sha256"]),
+        (f'"{hashlib.md5(BODY).hexdigest()}-2"', []),  # noqa: S324
+        (f'"{"g" * 32}"', []),
+        ('"5f1c-63bd"', []),
+    ],
+)
+def test_an_etag_may_be_a_digest(etag: str | None, found: list[str]) -> None:
+    """It is one by its length and its digits; what was uploaded in parts has another mark."""
+    assert list(of_etag(etag)) == [hexed(algorithm) for algorithm in found]
