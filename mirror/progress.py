@@ -1,5 +1,7 @@
 """What a run reports while it is under way, to whoever listens."""
 
+from collections.abc import Callable, Sequence
+
 from mirror.models import Action, Entry, FailedFile
 
 
@@ -35,3 +37,30 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Warn of something that does not end the run."""
+
+
+_EVENTS = tuple(name for name in vars(Progress) if not name.startswith("_"))
+
+
+def several(*listeners: Progress) -> Progress:
+    """A progress that passes each event on to all listeners that override it, in their order."""
+    passing = Progress()
+    for event in _EVENTS:
+        heard_by = [
+            getattr(listener, event)
+            for listener in listeners
+            if getattr(type(listener), event) is not getattr(Progress, event)
+        ]
+        if len(heard_by) == 1:
+            setattr(passing, event, heard_by[0])
+        elif heard_by:
+            setattr(passing, event, _each(heard_by))
+    return passing
+
+
+def _each(calls: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def call(*arguments: object) -> None:
+        for one in calls:
+            one(*arguments)
+
+    return call

@@ -1,4 +1,4 @@
-"""The log file: what runs did, a line for each thing, as text or as JSON.
+"""`log_file`: a line for each thing that runs did, as text or as JSON.
 
 A JSON line has `time` (ISO 8601 UTC), `level` (`debug`, `info`, `warning`, `error`), `run` (a UUID,
 the ping's `rid`), `event` and `message`; by `event` also
@@ -17,105 +17,72 @@ import logging
 import os
 import sys
 from logging.handlers import RotatingFileHandler
-from pathlib import Path
 
 import msgspec
 
 from mirror import __version__
 from mirror.clock import now_iso
-from mirror.errors import MirrorError
-from mirror.models import Action, Entry, FailedFile, Kind, Summary, to_json
-from mirror.progress import Progress
+from mirror.jobs.result import Result
+from mirror.models import Action, Entry, FailedFile, Kind, to_json
 from mirror.report.console import failure_in_words, file_in_words
 from mirror.report.requests import Requests
-from mirror.text import masked, printable
+from mirror.report.watchers import Run, Watcher
+from mirror.text import decodable, masked, printable
 
 _PRIVATE = 0o600
 """Names and accounts are nobody else's business."""
 
 
-class LogFile(Progress):
-    """A run's progress for a file that is rotated by size.
+class LogFile(Watcher):
+    """Writes a run to a file that is rotated by size.
 
-    Args:
-        path: its folder must be there: a volume that is not mounted is not written over.
-        as_json: a JSON object a line; else text.
-        max_bytes: a file that would grow larger is renamed to `.1`; None for never.
-        keep: how many of the renamed ones are kept.
-        run_id: stands in each line of JSON, and in the first of text.
-        with_requests: whether each request is noted too.
-        secrets: never written; the list may grow while the log is in use.
-
-    Raises:
-        OSError: it cannot be opened.
+    The file's folder must be there: a log must not hide that a volume is not mounted.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        as_json: bool,
-        max_bytes: int | None,
-        keep: int,
-        run_id: str,
-        with_requests: bool,
-        secrets: list[str],
-    ) -> None:
-        self._run_id = run_id
-        self._handler = _Handler(
-            path,
-            maxBytes=max_bytes or 0,
-            backupCount=keep,
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-        self._as_json = as_json
-        self._secrets = secrets
-        self._requests = Requests(self._request) if with_requests else None
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._as_json = run.settings.log_format == "json"
+        self._path = str(run.settings.log_file)
 
-    @property
-    def trouble(self) -> BaseException | None:
-        """What kept a line from being written, or None."""
-        return self._handler.trouble
+    def start(self) -> str | None:
+        """Open the file, and note that the run begins."""
+        settings = self.run.settings
+        try:
+            self._handler = _Handler(
+                self._path,
+                maxBytes=settings.log_size or 0,
+                backupCount=settings.log_keep,
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
+        except OSError as error:
+            return f"no log is written: {self._path}: {error.strerror}"
+        self._requests = Requests(self._request) if self.run.with_requests else None
+        dest = None if settings.dest is None else decodable(settings.dest)
+        self._note("start", f"run {self.run.id} → {dest}", version=__version__, dest=dest)
+        return None
 
-    def start(self, dest: Path | None) -> None:
-        """The run begins."""
-        place = None if dest is None else str(dest)
-        self._note("start", f"run {self._run_id} → {place}", version=__version__, dest=place)
+    def end(self, result: Result, words: str) -> None:
+        """Note why the run is not complete, and its summary."""
+        for error in result.errors:
+            fields = {"exit_code": int(error.exit_code), "where": error.where, "hint": error.hint}
+            self._note("error", str(error), level="error", **fields)
+        summary = msgspec.structs.replace(result.summary, failures=[])
+        self._note("summary", f"exit {summary.exit_code}: {words}", summary=summary)
 
-    def error(self, error: MirrorError) -> None:
-        """Why the run is not complete."""
-        fields = {"exit_code": int(error.exit_code), "where": error.where, "hint": error.hint}
-        self._note("error", str(error), level="error", **fields)
-
-    def summary(self, summary: Summary, words: str) -> None:
-        """How the run ended."""
-        told = msgspec.structs.replace(summary, failures=[])
-        self._note("summary", f"exit {summary.exit_code}: {words}", summary=told)
-
-    def close(self) -> None:
-        """Let go of the file."""
+    def close(self) -> str | None:
+        """Close the file; the first line that could not be written is trouble."""
         if self._requests is not None:
             self._requests.close()
         try:
             self._handler.close()
         except OSError as error:  # it holds lines that could not be written, and tries again
             self._handler.trouble = self._handler.trouble or error
-
-    def expect(self, files: int) -> None:
-        """A count is nothing to note."""
-
-    def advance(self, files: int) -> None:
-        """A count is nothing to note."""
-
-    def planned(self, action: Action) -> None:
-        """What is planned is noted once it is done."""
-
-    def received(self, count: int) -> None:
-        """The summary has it."""
+        trouble = self._handler.trouble
+        return None if trouble is None else f"the log file is not complete: {trouble}"
 
     def done(self, action: Action, entry: Entry) -> None:
-        """The asset is mirrored."""
+        """Note each file that was fetched."""
         if action.kind is Kind.UNCHANGED:
             return
         for role in action.fetch:
@@ -133,7 +100,7 @@ class LogFile(Progress):
                 )
 
     def failed(self, action: Action | None, failure: FailedFile) -> None:
-        """The asset could not be mirrored."""
+        """Note a file that could not be mirrored."""
         self._note(
             "failed",
             failure_in_words(action, failure),
@@ -145,7 +112,7 @@ class LogFile(Progress):
         )
 
     def warn(self, text: str) -> None:
-        """Something that a person should know."""
+        """Note a warning."""
         self._note("warning", text, level="warning")
 
     def _request(self, text: str) -> None:
@@ -155,11 +122,11 @@ class LogFile(Progress):
     def _note(self, event: str, message: str, *, level: str = "info", **fields: object) -> None:
         known = {"time": now_iso(), "level": level}
         if self._as_json:
-            known |= {"run": self._run_id, "event": event, "message": message}
+            known |= {"run": self.run.id, "event": event, "message": message}
             line = to_json(known | fields).decode()
         else:
             line = f"{known['time']} {level.upper():7} {printable(message)}"
-        self._handler.handle(logging.makeLogRecord({"msg": masked(line, self._secrets)}))
+        self._handler.handle(logging.makeLogRecord({"msg": masked(line, self.run.secrets)}))
 
 
 class _Handler(RotatingFileHandler):
@@ -178,5 +145,5 @@ class _Handler(RotatingFileHandler):
         )
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
-        """Take down what went wrong."""
+        """Keep what went wrong."""
         self.trouble = self.trouble or sys.exception()

@@ -1,68 +1,60 @@
-"""Pings: a watcher elsewhere hears that a run began, and how it ended, or that none came.
+"""`ping_url`: a ping when a run begins, and another when it ends.
 
-The protocol is that of healthchecks.io's pinging API, which others have taken over: POST to the
-check's URL with `/start`, to the URL itself for success, with `/fail` for anything else; `rid`
-joins the two of one run; the body is kept with the ping.
+The protocol is that of healthchecks.io, which other monitors speak, too: POST to the check's URL
+with `/start`, to the URL itself for success, with `/fail` for any other end; `rid` joins the two
+pings of one run, and the monitor keeps the body. A run that never ends is a ping that never comes.
 """
 
 import contextlib
 import queue
 import threading
 import time
-import uuid
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from mirror import __version__
-from mirror.stopping import Stop
+from mirror.jobs.result import Result
+from mirror.report.watchers import Run, Watcher
 from mirror.text import masked, printable
 
-_LIMIT_S = 10.0
 _ATTEMPTS = 3
 _PAUSE_S = 0.3
 _TOO_MANY = 429
 _FAILS_FROM = 500
 _REDIRECTS_FROM = 300
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError)
+_MOST_FAILURES = 100
+"""Monitors keep some 100 kB of a ping's body."""
 
 
-class Pinger:
-    """The pings of one run, sent from a thread of their own: the run waits for the last one alone.
+class Pinger(Watcher):
+    """Sends the pings of one run from a thread: the run waits for the last one only.
 
-    Args:
-        url: the check's; a secret.
-        run_id: a UUID.
-        limit_s: the longest wait for the last ping, retries and all.
+    Attributes:
+        limit_s: the longest wait for the last ping, with its retries.
     """
 
-    def __init__(self, url: str, *, run_id: uuid.UUID, limit_s: float = _LIMIT_S) -> None:
-        self._url = url
-        self._run_id = run_id
-        self._limit_s = limit_s
+    limit_s = 10.0
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._url = str(run.settings.ping_url)
         self._trouble: str | None = None
         self._pings: queue.SimpleQueue[tuple[str, bytes, int] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="pings", daemon=True)
 
     def start(self) -> None:
-        """Tell that the run begins; returns at once. It is tried once: the last ping matters."""
+        """Ping that the run begins, and do not wait. One attempt: the last ping matters more."""
         self._pings.put(("/start", b"", 1))
         self._thread.start()
 
-    def finish(self, body: bytes, *, success: bool, stop: Stop) -> str | None:
-        """Tell how the run ended.
-
-        Args:
-            body: JSON that the watcher keeps.
-            success: whether all is well.
-            stop: asked to stop, it waits for a moment only.
-
-        Returns:
-            What went wrong with the pings, for people, without the URL; or None.
-        """
-        self._pings.put(("" if success else "/fail", body, _ATTEMPTS))
+    def end(self, result: Result, words: str) -> str | None:  # noqa: ARG002 - the summary has them
+        """Ping how the run ended, and wait for the answer. Trouble is without the URL."""
+        body = self.run.summary_of(result, _MOST_FAILURES)
+        self._pings.put(("/fail" if result.summary.exit_code else "", body, _ATTEMPTS))
         self._pings.put(None)
-        has_ended = stop.wait_for(self._thread, limit_s=self._limit_s)
+        has_ended = self.run.stop.wait_for(self._thread, limit_s=self.limit_s)
         trouble = self._trouble if has_ended else "no answer in time"
         if trouble is None:
             return None
@@ -75,7 +67,7 @@ class Pinger:
                     "User-Agent": f"kling-mirror/{__version__}",
                     "Content-Type": "application/json",
                 },
-                timeout=self._limit_s / _ATTEMPTS,
+                timeout=self.limit_s / _ATTEMPTS,
                 # Plain http has nothing to verify, and loading the CA bundle takes its time.
                 verify=httpx.create_ssl_context() if self._url.startswith("https:") else False,
                 follow_redirects=False,  # the summary goes to nobody whom the user did not name
@@ -83,7 +75,7 @@ class Pinger:
                 while (ping := self._pings.get()) is not None:
                     trouble = self._send(client, *ping)
                     self._trouble = self._trouble or trouble
-        except _ERRORS as error:  # of the proxy's address, or the CA bundle
+        except Exception as error:  # noqa: BLE001 - of the proxy's kind or address, the CA bundle, …
             self._trouble = self._masked(error)
 
     def _send(self, client: httpx.Client, ending: str, body: bytes, attempts: int) -> str | None:
@@ -105,15 +97,15 @@ class Pinger:
         return trouble
 
     def _place(self, ending: str) -> str:
-        """The check's URL with `/start` and the like on its path, and the run in its query."""
+        """The check's URL with `/start` or `/fail` on its path, and the run in its query."""
         parts = urlsplit(self._url)
-        query = f"{parts.query}&rid={self._run_id}".removeprefix("&")
+        query = f"{parts.query}&rid={self.run.id}".removeprefix("&")
         return urlunsplit(parts._replace(path=parts.path.rstrip("/") + ending, query=query))
 
     def _masked(self, error: Exception) -> str:
-        said = str(error) or type(error).__name__
+        message = str(error) or type(error).__name__
         with contextlib.suppress(ValueError):
             parts = urlsplit(self._url)
             secrets = parts.path.strip("/"), parts.query, parts.password
-            said = masked(said, filter(None, secrets))
-        return said
+            message = masked(message, filter(None, secrets))
+        return message

@@ -1,0 +1,1 @@
+"""`mirror/report`, one module at a time."""
