@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from mirror.errors import FetchError
 from mirror.models import FileFacts
-from mirror.net import digests
-from mirror.net.response import CONTENT_RANGE, NO_SUCH_RANGE, OK, PART, Answer
+from mirror.net import digests, statuses
+from mirror.net.response import CONTENT_RANGE, Answer
 from mirror.net.retry import http_date
 from mirror.storage.durable import begin_writing, disk_error
 from mirror.storage.media import HEAD_BYTES, error_page_type
@@ -26,7 +26,6 @@ from mirror.storage.spool import Note, Partial, Resume
 _NOTE_EVERY_BYTES = 8 << 20
 _LUMP_BYTES = 512 * 1024
 _PIECES_AHEAD = 16
-_NOT_MODIFIED = 304
 _MOST_DIGITS = 18
 _DATE_IS_STRONG_AFTER_S = 60
 
@@ -202,7 +201,7 @@ class Receiver(Answer[Received]):
 
     def _offset(self) -> int:
         """Where the body belongs in the file; only what was asked for is spliced."""
-        if self.status == OK:
+        if self.status == statuses.OK:
             return 0
         found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
@@ -315,14 +314,15 @@ class Receiver(Answer[Received]):
         Raises:
             FetchError: the answer is not the file.
         """
-        if self.status == _NOT_MODIFIED and self.known is not None:
+        if self.status == statuses.NOT_MODIFIED and self.known is not None:
             return Received(self.known, head=b"", digests=())
         if not self.is_file:
-            if self.status == NO_SUCH_RANGE:
+            if self.status == statuses.NO_SUCH_RANGE:
                 self.partial.discard()
+                raise FetchError("the server has no such part of the file")
             self._refuse()
         found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        if self.status == PART and found and int(found[3]) != self._size:
+        if self.status == statuses.PART and found and int(found[3]) != self._size:
             raise FetchError("the file is not as long as the server said")
         if not self._size:
             self.partial.discard()
@@ -336,5 +336,5 @@ class Receiver(Answer[Received]):
         return Received(
             facts=self._facts(self.headers.get("etag"), self.headers.get("last-modified")),
             head=self._head,
-            digests=tuple(digests.declared(self.headers, whole=self.status == OK)),
+            digests=tuple(digests.declared(self.headers, whole=self.status == statuses.OK)),
         )

@@ -21,6 +21,7 @@ from mirror import __version__
 from mirror.errors import AccessError, ApiError, MirrorError
 from mirror.models import Asset
 from mirror.net import decode as wire
+from mirror.net import statuses
 from mirror.net.retry import Pause, Policy, retry_after_s
 
 T = TypeVar("T")
@@ -29,10 +30,6 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_ANSWER = 10
 """An answer may take so many times the silence that is borne: one that only drips is cut."""
-_OK = 200
-_SESSION_BROKEN = 596
-_RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
-_FAILS_FROM = 500
 _CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
@@ -194,7 +191,7 @@ class KlingApi:
         finally:
             self._overdue_at = float("inf")
         _log.debug("%s: %d, %d bytes", asked, response.status_code, len(body))
-        if response.status_code != _OK:
+        if response.status_code != statuses.OK:
             raise self._refused(response, body, params)
         try:
             return decode(body)
@@ -205,7 +202,7 @@ class KlingApi:
                 where=f"{self._host}{path}",
                 hint="check --api-url; if it is right, try again later",
                 retryable=True,
-                status=_OK,
+                status=statuses.OK,
             ) from None
 
     def _send(self, path: str, params: Mapping[str, str | int]) -> tuple[httpx.Response, bytes]:
@@ -250,8 +247,7 @@ class KlingApi:
             what = f"{what.format(account=account)} ({status}: {said})"
             return AccessError(what, where=self._host, hint=hint, status=status)
         wait_s = retry_after_s(response.headers, wish)
-        retryable = status in _RETRYABLE or (status >= _FAILS_FROM and status != _SESSION_BROKEN)
-        if retryable:
+        if retryable := statuses.is_retried(status):
             if wait_s is not None:
                 self._pause.extend(min(wait_s, self._policy.max_wait_s))
             asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
@@ -287,7 +283,7 @@ _ACCESS = {
         "{account} is not configured at useapi.net",
         "check --email and --api-url, or add the account at useapi.net",
     ),
-    _SESSION_BROKEN: (
+    statuses.SESSION_BROKEN: (
         "the Kling session of {account} is broken",
         "delete the account at useapi.net and add it again (your uploads stay at Kling)",
     ),

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from mirror.errors import FetchError
-from mirror.net import digests
-from mirror.net.response import CONTENT_RANGE, OK, Answer
+from mirror.net import digests, statuses
+from mirror.net.response import CONTENT_RANGE, Answer
 
 
 class RemoteFile(Struct, frozen=True):
@@ -37,7 +37,7 @@ class Prober(Answer[RemoteFile]):
 
     def _take(self, _: bytes) -> None:
         """Drop the bytes; cut off a server that sends the whole file."""
-        if self.status == OK:
+        if self.status == statuses.OK:
             self.error = _EnoughError("that is enough")
 
     def _outcome(self, error: BaseException | None) -> RemoteFile | BaseException:
@@ -51,13 +51,13 @@ class Prober(Answer[RemoteFile]):
         if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise FetchError("the file came compressed, though that was not asked for")
         size = self.headers.get("content-length", "")
-        if self.status != OK:
+        if self.status != statuses.OK:
             found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
             size = found[3] if found else ""
         if not size.isdigit():
             raise FetchError("the server did not say how long the file is")
         etag = self.headers.get("etag")
-        declared = digests.declared(self.headers, whole=self.status == OK)
+        declared = digests.declared(self.headers, whole=self.status == statuses.OK)
         return RemoteFile(
             size=int(size),
             etag=etag,

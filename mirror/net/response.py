@@ -10,19 +10,15 @@ from collections.abc import Callable
 from typing import Generic, NoReturn, TypeVar
 
 from mirror.errors import ExpiredUrlError, FetchError
+from mirror.net import statuses
 from mirror.net.retry import retry_after_s
 
 T = TypeVar("T")
 
-OK = 200
-PART = 206
-NO_SUCH_RANGE = 416
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 _STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})")
 _HEADER = re.compile(rb"([^\s:]+)[ \t]*:(.*)", re.DOTALL)
 _MOST_LET_GO_BYTES = 1 << 20
-_EXPIRED = frozenset((401, 403, 404, 410))
-_PASSING = frozenset((408, NO_SUCH_RANGE, 421, 425, 429))
 
 
 class Answer(Generic[T]):
@@ -65,7 +61,7 @@ class Answer(Generic[T]):
     @property
     def is_file(self) -> bool:
         """Whether the answer claims to be the file, or a part of it."""
-        return self.status in (OK, PART)
+        return self.status in (statuses.OK, statuses.PART)
 
     def on_body(self, data: bytes) -> int | None:
         """Take bytes of the body; those of an error or a redirect are let go.
@@ -162,10 +158,10 @@ class Answer(Generic[T]):
             FetchError: always.
         """
         what = f"the server answered {self.status}"
-        if self.status in _EXPIRED:
+        if self.status in statuses.EXPIRED:
             raise ExpiredUrlError(what, retryable=False)
         raise FetchError(
             what,
-            retryable=self.status in _PASSING or self.status >= 500,  # noqa: PLR2004
+            retryable=statuses.is_retried(self.status),
             retry_after_s=retry_after_s(self.headers),
         )

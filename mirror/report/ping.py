@@ -15,13 +15,12 @@ import httpx
 
 from mirror import __version__
 from mirror.jobs.result import Result
+from mirror.net import statuses
 from mirror.report.watchers import Run, Watcher
 from mirror.text import masked, printable
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.3
-_TOO_MANY = 429
-_FAILS_FROM = 500
 _REDIRECTS_FROM = 300
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError)
 _MOST_FAILURES = 100
@@ -92,7 +91,7 @@ class Pinger(Watcher):
             if status < _REDIRECTS_FROM:
                 return None
             trouble = f"{status} {response.reason_phrase}".strip()
-            if status < _FAILS_FROM and status != _TOO_MANY:
+            if not statuses.is_retried(status):
                 break
         return trouble
 
