@@ -152,12 +152,12 @@ _UPLOADS = (
 
 
 def accounts() -> dict[str, list[dict[str, Any]]]:
-    """Gives the one account with its assets, in a copy that the caller may change."""
+    """Return the one account with its assets, in a copy that the caller may change."""
     return {EMAIL: [_item(upload) for upload in _UPLOADS]}
 
 
 def files() -> dict[str, File]:
-    """Reads the packaged media, and gives them by their paths on the CDN."""
+    """Read the packaged media, and return them by their paths on the CDN."""
     folder = package_files(__package__) / "media"
     return {
         path: File.of(
@@ -171,7 +171,7 @@ def files() -> dict[str, File]:
 
 
 def _paths(upload: _Upload) -> Iterator[tuple[str, str]]:
-    """Gives the path and the media file of an asset's resource, then of its cover, if any."""
+    """Return the path and the media file of an asset's resource, then of its cover, if any."""
     yield f"/cdn/{upload.content_type}/{upload.media}", upload.media
     if upload.cover:
         yield f"/cdn/cover/{upload.cover}", upload.cover

@@ -8,29 +8,18 @@ The facts of the API are from https://useapi.net/docs/api-kling-v1, those of HTT
 """
 
 import hashlib
-import json
 import re
-import socketserver
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler
-from socket import SHUT_RDWR, socket
-from threading import Event, Lock, Thread, current_thread
-from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl
 
-HOST = "127.0.0.1"
+from mirror.demo.server import LoopbackServer, Request, Response, json_response
+
 ASSETS_PATH = "/v1/kling/assets/uploaded/"
 ACCOUNTS_PATH = "/v1/kling/accounts"
 CDN_PATH = "/cdn/"
 CONTENT_TYPES = ("video", "image", "audio")
-
-_JOIN_BYTES = 64 * 1024
-"""A body up to this size leaves in one packet train with its head; a larger one is not copied."""
 
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 
@@ -48,46 +37,9 @@ class File:
 
     @classmethod
     def of(cls, body: bytes, content_type: str, *, modified_ms: int) -> Self:
-        """Makes a file with the validators of a real CDN; `modified_ms` is epoch milliseconds."""
+        """Make a file with the validators of a real CDN; `modified_ms` is epoch milliseconds."""
         etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
         return cls(body, content_type, etag, formatdate(modified_ms // 1000, usegmt=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it was received."""
-
-    method: str
-    path: str
-    """As sent: percent-escapes are kept, the query is not."""
-    query: dict[str, str]
-    headers: Mapping[str, str]
-    """By lower-case name."""
-
-
-@dataclass(slots=True)
-class Response:
-    """One answer. `send` adds Date, and Content-Length unless the headers say how long it is."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes | memoryview
-    reason: str | None = None
-
-    def head(self) -> bytes:
-        """Gives the status line and the headers, up to and with the empty line."""
-        phrase = BaseHTTPRequestHandler.responses.get(self.status, ("",))[0]
-        headers = {"Date": formatdate(usegmt=True), **self.headers}
-        if self.has_body and not headers.keys() & {"Content-Length", "Transfer-Encoding"}:
-            headers["Content-Length"] = str(len(self.body))
-        lines = [f"HTTP/1.1 {self.status} {phrase if self.reason is None else self.reason}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-    @property
-    def has_body(self) -> bool:
-        """Whether HTTP lets an answer of this status have a body at all."""
-        return self.status not in {204, 304}
 
 
 class Refusal(Exception):  # noqa: N818 - no error of ours: the answer to a wrong request
@@ -98,12 +50,7 @@ class Refusal(Exception):  # noqa: N818 - no error of ours: the answer to a wron
         self.response = json_response(status, {"error": text, **more})
 
 
-def json_response(status: int, value: object) -> Response:
-    """Makes an answer out of a JSON value."""
-    return Response(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
-
-
-class KlingService:
+class KlingService(LoopbackServer):
     """The service, on a free port unless one is given; it runs as a context manager.
 
     `accounts` maps each account's email to its assets, as the API lists them. A resource or cover
@@ -119,72 +66,30 @@ class KlingService:
         token: str,
         port: int = 0,
     ) -> None:
+        super().__init__(port=port)
         self.accounts = accounts
         self.files = files
         self.token = token
-        self.port = port
-        """The port in use once it has started; it starts there again after a stop."""
         self.max_page_size = 100
         """The largest `pageSize` that is not refused. The API does not publish its own."""
-        self.requests: list[Request] = []
-        """All that was asked so far, in the order of its arrival."""
-        self.closing = Event()
-        """Set when the service stops; an override that delays an answer waits on it."""
-        self._server: _Server | None = None
-        self._thread: Thread | None = None
-
-    @property
-    def url(self) -> str:
-        """The scheme, host and port.
-
-        Raises:
-            RuntimeError: The service has not been started, so it has no port yet.
-        """
-        if not self.port:
-            raise RuntimeError("the service has no port before it is started")
-        return f"http://{HOST}:{self.port}"
 
     @property
     def api_url(self) -> str:
         """What a client is given as `--api-url`. Raises as `url` does."""
         return f"{self.url}/v1/kling"
 
-    def __enter__(self) -> Self:
-        self.closing.clear()
-        self._server = _Server(self)
-        self.port = self._server.server_address[1]
-        self._thread = Thread(
-            target=self._server.serve_forever, args=(0.02,), name="kling-service", daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server.hang_up()
-            self._server = self._thread = None
-
     def api_requests(self) -> list[Request]:
-        """Gives the requests to the API."""
+        """Return the requests to the API."""
         return [request for request in self.requests if request.path.startswith("/v1/")]
 
     def cdn_requests(self) -> list[Request]:
-        """Gives the requests for files."""
+        """Return the requests for files."""
         return [request for request in self.requests if request.path.startswith(CDN_PATH)]
 
     # The steps of an answer, each for a test to override.
 
     def respond(self, request: Request) -> Response:
-        """Finds the step that answers a request."""
+        """Find the step that answers a request."""
         try:
             if request.method not in {"GET", "HEAD"}:
                 return json_response(405, {"error": "Method not allowed"})
@@ -199,7 +104,7 @@ class KlingService:
         return json_response(404, {"error": "Not found"})
 
     def listing(self, request: Request) -> Response:
-        """Answers one page of an account's assets.
+        """Answer one page of an account's assets.
 
         Raises:
             Refusal: The token, a parameter or the account is wrong.
@@ -219,7 +124,7 @@ class KlingService:
         return json_response(200, {"uploadAssetsList": [self.publish(item) for item in items]})
 
     def account_list(self, request: Request) -> Response:
-        """Answers the configured accounts.
+        """Answer the configured accounts.
 
         Raises:
             Refusal: The token is wrong, or there is no account.
@@ -243,7 +148,7 @@ class KlingService:
         return json_response(200, accounts)
 
     def file(self, request: Request) -> Response:
-        """Answers a file, or the part of it that was asked for, or that it has not changed.
+        """Answer a file, or the part of it that was asked for, or that it has not changed.
 
         Raises:
             Refusal: There is no such file, or the request carries a token: none may reach a CDN.
@@ -267,23 +172,10 @@ class KlingService:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
         return Response(206, headers, memoryview(file.body)[part.start : part.stop])
 
-    def send(self, handler: BaseHTTPRequestHandler, response: Response) -> None:
-        """Writes an answer to the socket, at once: `handler.wfile` does not buffer."""
-        head = response.head()
-        if handler.command == "HEAD" or not response.has_body:
-            handler.wfile.write(head)
-        elif len(response.body) <= _JOIN_BYTES:
-            handler.wfile.write(b"".join((head, response.body)))
-        else:
-            handler.wfile.write(head)
-            handler.wfile.write(response.body)
-        if response.headers.get("Connection") == "close":
-            handler.close_connection = True
-
     # What the steps above are made of.
 
     def check_token(self, request: Request) -> None:
-        """Lets only the bearer of the token pass.
+        """Refuse everyone but the bearer of the token.
 
         Raises:
             Refusal: It is missing or wrong.
@@ -292,7 +184,7 @@ class KlingService:
             raise Refusal(401, "Unauthorized", code=401)
 
     def account(self, request: Request) -> Sequence[dict[str, Any]]:
-        """Gives the assets of the account that is meant; one that is alone need not be named.
+        """Return the assets of the account that was asked for; a single one need not be named.
 
         Raises:
             Refusal: None was named among several, or the one named is not configured.
@@ -309,7 +201,7 @@ class KlingService:
     def select(
         self, items: Sequence[dict[str, Any]], query: Mapping[str, str]
     ) -> list[dict[str, Any]]:
-        """Gives the items of one type and of one keyword in the name, where these are asked for.
+        """Return the items of one type and of one keyword in the name, where these are asked for.
 
         Raises:
             Refusal: There is no such type.
@@ -326,7 +218,7 @@ class KlingService:
         ]
 
     def publish(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Gives the item with this service's URLs in place of its paths."""
+        """Return the item with this service's URLs in place of its paths."""
         published = dict(item)
         for role in ("resource", "cover"):
             media = item.get(role)
@@ -334,78 +226,6 @@ class KlingService:
             if isinstance(place, str) and place.startswith("/"):
                 published[role] = {**item[role], "resource": self.url + place}
         return published
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    """Accepts connections, each in a thread of its own, and can close them all."""
-
-    allow_reuse_address = sys.platform != "win32"  # there it would share the port with others
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, service: KlingService) -> None:
-        self.service = service
-        self._connections: dict[Thread, socket] = {}
-        self._lock = Lock()
-        super().__init__((HOST, service.port), _Handler)
-
-    def process_request(self, request: socket, client_address: Any) -> None:  # type: ignore[override]  # noqa: ANN401
-        thread = Thread(
-            target=self.process_request_thread, args=(request, client_address), daemon=True
-        )
-        with self._lock:
-            self._connections[thread] = request
-        thread.start()
-
-    def process_request_thread(self, request: socket, client_address: Any) -> None:  # type: ignore[override]  # noqa: ANN401
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                del self._connections[current_thread()]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Prints what went wrong in a step, but not that a client went away, which it may."""
-        if not isinstance(sys.exception(), ConnectionError) and not self.service.closing.is_set():
-            super().handle_error(request, client_address)
-
-    def hang_up(self) -> None:
-        """Ends all connections and waits for their threads."""
-        with self._lock:
-            connections = dict(self._connections)
-        for connection in connections.values():
-            with suppress(OSError):  # it has just ended by itself
-                connection.shutdown(SHUT_RDWR)
-        for thread in connections:
-            thread.join(timeout=5)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Reads the requests of one connection, and hands each to the service."""
-
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else an answer in two writes waits for the client's ACK
-
-    def answer(self) -> None:
-        path, _, query = self.path.partition("?")
-        request = Request(
-            self.command,
-            path,
-            dict(parse_qsl(query, keep_blank_values=True)),
-            {name.lower(): value for name, value in self.headers.items()},
-        )
-        service = self.server.service
-        service.requests.append(request)
-        if "content-length" in request.headers or "transfer-encoding" in request.headers:
-            self.close_connection = True  # nothing here reads a body
-        service.send(self, service.respond(request))
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing: `KlingService.requests` is the log."""
 
 
 def _whole_number(query: Mapping[str, str], name: str, *, default: int) -> int:
@@ -439,7 +259,7 @@ def _timestamp_s(date: str) -> float | None:
 
 
 def _wanted_part(request: Request, file: File) -> range | None:
-    """Gives the bytes that are asked for: none in an impossible range, None for the whole file.
+    """Return the bytes that are asked for: none in an impossible range, None for the whole file.
 
     A request for several ranges is answered with the whole file, as the RFC allows.
     """

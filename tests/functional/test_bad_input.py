@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mirror.cli import main
-from mirror.demo.service import HOST
+from mirror.demo.server import HOST
 from tests.conftest import Finished, RunProgram
 from tests.lib.effects import HTML, error, replies
 from tests.lib.library import EMAIL, OTHER, TOKEN, Library

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import KlingService, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import (
     PRIVATE,

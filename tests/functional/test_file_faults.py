@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import Request, Response
+from mirror.demo.server import Request, Response
 from tests.conftest import RunProgram
 from tests.lib.effects import (
     HTML,

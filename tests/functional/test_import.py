@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from mirror import config
-from mirror.demo.service import KlingService, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import KlingService
 from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import adopt
 from mirror.jobs.adopted import Adopted, in_words

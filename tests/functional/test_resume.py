@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import File, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import File
 from tests.lib.damage import flip
 from tests.lib.effects import (
     HTML,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import Request, Response, json_response
+from mirror.demo.server import Request, Response, json_response
 from mirror.models import Entry
 from tests.conftest import RunProgram
 from tests.lib.invariant import (

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from mirror import config
-from mirror.demo.service import Request, Response
+from mirror.demo.server import Request, Response
 from mirror.errors import DiskError, ExpiredUrlError, FetchError
 from mirror.jobs.sync import sync
 from mirror.net.curl import Transfers

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import KlingService, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import KlingService
 from mirror.storage.local import Store
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant, serving, started, sync_arguments, wait_until
 from tests.lib.library import TOKEN, Library
-from tests.lib.watcher import SECRET, Watcher
+from tests.lib.monitor import SECRET, Monitor
 
 _STOPPED_WITHIN_S = 2.0
 _OTHER_TOKEN = "user:1-other"  # noqa: S105 - opens nothing
@@ -30,9 +31,9 @@ RunNight = Callable[..., Finished]
 
 
 @pytest.fixture
-def watcher() -> Iterator[Watcher]:
-    """A watcher that hears all that it is told."""
-    with Watcher() as running:
+def monitor() -> Iterator[Monitor]:
+    """A monitor that hears all that it is told."""
+    with Monitor() as running:
         yield running
 
 
@@ -60,37 +61,37 @@ def _command(*words: object) -> str:
 # Pings.
 
 
-def test_a_run_is_told_to_a_watcher(library: Library, night: RunNight, watcher: Watcher) -> None:
+def test_a_run_is_told_to_a_watcher(library: Library, night: RunNight, monitor: Monitor) -> None:
     """POST to /start, then to the URL itself, both of one run, and the summary with the second."""
     library.add(1)
-    done = night("--json", ping_url=f"{watcher.url}/?create=1")
+    done = night("--json", ping_url=f"{monitor.url}/?create=1")
     assert done.code == 0, done.err
-    assert watcher.endings == ["/start", ""]
-    start, end = watcher.pings
+    assert monitor.endings == ["/start", ""]
+    start, end = monitor.requests
     assert (start.method, end.method) == ("POST", "POST")
-    assert start.query["create"] == end.query["create"] == ["1"]
+    assert start.query["create"] == end.query["create"] == "1"
     assert start.query["rid"] == end.query["rid"]
-    assert uuid.UUID(end.query["rid"][0])
+    assert uuid.UUID(end.query["rid"])
     assert start.body == b""
     assert end.headers["content-type"] == "application/json"
-    assert end.told == done.summary
+    assert monitor.summary(1) == done.summary
 
 
 def test_a_night_without_news_is_silent(
-    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+    library: Library, night: RunNight, monitor: Monitor, tmp_path: Path
 ) -> None:
     """With everything switched on, a run that changed nothing still prints nothing."""
     library.add(1)
     told = tmp_path / "told"
     settings = {
-        "ping_url": watcher.url,
+        "ping_url": monitor.url,
         "log_file": tmp_path / "log",
         "on_finish": f"cat > {shlex.quote(str(told))}",
     }
     (line,) = night(**settings).err.splitlines()
     assert "1 new" in line
     assert night(**settings) == Finished(0, "", "")
-    assert watcher.endings == ["/start", "", "/start", ""]
+    assert monitor.endings == ["/start", "", "/start", ""]
     assert json.loads(told.read_bytes())["assets"]["unchanged"] == 1
 
 
@@ -127,7 +128,7 @@ def test_a_failure_is_told(
     library: Library,
     service: KlingService,
     night: RunNight,
-    watcher: Watcher,
+    monitor: Monitor,
     *,
     dest: Path,
     trouble: Callable[[KlingService, Path], dict[str, Any]],
@@ -137,9 +138,9 @@ def test_a_failure_is_told(
     """However early a run fails: /fail, with its exit code and what a person would read."""
     library.add(1)
     settings = trouble(service, dest)
-    assert night(ping_url=watcher.url, **settings).code == code
-    assert watcher.endings == ["/start", "/fail"]
-    told = watcher.pings[1].told
+    assert night(ping_url=monitor.url, **settings).code == code
+    assert monitor.endings == ["/start", "/fail"]
+    told = monitor.summary(1)
     assert told["exit_code"] == code
     assert told["dest"] == str(dest)
     if said is None:
@@ -149,27 +150,27 @@ def test_a_failure_is_told(
 
 
 def test_a_lock_that_is_held_is_told(
-    library: Library, night: RunNight, watcher: Watcher, dest: Path
+    library: Library, night: RunNight, monitor: Monitor, dest: Path
 ) -> None:
     """A run that was turned away has mirrored nothing: a person should know."""
     library.add(1)
     dest.mkdir()
     with Store(dest).locked():
-        assert night(ping_url=watcher.url).code == 11
-    assert watcher.endings == ["/start", "/fail"]
-    assert watcher.pings[1].told["exit_code"] == 11
+        assert night(ping_url=monitor.url).code == 11
+    assert monitor.endings == ["/start", "/fail"]
+    assert monitor.summary(1)["exit_code"] == 11
 
 
 def test_a_dry_run_is_told_to_nobody(
-    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+    library: Library, night: RunNight, monitor: Monitor, tmp_path: Path
 ) -> None:
     """No ping, no log, no command: a dry run writes nothing and is no run."""
     library.add(1)
     log, told = tmp_path / "log", tmp_path / "told"
     on_finish = _command("touch", told)
-    done = night("--dry-run", ping_url=watcher.url, log_file=log, on_finish=on_finish)
+    done = night("--dry-run", ping_url=monitor.url, log_file=log, on_finish=on_finish)
     assert done.code == 0
-    assert not watcher.pings
+    assert not monitor.requests
     assert not log.exists()
     assert not told.exists()
 
@@ -196,9 +197,9 @@ def test_a_bad_address_is_refused(night: RunNight, url: str) -> None:
     assert url not in done.err
 
 
-def test_the_address_is_masked_in_config(program: RunProgram, watcher: Watcher) -> None:
+def test_the_address_is_masked_in_config(program: RunProgram, monitor: Monitor) -> None:
     """`kling-mirror config` says that there is one, and where from."""
-    done = program("config", env={"KLING_MIRROR_PING_URL": watcher.url})
+    done = program("config", env={"KLING_MIRROR_PING_URL": monitor.url})
     assert 'ping_url = "(set, not shown)"' in done.out
     assert SECRET not in done.out
 
@@ -227,13 +228,13 @@ def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_stop_is_told_in_time(
-    library: Library, environ: Mapping[str, str], watcher: Watcher, dest: Path, *, hangs: bool
+    library: Library, environ: Mapping[str, str], monitor: Monitor, dest: Path, *, hangs: bool
 ) -> None:
     """SIGTERM ends a run within two seconds, whatever those who are told of it do."""
     library.add(1)
-    watcher.hangs = hangs
+    monitor.hangs = hangs
     settings = {
-        "KLING_MIRROR_PING_URL": watcher.url,
+        "KLING_MIRROR_PING_URL": monitor.url,
         "KLING_MIRROR_ON_FINISH": "exec sleep 5 2>&- >&-" if hangs else "true",
     }
     with (
@@ -245,21 +246,21 @@ def test_a_stop_is_told_in_time(
     assert code == 128 + signal.SIGTERM
     assert b"stopped" in err
     if not hangs:
-        assert watcher.endings == ["/start", "/fail"]
-        assert watcher.pings[1].told["exit_code"] == code
+        assert monitor.endings == ["/start", "/fail"]
+        assert monitor.summary(1)["exit_code"] == code
 
 
 def test_a_stop_at_the_very_end(
     library: Library,
     service: KlingService,
     environ: Mapping[str, str],
-    watcher: Watcher,
+    monitor: Monitor,
     dest: Path,
 ) -> None:
     """A stop while the last ping hangs cuts that short; the run was complete, and says so."""
     library.add(1)
-    watcher.hangs = True
-    settings = {"KLING_MIRROR_PING_URL": watcher.url}
+    monitor.hangs = True
+    settings = {"KLING_MIRROR_PING_URL": monitor.url}
     with started({**environ, **settings}, *sync_arguments(service, dest)) as process:
         assert process.stdout is not None
         summary = json.loads(process.stdout.readline())
@@ -272,7 +273,7 @@ def test_a_stop_at_the_very_end(
 
 
 def test_no_secret_is_told(
-    library: Library, night: RunNight, watcher: Watcher, tmp_path: Path
+    library: Library, night: RunNight, monitor: Monitor, tmp_path: Path
 ) -> None:
     """Neither pings, the log with all its requests, nor the command's environment has the token."""
     library.add(1)
@@ -281,13 +282,13 @@ def test_no_secret_is_told(
     log, told = tmp_path / "log", tmp_path / "told"
     done = night(
         "-vv",
-        ping_url=watcher.url,
+        ping_url=monitor.url,
         log_file=log,
         on_finish=f"(cat; env) > {shlex.quote(str(told))}",
     )
     assert done.code == 3, done.err
     written = log.read_text() + told.read_text()
-    written += "".join(f"{ping.headers} {ping.query} {ping.body!r}" for ping in watcher.pings)
+    written += "".join(f"{ping.headers} {ping.query} {ping.body!r}" for ping in monitor.requests)
     assert "GET /assets/uploaded/" in written
     assert "….png" in written
     assert TOKEN not in written

@@ -9,7 +9,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from mirror.demo.service import Request, Response, json_response
+from mirror.demo.server import Request, Response, json_response
 from tests.lib.misbehaving import FOR_EVER, Answer, Effect, Ending, Scripted
 
 HTML = b"<!DOCTYPE html><html><head><title>503</title></head><body>Try again later</body></html>"

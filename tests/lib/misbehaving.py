@@ -23,7 +23,8 @@ from socket import SO_LINGER, SOL_SOCKET
 from threading import Lock
 from typing import Any, Self
 
-from mirror.demo.service import ASSETS_PATH, File, KlingService, Refusal, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import ASSETS_PATH, File, KlingService, Refusal
 from tests.lib.library import TOKEN, Library
 
 Answer = Callable[[Request], Response]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mirror.demo.service import Request
+from mirror.demo.server import Request
 from mirror.models import Summary
 from tests.lib.effects import HTML, alters, chunked, ends, error, gzips, resets, serves, too_many
 from tests.lib.library import Library

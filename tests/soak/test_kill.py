@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.service import KlingService, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import KlingService
 from mirror.models import Entry
 from tests.conftest import RunProgram
 from tests.lib.invariant import (

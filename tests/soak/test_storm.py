@@ -13,7 +13,8 @@ from threading import Lock
 
 import pytest
 
-from mirror.demo.service import ASSETS_PATH, Request, Response
+from mirror.demo.server import Request, Response
+from mirror.demo.service import ASSETS_PATH
 from tests.lib.effects import (
     HTML,
     alters,

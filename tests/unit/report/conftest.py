@@ -12,7 +12,7 @@ from mirror.jobs.result import Result
 from mirror.models import AssetCounts, FailedFile, FileCounts, ListingCounts, Summary
 from mirror.report.watchers import Run
 from mirror.stopping import Stop
-from tests.lib.watcher import Watcher
+from tests.lib.monitor import Monitor
 
 MakeRun = Callable[..., Run]
 MakeResult = Callable[..., Result]
@@ -27,9 +27,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def monitor() -> Iterator[Watcher]:
+def monitor() -> Iterator[Monitor]:
     """A monitor that takes down each ping."""
-    with Watcher() as running:
+    with Monitor() as running:
         yield running
 
 

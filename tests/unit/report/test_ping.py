@@ -9,7 +9,7 @@ import pytest
 from mirror.jobs.result import Result
 from mirror.report.ping import Pinger
 from mirror.report.watchers import Run
-from tests.lib.watcher import SECRET, Watcher
+from tests.lib.monitor import SECRET, Monitor
 from tests.unit.report.conftest import MakeResult, MakeRun
 
 
@@ -23,19 +23,19 @@ def pinged(run: Run, result: Result, limit_s: float = 10.0) -> str | None:
 
 @pytest.mark.parametrize(("exit_code", "ending"), [(0, ""), (3, "/fail"), (130, "/fail")])
 def test_a_run_is_two_pings(
-    make_run: MakeRun, make_result: MakeResult, monitor: Watcher, exit_code: int, ending: str
+    make_run: MakeRun, make_result: MakeResult, monitor: Monitor, exit_code: int, ending: str
 ) -> None:
     """Both carry the run's id; the second says how it ended, with some failures at most."""
     run = make_run(ping_url=f"{monitor.url}/?create=1")
     assert pinged(run, make_result(exit_code, failures=1000)) is None
     assert monitor.endings == ["/start", ending]
-    for ping in monitor.pings:
+    for ping in monitor.requests:
         assert ping.method == "POST"
-        assert ping.query == {"create": ["1"], "rid": [run.id]}
+        assert ping.query == {"create": "1", "rid": run.id}
     assert uuid.UUID(run.id)
-    assert monitor.pings[0].body == b""
-    assert monitor.pings[1].told["exit_code"] == exit_code
-    assert len(monitor.pings[1].told["failures"]) == 100
+    assert monitor.requests[0].body == b""
+    assert monitor.summary(1)["exit_code"] == exit_code
+    assert len(monitor.summary(1)["failures"]) == 100
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_run_is_two_pings(
     ],
 )
 def test_a_monitor_in_trouble(
-    make_run: MakeRun, make_result: MakeResult, monitor: Watcher, status: int, endings: list[str]
+    make_run: MakeRun, make_result: MakeResult, monitor: Monitor, status: int, endings: list[str]
 ) -> None:
     """The last ping is tried again where that may help; no redirect is followed."""
-    with Watcher() as elsewhere:
+    with Monitor() as elsewhere:
         monitor.status = status
         monitor.to = elsewhere.url if status == 302 else ""
         trouble = pinged(make_run(ping_url=monitor.url), make_result())
-        assert not elsewhere.pings
+        assert not elsewhere.requests
     assert trouble is not None
     assert trouble.startswith(f"the ping to 127.0.0.1 failed: {status}")
     assert SECRET not in trouble
@@ -64,7 +64,7 @@ def test_a_monitor_in_trouble(
 
 def test_a_monitor_that_hangs_is_left(make_run: MakeRun, make_result: MakeResult) -> None:
     """A monitor that does not answer in time is left behind; the trouble has no secret in it."""
-    with Watcher(hangs=True) as monitor:
+    with Monitor(hangs=True) as monitor:
         trouble = pinged(make_run(ping_url=monitor.url), make_result(), limit_s=0.3)
     assert trouble is not None
     assert trouble.startswith("the ping to 127.0.0.1 failed: ")
@@ -85,11 +85,11 @@ def test_a_monitor_out_of_reach(
     assert SECRET not in trouble
 
 
-def test_secrets_are_masked(make_run: MakeRun, make_result: MakeResult, monitor: Watcher) -> None:
+def test_secrets_are_masked(make_run: MakeRun, make_result: MakeResult, monitor: Monitor) -> None:
     """Neither the check's own URL nor the token is in a ping's body."""
     run = make_run(ping_url=monitor.url)
     run.secrets.append("user:1-token")
     result = make_result(3)
     result.summary.dest = f"/home/user:1-token/{monitor.url}"
     assert pinged(run, result) is None
-    assert monitor.pings[1].told["dest"] == "/home/…/…"
+    assert monitor.summary(1)["dest"] == "/home/…/…"
