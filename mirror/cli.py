@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mirror.commands.actions import COMMANDS
-from mirror.commands.arguments import parse
+from mirror.commands import registry
+from mirror.commands.parser import parse
 from mirror.errors import ExitCode, MirrorError, UsageError
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         _require_unicode_names()
-        code = COMMANDS[arguments.command](arguments)
+        code = registry.load(arguments.command).run(arguments)
         sys.stdout.flush()
     except MirrorError as error:
         from mirror.text import complain  # noqa: PLC0415

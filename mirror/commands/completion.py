@@ -1,20 +1,39 @@
-"""What lets a shell complete the command line, made of the parser itself by shtab."""
+"""`completion`: what lets a shell complete the command line, made of the parser itself by shtab."""
 
 import argparse
+import sys
 
 import shtab
 
-from mirror.commands.arguments import actions_of, full_parser
+from mirror.commands.parser import actions_of, full_parser
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
 from mirror.settings import BY_NAME
 
+SHELLS = ("bash", "zsh", "fish")
 _PATHS = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Print what lets a shell complete commands and flags. Put it where the shell looks:\n\n"
+        "  bash  ~/.local/share/bash-completion/completions/kling-mirror\n"
+        "  zsh   a file _kling-mirror in a folder of $fpath\n"
+        "  fish  ~/.config/fish/completions/kling-mirror.fish"
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    sys.stdout.write(script(arguments.shell))
+    return ExitCode.COMPLETE
 
 
 def script(shell: str) -> str:
     """The text that the shell is to read at its start.
 
     Args:
-        shell: one of `arguments.SHELLS`.
+        shell: one of `SHELLS`.
     """
     parser, commands = full_parser()
     for each in (parser, *commands.values()):
@@ -33,3 +52,6 @@ def _tell_values(action: argparse.Action) -> None:
         action.complete = _PATHS[action.metavar]  # type: ignore[attr-defined]  # shtab reads it
     elif action.dest in BY_NAME and BY_NAME[action.dest].choices and action.nargs is None:
         action.choices = BY_NAME[action.dest].choices
+
+
+COMMAND = Command(_run, add_flags=_add_flags)

@@ -1,14 +1,16 @@
-"""The manual page, made of what the parser, the settings and the exit codes say of themselves.
+"""`man`: the manual page, made from the parser, the settings and the exit codes.
 
 It is roff with the `man` macros, as groff and mandoc read them; man-pages(7) has the sections.
 """
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterator
 
 from mirror import __version__
-from mirror.commands.arguments import EXAMPLES, actions_of, command_texts, full_parser
+from mirror.commands.parser import EXAMPLES, actions_of, full_parser
+from mirror.commands.registry import COMMANDS, Command
 from mirror.errors import ExitCode
 from mirror.settings import BY_NAME, ENV_PREFIX, SETTINGS, Setting, group_title
 
@@ -32,6 +34,11 @@ _FILES = (
 )
 _SHARED = ("help", "version", "config", "verbose", "quiet")
 _LONGEST_LINE = 80
+
+
+def _run(_: argparse.Namespace) -> int:
+    sys.stdout.write(page())
+    return ExitCode.COMPLETE
 
 
 def page() -> str:
@@ -74,9 +81,9 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _commands(commands: dict[str, argparse.ArgumentParser]) -> Iterator[str]:
     """Each command with the flags that are its own, and the settings that are its flags too."""
-    for name, text in command_texts().items():
+    for name, row in COMMANDS.items():
         parser = commands[name]
-        yield from _item(_bold(name), _sentence(text))
+        yield from _item(_bold(name), _sentence(row.text))
         settings = [action for action in actions_of(parser) if _is_setting(action)]
         if settings:
             named = ", ".join(_bold(action.option_strings[0]) for action in settings)
@@ -189,3 +196,6 @@ def _text(text: str) -> str:
     """Text that means itself: no escape, and no hyphen that a copy would not find."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("~", r"\(ti")
     return escaped.replace("`", r"\(ga").replace('"', r"\(dq").replace("'", r"\(aq")
+
+
+COMMAND = Command(_run)

@@ -1,60 +1,74 @@
-"""`schedule`: a nightly run for cron, systemd, launchd or Windows, ready to be put in its place.
+"""`schedule`: print what starts a `sync` every night."""
 
-Each form has quoting rules of its own; here they are, one function a form.
-"""
-
+import argparse
 import contextlib
 import datetime as dt
 import re
 import secrets
-import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
 
-from mirror.errors import UsageError
+import platformdirs
+
+from mirror.commands.flags import given
+from mirror.commands.opening import effective_settings
+from mirror.commands.output import warn
+from mirror.commands.process import is_root, program
+from mirror.commands.registry import Command
+from mirror.commands.schedule_forms import Job, render
+from mirror.errors import ExitCode, UsageError
 from mirror.settings import ENV_PREFIX, SETTINGS, Settings
 
-Form = Literal["cron", "systemd", "launchd", "windows"]
-
-_NAME = "kling-mirror"
 _NIGHT_FROM_HOUR = 3  # clocks are put forward and back before that, nearly everywhere
 _NIGHT_MINUTES = 180
-_LONGEST_CRON_COMMAND = 998
-"""Bytes: cron has room for 1000."""
 _UNSCHEDULABLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
-_PLAIN_FOR_SYSTEMD = re.compile(r"[\w./=:@+,-]+")
-_TASK = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 
 
-class Job(NamedTuple):
-    """What is to be run every night.
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    forms = parser.add_mutually_exclusive_group()
+    for form, text in (
+        ("cron", "a line for crontab (the default)"),
+        ("systemd", "a service and a timer"),
+        ("launchd", "a property list, for macOS"),
+        ("windows", "a task for Windows' Task Scheduler, as XML"),
+    ):
+        forms.add_argument(
+            f"--{form}", dest="form", action="store_const", const=form, default="cron", help=text
+        )
+    parser.add_argument(
+        "--at",
+        type=_time_of_day,
+        metavar="HH:MM",
+        help="when, every day (default: a minute of the night by chance)",
+    )
 
-    Attributes:
-        at: when, by the machine's own clock.
-        program: the words that start this program, by absolute paths.
-        options: the options of `sync` that name the config in use and the flags that were given.
-        home: the user's home folder.
-        is_root: whether the user is root: systemd then has another folder for units.
-        writes: the folders that a run writes to, where these are known and all there; else none.
-    """
 
-    at: dt.time
-    program: Sequence[str]
-    options: Sequence[str]
-    home: Path
-    is_root: bool
-    writes: Sequence[Path]
+def _time_of_day(text: str) -> dt.time:
+    try:
+        return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - the machine's own
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected a time of day such as 03:17") from None
 
-    @property
-    def sync(self) -> list[str]:
-        """The words of the run's command line."""
-        return [*self.program, "sync", *self.options]
 
-    def again(self, form: Form) -> str:
-        """The command line that prints the same piece once more, for a shell, without advice."""
-        asked = ["-q", "schedule", f"--{form}", f"--at={self.at:%H:%M}"]
-        return shlex.join([*self.program, *asked, *self.options])
+def _run(arguments: argparse.Namespace) -> int:
+    settings = effective_settings(arguments)
+    job = Job(
+        at=arguments.at or some_night_time(),
+        program=program(),
+        options=options(settings, given(arguments)),
+        home=Path.home(),
+        is_root=is_root(),
+        writes=written_folders(settings, platformdirs.user_state_path("kling-mirror")),
+    )
+    piece, advice = render(arguments.form, job)
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+    if arguments.verbosity >= 0:
+        sys.stderr.write(f"\n{advice}")
+        for missing in left_behind(settings):
+            warn(missing)
+    return ExitCode.COMPLETE
 
 
 def some_night_time() -> dt.time:
@@ -130,174 +144,4 @@ def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
     return []
 
 
-def render(form: Form, job: Job) -> tuple[str, str]:
-    """The piece, and how to put it in its place.
-
-    Raises:
-        UsageError: this form cannot hold the command line.
-    """
-    if form == "cron":
-        return _cron(job), _CRON_ADVICE.format(again=job.again(form))
-    if form == "systemd":
-        folder = _unit_folder(job)
-        scope = "" if job.is_root else " --user"
-        advice = _SYSTEMD_ADVICE.format(
-            folder=shlex.quote(str(folder)), again=job.again(form), scope=scope
-        )
-        return _systemd(job, folder), advice if job.is_root else advice + _LINGER_ADVICE
-    if form == "launchd":
-        place = job.home / "Library/LaunchAgents" / f"{_NAME}.plist"
-        quoted = shlex.quote(str(place))
-        return _launchd(job), _LAUNCHD_ADVICE.format(place=quoted, again=job.again(form))
-    return _windows(job), _WINDOWS_ADVICE
-
-
-def _cron(job: Job) -> str:
-    """A line for `crontab -e`."""
-    command = " ".join(map(_for_cron, job.sync))
-    if len(command.encode()) > _LONGEST_CRON_COMMAND:
-        raise UsageError(
-            "the command line is too long for cron", hint="put its settings into a config file"
-        )
-    return f"{job.at.minute} {job.at.hour} * * *  {command}\n"
-
-
-def _for_cron(word: str) -> str:
-    r"""The word, quoted for the shell, with what some crons change on its way there left in peace.
-
-    crontab(5): an unescaped `%` ends the command, `\%` is one. Some crons take the backslash away,
-    with others the shell must, so it stands outside of quotes. Two backslashes may become one, so
-    there are never two together.
-    """
-    quoted = r"\%".join(shlex.quote(part) if part else "" for part in word.split("%"))
-    return re.sub(r"(?<=\\)(?=\\)", "''", quoted)
-
-
-def _unit_folder(job: Job) -> Path:
-    return Path("/etc/systemd/system") if job.is_root else job.home / ".config/systemd/user"
-
-
-def _systemd(job: Job, folder: Path) -> str:
-    """A service and a timer, each after a comment with its file's name, as `systemctl cat` has it.
-
-    A oneshot has no limit on its time, and systemd then takes notice of the end of each run.
-    """
-    words = " ".join(map(_for_systemd, job.sync))
-    as_is = ":" if "$" in words else ""  # systemd.service(5): no variable is put in
-    network = "Wants=network-online.target\nAfter=network-online.target\n" if job.is_root else ""
-    return f"""\
-# {folder}/{_NAME}.service
-[Unit]
-Description=Mirror of what was uploaded to Kling
-{network}
-[Service]
-Type=oneshot
-NotifyAccess=main
-ExecStart={as_is}{words}
-SuccessExitStatus=143
-Nice=10
-IOSchedulingClass=idle
-{_sandbox(job.writes)}
-# {folder}/{_NAME}.timer
-[Unit]
-Description=Nightly mirror of what was uploaded to Kling
-
-[Timer]
-OnCalendar=*-*-* {job.at:%H:%M}:00
-RandomizedDelaySec=10min
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-"""
-
-
-def _sandbox(writes: Sequence[Path]) -> str:
-    if not writes:
-        return "ProtectSystem=full\n"
-    paths = " ".join(_for_systemd(f"-{path}") for path in writes)
-    return f"""\
-NoNewPrivileges=yes
-ProtectSystem=strict
-# What a run writes to. Have this file printed anew after a change of dest, log_file, on_finish or
-# token_command.
-ReadWritePaths={paths}
-"""
-
-
-def _for_systemd(word: str) -> str:
-    """The word by the rules of systemd.syntax(7) and of its specifiers."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return escaped if _PLAIN_FOR_SYSTEMD.fullmatch(escaped) else f'"{escaped}"'
-
-
-def _launchd(job: Job) -> str:
-    """A property list for the user's launchd; what the run says goes to a file of its own."""
-    import plistlib  # noqa: PLC0415 - for this form alone
-
-    agent = {
-        "Label": _NAME,
-        "ProgramArguments": job.sync,
-        "StartCalendarInterval": {"Hour": job.at.hour, "Minute": job.at.minute},
-        "ProcessType": "Background",
-        "LowPriorityIO": True,
-        "StandardErrorPath": str(job.home / "Library/Logs" / f"{_NAME}.log"),
-    }
-    return plistlib.dumps(agent, sort_keys=False).decode()
-
-
-def _windows(job: Job) -> str:
-    """A task for Windows' Task Scheduler, in ASCII without a declaration: any encoding reads it.
-
-    The order of the elements is the schema's ([MS-TSCH] 2.5).
-    """
-    import subprocess  # noqa: PLC0415 - for this form alone
-    from xml.etree import ElementTree as ET  # noqa: PLC0415 - it is written, not read
-
-    task = ET.Element("Task", {"version": "1.2", "xmlns": _TASK})
-    told = ET.SubElement(task, "RegistrationInfo")
-    ET.SubElement(told, "Description").text = "Mirror of what was uploaded to Kling"
-    trigger = ET.SubElement(ET.SubElement(task, "Triggers"), "CalendarTrigger")
-    ET.SubElement(trigger, "StartBoundary").text = f"2025-01-01T{job.at:%H:%M}:00"
-    ET.SubElement(trigger, "RandomDelay").text = "PT10M"
-    ET.SubElement(ET.SubElement(trigger, "ScheduleByDay"), "DaysInterval").text = "1"
-    principal = ET.SubElement(ET.SubElement(task, "Principals"), "Principal", {"id": "Author"})
-    ET.SubElement(principal, "LogonType").text = "InteractiveToken"
-    ET.SubElement(principal, "RunLevel").text = "LeastPrivilege"
-    rules = ET.SubElement(task, "Settings")
-    ET.SubElement(rules, "MultipleInstancesPolicy").text = "IgnoreNew"
-    ET.SubElement(rules, "StartWhenAvailable").text = "true"
-    ET.SubElement(rules, "RunOnlyIfNetworkAvailable").text = "true"
-    ET.SubElement(rules, "ExecutionTimeLimit").text = "PT0S"
-    actions = ET.SubElement(task, "Actions", {"Context": "Author"})
-    action = ET.SubElement(actions, "Exec")
-    program, *arguments = job.sync
-    ET.SubElement(action, "Command").text = program
-    ET.SubElement(action, "Arguments").text = subprocess.list2cmdline(arguments)
-    ET.indent(task)
-    text: bytes = ET.tostring(task, encoding="us-ascii", xml_declaration=False)
-    return text.decode() + "\n"
-
-
-_CRON_ADVICE = """\
-Add this line with `crontab -e`, or at once:
-  (crontab -l 2>/dev/null; {again}) | crontab -
-"""
-_SYSTEMD_ADVICE = """\
-Two files, each below its name. This puts them in their places, and starts the timer:
-  mkdir -p {folder}
-  {again} | awk '/^# \\//{{f=substr($0,3)}} {{print > f}}'
-  systemctl{scope} daemon-reload && systemctl{scope} enable --now kling-mirror.timer
-"""
-_LINGER_ADVICE = """\
-  loginctl enable-linger      # so that it runs while you are not logged in, too
-"""
-_LAUNCHD_ADVICE = """\
-This puts it in its place, and loads it:
-  {again} > {place}
-  launchctl bootstrap gui/$(id -u) {place}
-"""
-_WINDOWS_ADVICE = """\
-Put this into a file, kling-mirror.xml, and have it registered:
-  schtasks /create /tn kling-mirror /xml kling-mirror.xml
-"""
+COMMAND = Command(_run, settings=None, add_flags=_add_flags)

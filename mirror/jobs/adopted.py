@@ -5,10 +5,6 @@ import enum
 from msgspec import Struct, field
 
 from mirror.models import FailedFile, ListingCounts, Role
-from mirror.text import counted, size
-
-_SHOWN = 20
-
 
 class Proof(enum.StrEnum):
     """Why a file counts as the right one."""
@@ -89,21 +85,3 @@ class Adopted(Struct):
     failures: list[FailedFile]
     started: str
     duration_s: float
-
-
-def in_words(result: Adopted) -> list[str]:
-    """What was done, for people; the sum comes last."""
-    lines = [f"not adopted: {file.source}: {file.why}" for file in result.refused[:_SHOWN]]
-    if (hidden := len(result.refused) - _SHOWN) > 0:
-        lines.append(f"{hidden:,} more were not adopted; --json names them all")
-    count, amount = len(result.adopted), size(sum(file.size for file in result.adopted))
-    parts = [f"{counted(count, 'file')} adopted ({amount})" if count else "nothing adopted"]
-    if result.refused:
-        parts.append(f"{len(result.refused):,} refused")
-    if result.left:
-        parts.append(f"{result.left:,} left for `kling-mirror sync` to fetch")
-    if result.mirrored:
-        parts.append(f"{len(result.mirrored):,} were mirrored already")
-    if result.unused:
-        parts.append(f"{len(result.unused):,} in the folder belong to no listed asset")
-    return [*lines, "; ".join(parts)]

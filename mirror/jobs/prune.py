@@ -13,7 +13,6 @@ from mirror.models import Entry, to_json
 from mirror.stopping import Stop
 from mirror.storage.local import Store
 from mirror.storage.manifest import DropEntry, Manifest
-from mirror.text import counted, size
 
 _BATCH = 256
 
@@ -91,24 +90,6 @@ def empty_trash(store: Store, pruned: Pruned, *, dry_run: bool) -> None:
     pruned.emptied_bytes = sum(path.stat().st_size for path in files)
     if not dry_run and store.trash_folder.exists():
         shutil.rmtree(store.trash_folder)
-
-
-def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
-    """What was done, or would be, for people; the sum comes last."""
-    would = "would go" if dry_run else "went"
-    lines = [f"to the trash: {path}" for path in pruned.files]
-    lines.append(
-        f"{counted(len(pruned.entries), 'entry', 'entries')} with "
-        f"{counted(len(pruned.files), 'file')} ({size(pruned.bytes)}) {would} to the trash"
-        if pruned.entries
-        else "nothing to prune: no entry is gone or superseded"
-    )
-    if pruned.emptied:
-        lines.append(
-            f"{counted(pruned.emptied, 'file')} ({size(pruned.emptied_bytes)}) of the trash "
-            f"{'would be deleted' if dry_run else 'deleted'} for good"
-        )
-    return lines
 
 
 def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:

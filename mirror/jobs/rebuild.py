@@ -85,17 +85,6 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
     return rebuilt
 
 
-def in_words(rebuilt: Rebuilt) -> list[str]:
-    """What was rebuilt, for people, a line each; the verdict comes last."""
-    lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
-    lines += [f"recorded, but missing or replaced: {path}" for path in rebuilt.missing]
-    made_of = [rebuilt.base or "no earlier manifest", "the journal"]
-    if rebuilt.from_files:
-        made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")
-    verdict = f"manifest rebuilt: {rebuilt.entries:,} entries, from {', '.join(made_of)}"
-    return [*lines, f"{verdict}; now run `kling-mirror sync`"]
-
-
 def _base(store: Store) -> tuple[Manifest, str | None]:
     for name in (NAME, BACKUP_NAME):
         manifest = Manifest(store.dest, store.journal)

@@ -19,7 +19,6 @@ from mirror.stopping import Stop
 from mirror.storage.layout import OUR_NAMES
 from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest
-from mirror.text import counted
 
 _CHUNK_BYTES = 1 << 20
 _TICK_S = 0.2
@@ -147,26 +146,6 @@ def _hashed(
                 concurrent.futures.wait([future], timeout=_TICK_S)
                 stop.check()
             yield record, future.result()
-
-
-def in_words(findings: Findings) -> list[str]:
-    """The findings for people, a line each; the verdict comes last."""
-    repaired = {*findings.fetched, *findings.restored}
-    told = repaired.union(findings.failed, findings.lost)
-    lines = [f"{it.problem}: {it.path}" for it in findings.wrong if it.path not in told]
-    lines += [f"fetched again: {path}" for path in findings.fetched]
-    lines += [f"restored from history or trash: {path}" for path in findings.restored]
-    lines += [f"could not be fetched today: {path}" for path in findings.failed]
-    lines += [f"lost, Kling has it no more: {path}" for path in findings.lost]
-    lines += [f"not ours: {path}" for path in findings.extra]
-    left = len(findings.wrong) - len(repaired)
-    verdict = "every file is as recorded" if not left else f"{left:,} are missing or damaged"
-    hint = (
-        ""
-        if not left or len(told) > len(repaired)
-        else "; `kling-mirror verify --repair` mends them"
-    )
-    return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
 
 
 def sha256_of(path: Path) -> str:

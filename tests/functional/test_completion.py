@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mirror.commands.actions import COMMANDS
-from mirror.commands.arguments import SHELLS, full_parser
+from mirror.commands.completion import SHELLS
+from mirror.commands.parser import full_parser
+from mirror.commands.registry import COMMANDS
 from mirror.errors import ExitCode
 from mirror.settings import SETTINGS
 from tests.conftest import RunProgram

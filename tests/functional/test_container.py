@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from mirror.commands.arguments import parse
+from mirror.commands.parser import parse
 from mirror.settings import SETTINGS
 from tests.lib.container import DOCKERFILE, PROJECT, steps
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from mirror import config
+from mirror.commands.import_ import in_words
 from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
 from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import adopt
-from mirror.jobs.adopted import Adopted, in_words
+from mirror.jobs.adopted import Adopted
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
 from tests.lib.library import EMAIL, TOKEN, Library, media

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mirror
-from mirror.commands.arguments import parse
+from mirror.commands.parser import parse
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mirror.commands import schedule
+from mirror.commands import schedule, schedule_forms
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant
@@ -132,7 +132,7 @@ def test_a_minute_of_the_night_by_chance(printed: Print) -> None:
 @example(word="\\\\\\%")
 def test_any_word_survives_any_cron(word: str) -> None:
     r"""Whether cron itself takes the backslash from `\%` and `\\`, or leaves it to the shell."""
-    job = schedule.Job(
+    job = schedule_forms.Job(
         at=dt.time(3, 17),
         program=["/bin/kling-mirror"],
         options=[f"--dest=/{word}"],
@@ -140,7 +140,7 @@ def test_any_word_survives_any_cron(word: str) -> None:
         is_root=False,
         writes=(),
     )
-    line, _ = schedule.render("cron", job)
+    line, _ = schedule_forms.render("cron", job)
     _, _, quoted = line.removesuffix("\n").partition("sync ")
     for passed in (quoted, _taken(quoted)):
         shell = subprocess.run(

@@ -119,7 +119,7 @@ def test_no_imports_go_round() -> None:
 def test_the_reader_of_imports_reads_them() -> None:
     """The checks above see imports at the top, inside functions, and behind `TYPE_CHECKING`."""
     assert {"errors", "storage.local", "storage.manifest"} <= ours("jobs.sync")
-    assert {"config", "jobs.public", "demo"} <= ours("commands.actions")
+    assert {"demo", "jobs.public", "commands.sync"} <= ours("commands.demo")
     assert "hashlib" in set(imported("storage.spool"))
 
 

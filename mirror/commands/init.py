@@ -1,17 +1,48 @@
 """`init`: the config, the token's file, and a folder that is ready to be a mirror."""
 
+import argparse
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
+
 from mirror import config
-from mirror.errors import UsageError
+from mirror.commands import terminal
+from mirror.commands.flags import given
+from mirror.commands.interview import interview
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode, UsageError
 from mirror.storage.durable import Disk, disk_error
 from mirror.storage.local import KnownRoots, Store
 from mirror.storage.manifest import Manifest
+from mirror.text import printable
 
 _PRIVATE = 0o600
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    config_path = Path(arguments.config) if arguments.config else config.default_path()
+    config_path = config_path.absolute()
+    state_folder = platformdirs.user_state_path("kling-mirror")
+    flags, token = given(arguments), None
+    if config_path.exists():
+        text = begin_anew(flags, config_path=config_path, state_folder=state_folder)
+        sys.stderr.write(f"{printable(text.rstrip())}\n")
+        return ExitCode.COMPLETE
+    if terminal.is_there():
+        try:
+            answers = interview(flags, token_file=token_file_of(flags, config_path))
+        except (EOFError, KeyboardInterrupt):
+            sys.stderr.write("\nkling-mirror: left; nothing was written\n")
+            return ExitCode.SIGINT
+        flags, token = answers.settings, answers.token
+        sys.stderr.write("\n")
+    text = init(flags, token=token, config_path=config_path, state_folder=state_folder)
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))))
+    return ExitCode.COMPLETE
 
 
 def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
@@ -136,3 +167,17 @@ def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
     steps.append("run `kling-mirror schedule`, for a sync every night")
     told = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
     return f"Wrote {config_path}. Next:\n{told}\n"
+
+
+COMMAND = Command(
+    _run,
+    settings=(
+        "dest",
+        "token_file",
+        "email",
+        "all_accounts",
+        "content_type",
+        "no_covers",
+        "api_url",
+    ),
+)

@@ -1,0 +1,17 @@
+"""`config`: the effective settings, each with where it came from."""
+
+import argparse
+import sys
+
+from mirror import config
+from mirror.commands.opening import effective_settings
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    sys.stdout.write(config.explain(effective_settings(arguments)))
+    return ExitCode.COMPLETE
+
+
+COMMAND = Command(_run, settings=None)

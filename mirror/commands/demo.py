@@ -1,0 +1,73 @@
+"""`demo`: a sync from an embedded service, and what a newcomer sees of it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from mirror import demo
+from mirror.commands.opening import load_manifest
+from mirror.commands.registry import Command
+from mirror.commands.sync import run_sync
+from mirror.errors import ExitCode
+from mirror.jobs.public import Config
+from mirror.storage.layout import GALLERY_FOLDER
+from mirror.storage.local import Store
+from mirror.storage.manifest import Manifest
+from mirror.text import size
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(dry_run=False, json=False)  # `sync` reads them
+    parser.add_argument(
+        "--dest",
+        type=Path,
+        default=Path("kling-mirror-demo"),
+        metavar="DIR",
+        help="the demo's folder (default: %(default)s)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    dest = arguments.dest.absolute()
+    with demo.demo_service() as service:
+        config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
+        settings = msgspec.structs.replace(config.settings, gallery=True)
+        sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
+        code = run_sync(settings, arguments)
+    if code == ExitCode.COMPLETE:
+        sys.stderr.write(tour(dest, load_manifest(Store(dest))))
+    return code
+
+
+def tour(dest: Path, manifest: Manifest) -> str:
+    """What landed, and what to do next.
+
+    Args:
+        dest: the demo's mirror.
+        manifest: its manifest, loaded.
+    """
+    stored = [file for entry in manifest.entries.values() for file in entry.files()]
+    longest = max(len(file.path) for file in stored)
+    page = dest / GALLERY_FOLDER / "index.html"
+    files = "\n".join(
+        f"  {file.path.ljust(longest)}  {size(file.size):>8}"
+        for file in sorted(stored, key=lambda file: file.path)
+    )
+    return f"""
+{dest}
+{files}
+  {"manifest.json".ljust(longest)}  what is what, from where, since when
+  {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
+
+Look through it in a browser, without a network:
+  {page.as_uri()}
+
+Run `kling-mirror demo` again: nothing is fetched twice. For your own library:
+  kling-mirror init    set up: asks for the folder and the token
+  kling-mirror sync    mirror everything
+"""
+
+
+COMMAND = Command(_run, add_flags=_add_flags)

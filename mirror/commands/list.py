@@ -1,0 +1,69 @@
+"""`list`: the entries, as a table on a terminal, else as tab-separated values or JSON."""
+
+import argparse
+import sys
+
+from mirror.commands import flags
+from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.output import columns, print_json, print_schema
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
+from mirror.models import Entry, Scope
+from mirror.report import table
+
+_FILTERS = ("email", "content_type", "file_name")
+_MORE = """
+
+A table on a terminal; into a pipe or a file tab-separated values under a header: nothing is cut
+there, and control characters are escaped as in C. The filters are those of `sync`, but only as
+flags: a config that limits what is mirrored hides nothing that is here. Of what failed neither
+type nor name is on record: of the filters, --email alone applies to it."""
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    flags.add_json(parser, "one JSON array")
+    flags.add_schema(parser)
+    which = parser.add_argument_group("which, in what order")
+    which.add_argument(
+        "--state",
+        action="append",
+        choices=table.SHOWN,
+        help="only what is in this state; failed is what could not be mirrored yet (repeatable; "
+        "default: all but failed)",
+    )
+    which.add_argument(
+        "--sort",
+        choices=table.ORDERS,
+        default="date",
+        help="the order (default: date, oldest first)",
+    )
+    which.add_argument("--reverse", action="store_true", help="the other way round")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        return print_schema(Entry, table.FailedAsset, command="list", is_array=True)
+    settings = effective_settings(arguments)
+    filters = {
+        name: getattr(settings, name)
+        for name in _FILTERS
+        if getattr(arguments, name) is not None  # of flags alone: see _MORE
+    }
+    asked = table.Asked(
+        Scope(**filters),
+        states=arguments.state or table.ENTRY_STATES,
+        sort=arguments.sort,
+        reverse=arguments.reverse,
+    )
+    items = table.listed(load_manifest(open_store(settings)), asked)
+    width = columns()
+    if arguments.json:
+        print_json(items)
+    elif width is None:
+        sys.stdout.write(table.as_tsv(items))
+    else:
+        sys.stdout.write(table.as_table(items, columns=width, sort=arguments.sort))
+    return ExitCode.COMPLETE
+
+
+COMMAND = Command(_run, settings=("dest", *_FILTERS), add_flags=_add_flags, more=_MORE)

@@ -1,0 +1,157 @@
+"""The command line's grammar, and the help that explains it."""
+
+import argparse
+import textwrap
+from collections.abc import Sequence
+from functools import cache
+
+from mirror import __version__
+from mirror.commands import registry
+from mirror.errors import ExitCode
+
+EXAMPLES = (
+    ("kling-mirror demo", "try it, without token or network"),
+    ("kling-mirror init", "set up: asks for the folder and the token"),
+    ("kling-mirror sync", "mirror everything"),
+    ("kling-mirror schedule", "have that done every night: a line for cron"),
+    ("kling-mirror status", "is everything here?"),
+    ("kling-mirror verify", "is every byte as it was?"),
+)
+_HELP_WIDTH = 80
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with `command` and `verbosity` among them.
+
+    A wrong one ends the process with exit 2, as argparse does it.
+    """
+    parser = _parser()
+    if not argv:  # a first look
+        parser.exit(ExitCode.USAGE, parser.format_help())
+    arguments = parser.parse_args(argv)
+    arguments.verbosity = -1 if arguments.quiet else arguments.verbose
+    return arguments
+
+
+def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser with every flag of every command, and the commands' own parsers by their names."""
+    parser = _parser()
+    for action in actions_of(parser):
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
+            for command in action.choices.values():
+                command.fill()
+            return parser, dict(action.choices)
+    raise AssertionError("the parser has commands")
+
+
+def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """What a parser takes; argparse has no public way to ask for it."""
+    return parser._actions  # noqa: SLF001 - as said
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command. It gets its flags when they are needed: to load them takes time.
+
+    Attributes:
+        name: the command's.
+    """
+
+    name = ""
+    _is_filled = False
+
+    def fill(self) -> None:
+        """Add the flags that are the command's own."""
+        if self._is_filled:
+            return
+        from mirror.commands.flags import add_settings  # noqa: PLC0415 - settings take time to load
+
+        self._is_filled = True
+        command = registry.load(self.name)
+        text = registry.COMMANDS[self.name].text
+        self.description = _filled(f"{text[0].upper()}{text[1:]}.{command.more}")
+        self.epilog = _exit_codes()
+        _add_shared(self, argparse.SUPPRESS)
+        add_settings(self, command.settings)
+        command.add_flags(self)
+
+    def parse_known_args(  # type: ignore[override]  # its overloads say no more
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, with the command's flags."""
+        self.fill()
+        return super().parse_known_args(args, namespace)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kling-mirror",
+        description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
+        epilog=f"{_typical()}\n{_exit_codes()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # `--token X` must not mean `--token-file X`
+    )
+    parser.add_argument("--version", action="version", version=f"kling-mirror {__version__}")
+    _add_shared(parser, None)
+    commands = parser.add_subparsers(
+        title="commands",
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        parser_class=_CommandParser,
+    )
+    for name, row in registry.COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=row.text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.name = name
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
+    """The flags that stand before or after the command."""
+    is_top = default is None
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default,
+        help="the config file (default: config.toml in the user's config folder)",
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0 if is_top else default,
+        help="name each file; -vv each request",
+    )
+    loudness.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=False if is_top else default,
+        help="errors only",
+    )
+
+
+def _filled(text: str) -> str:
+    """Paragraphs, as wide as the rest of the help."""
+    return "\n\n".join(textwrap.fill(part, _HELP_WIDTH) for part in text.split("\n\n"))
+
+
+@cache
+def _exit_codes() -> str:
+    wrap = textwrap.TextWrapper(width=_HELP_WIDTH, subsequent_indent=" " * 7)
+    lines = ["exit codes:"]
+    for code in ExitCode:
+        wrap.initial_indent = f"  {code:<5}"
+        lines += wrap.wrap(code.meaning)
+    return "\n".join(lines) + "\n"
+
+
+def _typical() -> str:
+    return "typical use:\n" + "".join(
+        f"  {command:<26}{meaning}\n" for command, meaning in EXAMPLES
+    )

@@ -1,0 +1,60 @@
+"""`prune`: move what is gone or superseded to the trash, and empty the trash."""
+
+import argparse
+import contextlib
+
+from mirror.commands import flags
+from mirror.commands.gallery import refresh_gallery
+from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.output import print_result
+from mirror.commands.process import stoppable
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
+from mirror.jobs import prune
+from mirror.jobs.prune import Pruned
+from mirror.storage.durable import disk_errors
+from mirror.text import counted, size
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    flags.add_json(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only tell")
+    parser.add_argument(
+        "--empty-trash", action="store_true", help="delete what is in the trash for good"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = effective_settings(arguments)
+    store = open_store(settings)
+    with stoppable() as stop, store.locked(), disk_errors(store.dest):
+        manifest = load_manifest(store)
+        with contextlib.closing(manifest):
+            pruned = prune.prune(store, manifest, dry_run=arguments.dry_run, stop=stop)
+        if arguments.empty_trash:
+            prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
+    print_result(pruned, in_words(pruned, dry_run=arguments.dry_run), arguments)
+    if not arguments.dry_run:
+        refresh_gallery(settings)
+    return ExitCode.COMPLETE
+
+
+def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
+    """What was done, or would be, for people; the sum comes last."""
+    would = "would go" if dry_run else "went"
+    lines = [f"to the trash: {path}" for path in pruned.files]
+    lines.append(
+        f"{counted(len(pruned.entries), 'entry', 'entries')} with "
+        f"{counted(len(pruned.files), 'file')} ({size(pruned.bytes)}) {would} to the trash"
+        if pruned.entries
+        else "nothing to prune: no entry is gone or superseded"
+    )
+    if pruned.emptied:
+        lines.append(
+            f"{counted(pruned.emptied, 'file')} ({size(pruned.emptied_bytes)}) of the trash "
+            f"{'would be deleted' if dry_run else 'deleted'} for good"
+        )
+    return lines
+
+
+COMMAND = Command(_run, settings=("dest",), add_flags=_add_flags)

@@ -1,0 +1,70 @@
+"""The commands: what `--help` says of each, and the module that holds the rest of it.
+
+A module is loaded when its command is run, so that no command waits for another's imports.
+"""
+
+import importlib
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command. Its module holds it under the name `COMMAND`.
+
+    Attributes:
+        run: carries the command out and returns the exit code.
+        settings: the settings that are flags of the command; None for all of them.
+        add_flags: adds the flags that are no settings.
+        more: further paragraphs for the command's own `--help`.
+    """
+
+    run: Callable[[Namespace], int]
+    settings: tuple[str, ...] | None = ()
+    add_flags: Callable[[ArgumentParser], None] = lambda _: None
+    more: str = ""
+
+
+class Row(NamedTuple):
+    """A line of the list of commands.
+
+    Attributes:
+        module: the name of its module in this package.
+        text: what the command does.
+    """
+
+    module: str
+    text: str
+
+
+COMMANDS = {
+    "sync": Row("sync", "mirror everything that was uploaded; fetch only what changed"),
+    "import": Row(
+        "import_",
+        "take files that were downloaded otherwise into the mirror, once they are proved right",
+    ),
+    "demo": Row("demo", "sync a small library from an embedded service: no token, no network"),
+    "init": Row(
+        "init",
+        "set up: ask for folder and token (on a terminal), write a commented config (0600) and "
+        "prepare the mirror's folder",
+    ),
+    "status": Row("status", "tell what is mirrored, what failed, what exists only here"),
+    "list": Row("list", "list what is mirrored"),
+    "verify": Row("verify", "re-hash every file against the manifest"),
+    "prune": Row("prune", "move what is gone from Kling, or superseded, to the trash"),
+    "gallery": Row("gallery", "write an offline page to look through the mirror"),
+    "schedule": Row(
+        "schedule", "print what has `sync` run every night, for cron, systemd, launchd or Windows"
+    ),
+    "config": Row("config", "show the effective settings, each with where it came from"),
+    "completion": Row("completion", "print what lets a shell complete commands and flags"),
+    "man": Row("man", "print the manual page: `kling-mirror man | man -l -` shows it"),
+}
+
+
+def load(name: str) -> Command:
+    """Load a command by its name."""
+    module = importlib.import_module(f"mirror.commands.{COMMANDS[name].module}")
+    command: Command = module.COMMAND
+    return command

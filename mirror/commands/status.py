@@ -1,0 +1,67 @@
+"""`status`: what is mirrored, what failed, what exists only here."""
+
+import argparse
+import datetime as dt
+import sys
+
+from mirror.commands import flags
+from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.output import columns, print_json, print_schema
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
+from mirror.jobs.status import Status, age_s, status
+from mirror.report.status_text import in_words
+from mirror.text import printable, wrapped
+
+_MORE = """
+
+The first line answers: am I safe? It measures the mirror by what the config asks for: a run that
+left out more (such as `sync --content-type video`) does not count as complete. With -v every asset
+that failed is named."""
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    flags.add_json(parser)
+    flags.add_schema(parser)
+    parser.add_argument(
+        "--max-age",
+        type=flags.duration_s,
+        metavar="AGE",
+        help="exit 1 if the last complete run is older than AGE (for example 26h, 90m or 2d)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        return print_schema(Status, command="status")
+    settings = effective_settings(arguments)
+    store = open_store(settings)
+    state = status(store, load_manifest(store), wanted=settings.scope, reserve=settings.min_free)
+    if arguments.json:
+        print_json(state)
+    elif arguments.verbosity >= 0:
+        _print(state, arguments)
+    age = age_s(state)
+    if arguments.max_age is not None and (age is None or age > arguments.max_age):
+        sys.stderr.write(
+            "kling-mirror: the last complete run is too old, or there was none\n"
+            f"  {state.dest}\n  last complete: {state.last_complete or 'never'}\n"
+        )
+        return ExitCode.UNEXPECTED
+    return ExitCode.COMPLETE
+
+
+def _print(state: Status, arguments: argparse.Namespace) -> None:
+    """In words; wrapped between words where a terminal would cut them."""
+    lines = in_words(
+        state,
+        now=dt.datetime.now().astimezone(),
+        max_age_s=arguments.max_age,
+        all_failures=arguments.verbosity > 0,
+    )
+    width = columns()
+    for line in map(printable, lines):
+        sys.stdout.write((line if width is None else wrapped(line, width)) + "\n")
+
+
+COMMAND = Command(_run, settings=("dest",), add_flags=_add_flags, more=_MORE)

@@ -1,0 +1,110 @@
+"""`sync`, the main job: around the run itself, whoever is to hear of it."""
+
+import argparse
+import sys
+
+from mirror import config
+from mirror.commands import flags
+from mirror.commands.console import open_console
+from mirror.commands.gallery import refresh_gallery
+from mirror.commands.opening import effective_settings
+from mirror.commands.output import print_json, warn
+from mirror.commands.process import stoppable
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode, MirrorError
+from mirror.jobs.public import Config
+from mirror.jobs.public import sync as run_job
+from mirror.jobs.result import Result
+from mirror.report.watchers import Report, reporting
+from mirror.settings import Settings
+from mirror.stopping import Stop
+from mirror.text import complain
+
+_LEFT_A_MIRROR = (
+    ExitCode.COMPLETE,
+    ExitCode.SOME_FAILED,
+    ExitCode.ACCESS,
+    ExitCode.LISTING,
+    ExitCode.API,
+)
+"""How a run may end that could read its manifest and write to the disk."""
+
+
+class _NoToken(argparse.Action):
+    """Refuses a token among the arguments, without showing it once more."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "there is no --token: other users see arguments; use --token-file, the environment "
+            "(KLING_MIRROR_TOKEN) or the config"
+        )
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list and decide, write nothing, tell the plan"
+    )
+    flags.add_json(parser, "the summary as one JSON object")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = effective_settings(arguments)
+    config.require_set_up(settings)
+    if config.exposes_token(settings):
+        sys.stderr.write(
+            "kling-mirror: other users of this machine may read the token in the config\n"
+            f"  {settings.config_path}\n  chmod 600 it\n"
+        )
+    return run_sync(settings, arguments)
+
+
+def run_sync(settings: Settings, arguments: argparse.Namespace) -> int:
+    """One run, told to whoever is to hear of it, from before there is a token to the very end."""
+    with (
+        stoppable() as stop,
+        reporting(
+            settings,
+            stop=stop,
+            warn=warn,
+            with_requests=arguments.verbosity > 1,
+            dry_run=arguments.dry_run,
+        ) as report,
+    ):
+        try:
+            settings = config.with_token(settings)
+        except MirrorError:
+            stop.check()  # the password manager was stopped, too
+            raise
+        report.hide(str(settings.token))
+        result = _sync_and_print(settings, arguments, stop=stop, report=report)
+    if result.exit_code in _LEFT_A_MIRROR and not arguments.dry_run:
+        refresh_gallery(settings)
+    return result.exit_code
+
+
+def _sync_and_print(
+    settings: Settings, arguments: argparse.Namespace, *, stop: Stop, report: Report
+) -> Result:
+    console = open_console(settings, arguments)
+    try:
+        result = run_job(
+            Config.of(settings),
+            progress=report.beside(console),
+            stop=stop,
+            dry_run=arguments.dry_run,
+        )
+    finally:
+        console.close()
+    report.finished(result)
+    if not (arguments.json and arguments.verbosity < 1):
+        console.summarize(result.summary, news=result.has_news, dry_run=arguments.dry_run)
+    for error in result.errors:
+        complain(error, stream=sys.stderr)
+    if arguments.json:
+        print_json(result.summary)
+        sys.stdout.flush()  # before anybody else is told
+    return result
+
+
+COMMAND = Command(_run, settings=None, add_flags=_add_flags)

@@ -1,0 +1,111 @@
+"""`verify`: re-hash every file; `--repair` and `--rebuild` mend what is wrong."""
+
+import argparse
+import contextlib
+import os
+
+from mirror import config
+from mirror.commands import flags
+from mirror.commands.console import open_console
+from mirror.commands.gallery import refresh_gallery
+from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.output import print_result
+from mirror.commands.process import stoppable
+from mirror.commands.registry import Command
+from mirror.errors import ExitCode
+from mirror.jobs import rebuild, repair, verify
+from mirror.jobs.rebuild import Rebuilt
+from mirror.jobs.verify import Findings
+from mirror.settings import Settings
+from mirror.storage.durable import disk_errors
+from mirror.storage.local import Store
+from mirror.text import counted
+
+_CPUS = os.cpu_count() or 1
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    flags.add_json(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--repair", action="store_true", help="fetch what is missing or damaged anew")
+    how.add_argument(
+        "--rebuild", action="store_true", help="make a lost or damaged manifest.json anew"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = effective_settings(arguments)
+    store = open_store(settings)
+    if arguments.rebuild:
+        return _rebuild(settings, store, arguments)
+    console = open_console(settings, arguments)
+    with contextlib.closing(console), stoppable() as stop:
+        if arguments.repair:
+            token = config.read_token(settings)
+            with store.locked():
+                findings = repair.check_and_repair(
+                    settings, token, store, progress=console, stop=stop
+                )
+            refresh_gallery(settings)
+        else:
+            findings = verify.check(
+                store, load_manifest(store), jobs=_CPUS, progress=console, stop=stop
+            )
+    print_result(findings, findings_in_words(findings), arguments)
+    return ExitCode.COMPLETE if findings.is_sound else ExitCode.UNEXPECTED
+
+
+def _rebuild(settings: Settings, store: Store, arguments: argparse.Namespace) -> int:
+    console = open_console(settings, arguments)
+    with (
+        contextlib.closing(console),
+        stoppable() as stop,
+        store.locked(),
+        disk_errors(store.dest),
+    ):
+        rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
+    print_result(rebuilt, rebuilt_in_words(rebuilt), arguments)
+    refresh_gallery(settings)
+    return ExitCode.COMPLETE
+
+
+def findings_in_words(findings: Findings) -> list[str]:
+    """The findings for people, a line each; the verdict comes last."""
+    repaired = {*findings.fetched, *findings.restored}
+    named = repaired.union(findings.failed, findings.lost)
+    lines = [
+        f"{finding.problem}: {finding.path}"
+        for finding in findings.wrong
+        if finding.path not in named
+    ]
+    lines += [f"fetched again: {path}" for path in findings.fetched]
+    lines += [f"restored from history or trash: {path}" for path in findings.restored]
+    lines += [f"could not be fetched today: {path}" for path in findings.failed]
+    lines += [f"lost, and no longer at Kling: {path}" for path in findings.lost]
+    lines += [f"not in the manifest: {path}" for path in findings.extra]
+    left = len(findings.wrong) - len(repaired)
+    verdict = "every file is as recorded" if not left else f"{left:,} are missing or damaged"
+    hint = (
+        ""
+        if not left or len(named) > len(repaired)
+        else "; `kling-mirror verify --repair` mends them"
+    )
+    return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
+
+
+def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
+    """What was rebuilt, for people, a line each; the verdict comes last."""
+    lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
+    lines += [f"recorded, but missing or replaced: {path}" for path in rebuilt.missing]
+    made_of = [rebuilt.base or "no earlier manifest", "the journal"]
+    if rebuilt.from_files:
+        made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")
+    verdict = f"manifest rebuilt: {rebuilt.entries:,} entries, from {', '.join(made_of)}"
+    return [*lines, f"{verdict}; now run `kling-mirror sync`"]
+
+
+COMMAND = Command(
+    _run,
+    settings=("dest", "token_file", "api_url", "jobs", "limit_rate", "progress"),
+    add_flags=_add_flags,
+)
