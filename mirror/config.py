@@ -88,6 +88,20 @@ def require_set_up(settings: Settings) -> None:
         )
 
 
+def require_dest(settings: Settings) -> Path:
+    """The mirror's folder, absolute.
+
+    Raises:
+        UsageError: none is set.
+    """
+    if settings.dest is None:
+        raise UsageError(
+            "no mirror folder is set",
+            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
+        )
+    return settings.dest.absolute()
+
+
 def read_token(settings: Settings) -> str:
     """The API token, from the highest of flags, environment and file that names one.
 

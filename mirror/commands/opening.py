@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mirror import config
 from mirror.commands.flags import given
-from mirror.errors import UsageError
 from mirror.settings import Settings
 from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest
@@ -28,12 +27,7 @@ def open_store(settings: Settings) -> Store:
     Raises:
         UsageError: none is named, or there is none.
     """
-    if settings.dest is None:
-        raise UsageError(
-            "no mirror folder is set",
-            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
-        )
-    store = Store(settings.dest.absolute(), min_free=settings.min_free)
+    store = Store(config.require_dest(settings), min_free=settings.min_free)
     store.require_prepared()
     return store
 

@@ -17,6 +17,7 @@ from mirror.commands.output import warn
 from mirror.commands.process import is_root, program
 from mirror.commands.registry import Command
 from mirror.commands.schedule_forms import Job, render
+from mirror.config import require_dest
 from mirror.errors import ExitCode, UsageError
 from mirror.settings import ENV_PREFIX, SETTINGS, Settings
 
@@ -85,13 +86,9 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
         flags: the settings that were given as flags, as they were given.
 
     Raises:
-        UsageError: there is no folder to mirror to, or a text that no schedule can hold.
+        UsageError: no mirror folder is set, or a text that no schedule can hold.
     """
-    if settings.dest is None:
-        raise UsageError(
-            "nothing to schedule: no folder to mirror to",
-            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
-        )
+    require_dest(settings)
     words = [f"--config={settings.config_path.absolute()}"] if settings.config_path else []
     for setting in SETTINGS:
         if setting.name not in flags:

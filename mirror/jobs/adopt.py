@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from mirror.config import require_dest
 from mirror.errors import FetchError, MirrorError, UsageError
 from mirror.jobs.adopted import Adopted, AdoptedFile, MissingFile, Proof, RefusedFile
 from mirror.jobs.commit import Committer, Fetched, FetchedFile
@@ -21,7 +22,7 @@ from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Tally
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.sources import LocalFile, Sources, read
-from mirror.jobs.sync import begun, chosen_accounts, has_subtrees, require_dest
+from mirror.jobs.sync import begun, chosen_accounts, has_subtrees
 from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
 from mirror.net.decode import without_query
 from mirror.net.probe import RemoteFile

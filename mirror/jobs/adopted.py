@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from mirror.models import FailedFile, ListingCounts, Role
 
+
 class Proof(enum.StrEnum):
     """Why a file counts as the right one."""
 

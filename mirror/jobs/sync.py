@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from mirror.clock import now_iso
-from mirror.errors import AccessError, ExitCode, ListingError, UsageError
+from mirror.config import require_dest
+from mirror.errors import AccessError, ExitCode, ListingError
 from mirror.jobs import planning
 from mirror.jobs.commit import Committer
 from mirror.jobs.pipeline import Pipeline
@@ -69,19 +70,6 @@ def sync(
         with begun(store, manifest, state_folder=state_folder, dry_run=dry_run):
             run.go()
     return run.tally.result()
-
-
-def require_dest(settings: Settings) -> None:
-    """See that there is a folder to mirror to.
-
-    Raises:
-        UsageError: none was named.
-    """
-    if settings.dest is None:
-        raise UsageError(
-            "no folder to mirror to",
-            hint="give --dest DIR, or set `dest` in the config: `kling-mirror init` writes one",
-        )
 
 
 @contextlib.contextmanager

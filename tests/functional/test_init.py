@@ -414,8 +414,8 @@ def test_half_a_setup_names_the_other_half(program: RunProgram, dest: Path) -> N
     """A folder without a token, a token without a folder, a config that is not there."""
     for arguments, env, what in (
         (["sync", "--dest", dest], {}, "no API token"),
-        (["sync"], {"KLING_MIRROR_TOKEN": TOKEN}, "no folder to mirror to"),
-        (["status"], {}, "which mirror?"),
+        (["sync"], {"KLING_MIRROR_TOKEN": TOKEN}, "no mirror folder is set"),
+        (["status"], {}, "no mirror folder is set"),
         (["--config", dest, "sync"], {}, "no such config file"),
     ):
         done = program(*arguments, env=env)

@@ -150,7 +150,7 @@ def test_what_could_not_be_fetched_today_is_not_lost(
     assert done.summary["fetched"] == []
     assert done.summary["lost"] == [], "Kling still lists it"
     told = verify_in_words("--repair")
-    assert "Kling has it no more" not in told.err
+    assert "no longer at Kling" not in told.err
     assert path in told.err
     service.faults.clear()
     assert verify("--repair").code == 0
@@ -249,7 +249,7 @@ def test_what_nobody_has_is_said_to_be_lost(
     assert (dest / path).read_bytes() == damaged
     told = verify_in_words("--repair")
     assert told.code == 1
-    assert f"lost, Kling has it no more: {path}" in told.err
+    assert f"lost, and no longer at Kling: {path}" in told.err
     assert "--repair" not in told.err
 
 

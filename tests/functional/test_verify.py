@@ -131,7 +131,9 @@ def test_files_that_nobody_recorded_are_named(
     assert done.summary["wrong"] == []
     told = verify_in_words()
     assert told.code == 0
-    assert told.err.splitlines()[:-1] == [f"not ours: {path}" for path in sorted(strangers)]
+    assert told.err.splitlines()[:-1] == [
+        f"not in the manifest: {path}" for path in sorted(strangers)
+    ]
     assert all((dest / path).read_bytes() == b"mine" for path in strangers)
 
 
