@@ -7,14 +7,12 @@ from pathlib import Path
 import msgspec
 
 from mirror import demo
-from mirror.commands.opening import load_manifest
 from mirror.commands.registry import Command
 from mirror.commands.sync import run_sync
 from mirror.errors import ExitCode
 from mirror.jobs.public import Config
 from mirror.storage.layout import GALLERY_FOLDER
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from mirror.text import size
 
 
@@ -31,32 +29,32 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     dest = arguments.dest.absolute()
+    tours: list[str] = []
     with demo.demo_service() as service:
         config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         settings = msgspec.structs.replace(config.settings, gallery=True)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
-        code = run_sync(settings, arguments)
+        code = run_sync(settings, arguments, at_end=lambda root: tours.append(tour(root)))
     if code == ExitCode.COMPLETE:
-        sys.stderr.write(tour(dest, load_manifest(Store(dest))))
+        sys.stderr.writelines(tours)
     return code
 
 
-def tour(dest: Path, manifest: Manifest) -> str:
+def tour(root: Root) -> str:
     """What landed, and what to do next.
 
     Args:
-        dest: the demo's mirror.
-        manifest: its manifest, loaded.
+        root: the demo's mirror, open.
     """
-    stored = [file for entry in manifest.entries.values() for file in entry.files()]
+    stored = [file for entry in root.manifest.entries.values() for file in entry.files()]
     longest = max(len(file.path) for file in stored)
-    page = dest / GALLERY_FOLDER / "index.html"
+    page = root.dest / GALLERY_FOLDER / "index.html"
     files = "\n".join(
         f"  {file.path.ljust(longest)}  {size(file.size):>8}"
         for file in sorted(stored, key=lambda file: file.path)
     )
     return f"""
-{dest}
+{root.dest}
 {files}
   {"manifest.json".ljust(longest)}  what is what, from where, since when
   {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS

@@ -3,39 +3,36 @@
 import argparse
 import sys
 
-from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.opening import effective_settings, locked_root
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
 from mirror.settings import Settings
-from mirror.storage.local import Store
+from mirror.storage.root import Root
 from mirror.text import complain
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from mirror import gallery  # noqa: PLC0415 - see refresh_gallery
 
-    store = open_store(effective_settings(arguments))
-    with store.locked():
-        page = gallery.write(store, load_manifest(store))
+    with locked_root(effective_settings(arguments)) as root:
+        page = gallery.write(root)
     if arguments.verbosity >= 0:
         sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page.as_uri()}\n")
     return ExitCode.COMPLETE
 
 
-def refresh_gallery(settings: Settings) -> None:
+def refresh_gallery(settings: Settings, root: Root) -> None:
     """Write the page anew if the settings ask for one.
 
     The exit code is about the mirror alone: a page that could not be written is a warning, and the
     next run tries again.
     """
-    if not settings.gallery or settings.dest is None:
+    if not settings.gallery:
         return
     from mirror import gallery  # noqa: PLC0415 - jinja2, for those who have a gallery
 
-    store = Store(settings.dest.absolute())
     try:
-        with store.locked():
-            gallery.write(store, load_manifest(store))
+        gallery.write(root)
     except MirrorError as error:
         what = f"the gallery was not written: {error.what}"
         complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)

@@ -42,9 +42,8 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=console,
             stop=stop,
             dry_run=arguments.dry_run,
+            at_end=lambda root: refresh_gallery(settings, root),
         )
-    if not arguments.dry_run and result.adopted:
-        refresh_gallery(settings)
     if result.adopted or not errors or arguments.json:
         print_result(result, in_words(result), arguments)
     for error in errors:

@@ -16,8 +16,8 @@ from mirror.commands.interview import interview
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, UsageError
 from mirror.storage.durable import Disk, disk_error
-from mirror.storage.local import KnownRoots, Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.local import KnownRoots
+from mirror.storage.root import Root
 from mirror.text import printable
 
 _PRIVATE = 0o600
@@ -62,9 +62,9 @@ def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: 
     """
     dest = config.load(flags, environ={}, config_path=Path(os.devnull)).dest
     known = KnownRoots(state_folder)
-    if dest is None or dest.absolute() not in known or Store(dest.absolute()).is_prepared:
+    if dest is None or dest.absolute() not in known or Root(dest.absolute()).storage.is_prepared:
         raise _second(config_path)
-    _prepare(dest.absolute(), known)
+    Root(dest.absolute()).prepare(known, again=True)
     return f"Prepared {dest.absolute()}; {config_path} stays as it is. Next: `kling-mirror sync`\n"
 
 
@@ -108,7 +108,7 @@ def init(
     chosen["token_file"] = _as_toml("token_file", token_file)
     try:
         if settings.dest is not None:
-            _prepare(settings.dest.absolute(), KnownRoots(state_folder))
+            Root(settings.dest.absolute()).prepare(KnownRoots(state_folder), again=True)
         disk = Disk()
         disk.make_folder(config_path.parent)
         if token is not None:
@@ -128,12 +128,6 @@ def _second(config_path: Path) -> UsageError:
         where=str(config_path),
         hint="edit it, or move it away and run init again",
     )
-
-
-def _prepare(dest: Path, known: KnownRoots) -> None:
-    store = Store(dest)
-    manifest = Manifest(dest, store.journal)
-    store.prepare(known, begin=manifest.begin, again=True)
 
 
 def _as_toml(name: str, value: object) -> str:

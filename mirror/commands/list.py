@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from mirror.commands import flags
-from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.opening import effective_settings, read_root
 from mirror.commands.output import columns, print_json, print_schema
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sort=arguments.sort,
         reverse=arguments.reverse,
     )
-    items = table.listed(load_manifest(open_store(settings)), asked)
+    items = table.listed(read_root(settings).manifest, asked)
     width = columns()
     if arguments.json:
         print_json(items)

@@ -1,14 +1,14 @@
-"""What most commands begin with: the effective settings, the mirror's root, its manifest."""
+"""What most commands begin with: the effective settings, and the mirror's root."""
 
 import argparse
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mirror import config
 from mirror.commands.flags import given
 from mirror.settings import Settings
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 
 
 def effective_settings(arguments: argparse.Namespace) -> Settings:
@@ -21,23 +21,16 @@ def effective_settings(arguments: argparse.Namespace) -> Settings:
     return config.load(given(arguments), environ=os.environ, config_path=path)
 
 
-def open_store(settings: Settings) -> Store:
-    """The mirror that a command is about.
+def read_root(settings: Settings) -> Root:
+    """Open the mirror that a command is about, only to look at it.
 
     Raises:
         UsageError: none is named, or there is none.
+        ManifestError: its manifest is missing, damaged or newer than this program.
     """
-    store = Store(config.require_dest(settings), min_free=settings.min_free)
-    store.require_prepared()
-    return store
+    return Root.read(config.require_dest(settings))
 
 
-def load_manifest(store: Store) -> Manifest:
-    """The manifest of a mirror.
-
-    Raises:
-        ManifestError: it is missing, damaged or newer than this program.
-    """
-    manifest = Manifest(store.dest, store.journal)
-    manifest.load()
-    return manifest
+def locked_root(settings: Settings, *, load: bool = True) -> AbstractContextManager[Root]:
+    """Open the mirror that a command is about, to change it; see `Root.locked`."""
+    return Root.locked(config.require_dest(settings), min_free=settings.min_free, load=load)

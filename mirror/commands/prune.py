@@ -1,18 +1,16 @@
 """`prune`: move what is gone or superseded to the trash, and empty the trash."""
 
 import argparse
-import contextlib
 
 from mirror.commands import flags
 from mirror.commands.gallery import refresh_gallery
-from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.opening import effective_settings, locked_root
 from mirror.commands.output import print_result
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
 from mirror.jobs import prune
 from mirror.jobs.prune import Pruned
-from mirror.storage.durable import disk_errors
 from mirror.text import counted, size
 
 
@@ -26,16 +24,13 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
-    store = open_store(settings)
-    with stoppable() as stop, store.locked(), disk_errors(store.dest):
-        manifest = load_manifest(store)
-        with contextlib.closing(manifest):
-            pruned = prune.prune(store, manifest, dry_run=arguments.dry_run, stop=stop)
+    with stoppable() as stop, locked_root(settings) as root:
+        pruned = prune.prune(root, dry_run=arguments.dry_run, stop=stop)
         if arguments.empty_trash:
-            prune.empty_trash(store, pruned, dry_run=arguments.dry_run)
+            prune.empty_trash(root, pruned, dry_run=arguments.dry_run)
+        if not arguments.dry_run:
+            refresh_gallery(settings, root)
     print_result(pruned, in_words(pruned, dry_run=arguments.dry_run), arguments)
-    if not arguments.dry_run:
-        refresh_gallery(settings)
     return ExitCode.COMPLETE
 
 

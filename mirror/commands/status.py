@@ -5,7 +5,7 @@ import datetime as dt
 import sys
 
 from mirror.commands import flags
-from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.opening import effective_settings, read_root
 from mirror.commands.output import columns, print_json, print_schema
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
@@ -35,8 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         return print_schema(Status, command="status")
     settings = effective_settings(arguments)
-    store = open_store(settings)
-    state = status(store, load_manifest(store), wanted=settings.scope, reserve=settings.min_free)
+    state = status(read_root(settings), wanted=settings.scope, reserve=settings.min_free)
     if arguments.json:
         print_json(state)
     elif arguments.verbosity >= 0:

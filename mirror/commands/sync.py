@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+import platformdirs
+
 from mirror import config
 from mirror.commands import flags
 from mirror.commands.console import open_console
@@ -11,23 +13,14 @@ from mirror.commands.opening import effective_settings
 from mirror.commands.output import print_json, warn
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
-from mirror.errors import ExitCode, MirrorError
-from mirror.jobs.public import Config
-from mirror.jobs.public import sync as run_job
+from mirror.errors import MirrorError
 from mirror.jobs.result import Result
+from mirror.jobs.sync import sync as run_job
 from mirror.report.watchers import Report, reporting
 from mirror.settings import Settings
 from mirror.stopping import Stop
+from mirror.storage.root import AtEnd, Root
 from mirror.text import complain
-
-_LEFT_A_MIRROR = (
-    ExitCode.COMPLETE,
-    ExitCode.SOME_FAILED,
-    ExitCode.ACCESS,
-    ExitCode.LISTING,
-    ExitCode.API,
-)
-"""How a run may end that could read its manifest and write to the disk."""
 
 
 class _NoToken(argparse.Action):
@@ -59,8 +52,10 @@ def _run(arguments: argparse.Namespace) -> int:
     return run_sync(settings, arguments)
 
 
-def run_sync(settings: Settings, arguments: argparse.Namespace) -> int:
-    """One run, told to whoever is to hear of it, from before there is a token to the very end."""
+def run_sync(
+    settings: Settings, arguments: argparse.Namespace, *, at_end: AtEnd | None = None
+) -> int:
+    """Run once, and report it from before there is a token to the very end."""
     with (
         stoppable() as stop,
         reporting(
@@ -77,22 +72,33 @@ def run_sync(settings: Settings, arguments: argparse.Namespace) -> int:
             stop.check()  # the password manager was stopped, too
             raise
         report.hide(str(settings.token))
-        result = _sync_and_print(settings, arguments, stop=stop, report=report)
-    if result.exit_code in _LEFT_A_MIRROR and not arguments.dry_run:
-        refresh_gallery(settings)
-    return result.exit_code
+        return _sync_and_print(settings, arguments, stop, report, at_end).exit_code
 
 
 def _sync_and_print(
-    settings: Settings, arguments: argparse.Namespace, *, stop: Stop, report: Report
+    settings: Settings,
+    arguments: argparse.Namespace,
+    stop: Stop,
+    report: Report,
+    at_end: AtEnd | None,
 ) -> Result:
     console = open_console(settings, arguments)
+
+    def finish(root: Root) -> None:
+        console.close()
+        refresh_gallery(settings, root)
+        if at_end is not None:
+            at_end(root)
+
     try:
         result = run_job(
-            Config.of(settings),
+            settings,
+            str(settings.token),
+            state_folder=platformdirs.user_state_path("kling-mirror"),
             progress=report.beside(console),
             stop=stop,
             dry_run=arguments.dry_run,
+            at_end=finish,
         )
     finally:
         console.close()

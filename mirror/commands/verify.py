@@ -8,7 +8,7 @@ from mirror import config
 from mirror.commands import flags
 from mirror.commands.console import open_console
 from mirror.commands.gallery import refresh_gallery
-from mirror.commands.opening import effective_settings, load_manifest, open_store
+from mirror.commands.opening import effective_settings, locked_root, read_root
 from mirror.commands.output import print_result
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
@@ -17,8 +17,6 @@ from mirror.jobs import rebuild, repair, verify
 from mirror.jobs.rebuild import Rebuilt
 from mirror.jobs.verify import Findings
 from mirror.settings import Settings
-from mirror.storage.durable import disk_errors
-from mirror.storage.local import Store
 from mirror.text import counted
 
 _CPUS = os.cpu_count() or 1
@@ -35,37 +33,34 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
-    store = open_store(settings)
     if arguments.rebuild:
-        return _rebuild(settings, store, arguments)
+        return _rebuild(settings, arguments)
     console = open_console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
         if arguments.repair:
             token = config.read_token(settings)
-            with store.locked():
+            with locked_root(settings) as root:
                 findings = repair.check_and_repair(
-                    settings, token, store, progress=console, stop=stop
+                    settings, token, root, progress=console, stop=stop
                 )
-            refresh_gallery(settings)
+                refresh_gallery(settings, root)
         else:
-            findings = verify.check(
-                store, load_manifest(store), jobs=_CPUS, progress=console, stop=stop
-            )
+            root = read_root(settings)
+            findings = verify.check(root, jobs=_CPUS, progress=console, stop=stop)
     print_result(findings, findings_in_words(findings), arguments)
     return ExitCode.COMPLETE if findings.is_sound else ExitCode.UNEXPECTED
 
 
-def _rebuild(settings: Settings, store: Store, arguments: argparse.Namespace) -> int:
+def _rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     console = open_console(settings, arguments)
     with (
         contextlib.closing(console),
         stoppable() as stop,
-        store.locked(),
-        disk_errors(store.dest),
+        locked_root(settings, load=False) as root,
     ):
-        rebuilt = rebuild.rebuild(store, progress=console, stop=stop)
+        rebuilt = rebuild.rebuild(root, progress=console, stop=stop)
+        refresh_gallery(settings, root)
     print_result(rebuilt, rebuilt_in_words(rebuilt), arguments)
-    refresh_gallery(settings)
     return ExitCode.COMPLETE
 
 

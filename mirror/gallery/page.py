@@ -14,21 +14,19 @@ from mirror.errors import DiskError
 from mirror.gallery import data
 from mirror.storage.durable import Disk, disk_error
 from mirror.storage.layout import GALLERY_FOLDER
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
 
-def write(store: Store, manifest: Manifest) -> Path:
+def write(root: Root) -> Path:
     """Write the page for the manifest's entries, or leave it where it says the same already.
 
     The data comes before the page, so that a page is never newer than its data.
 
     Args:
-        store: the root; locked, if another run may write the page.
-        manifest: loaded.
+        root: open; with the lock, if another run may write the page.
 
     Returns:
         The path of `index.html`.
@@ -36,8 +34,8 @@ def write(store: Store, manifest: Manifest) -> Path:
     Raises:
         DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
     """
-    script = data.script(list(manifest.entries.values()), mirror=store.dest.name or "Kling")
-    folder = store.dest / GALLERY_FOLDER
+    script = data.script(list(root.manifest.entries.values()), mirror=root.dest.name or "Kling")
+    folder = root.dest / GALLERY_FOLDER
     page = folder / "index.html"
     disk = Disk()
     try:

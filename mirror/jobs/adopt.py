@@ -7,13 +7,11 @@ one). It is then copied, and committed as a fetched file is. The folder is only 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from mirror.config import require_dest
 from mirror.errors import FetchError, MirrorError, UsageError
 from mirror.jobs.adopted import Adopted, AdoptedFile, MissingFile, Proof, RefusedFile
 from mirror.jobs.commit import Committer, Fetched, FetchedFile
@@ -22,7 +20,7 @@ from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Tally
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.sources import LocalFile, Sources, read
-from mirror.jobs.sync import begun, chosen_accounts, has_subtrees
+from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
 from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
 from mirror.net.decode import without_query
 from mirror.net.probe import RemoteFile
@@ -30,8 +28,7 @@ from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage import media
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import AtEnd, Root
 from mirror.storage.spool import Partial
 from mirror.text import decodable
 from mirror.threads import undisturbed
@@ -48,6 +45,7 @@ def adopt(
     progress: Progress,
     stop: Stop,
     dry_run: bool = False,
+    at_end: AtEnd | None = None,
 ) -> tuple[Adopted, list[MirrorError]]:
     """Take the right files of a folder into the mirror.
 
@@ -59,30 +57,30 @@ def adopt(
         progress: told what happens.
         stop: asked to stop through it.
         dry_run: compare, and write nothing but the lock.
+        at_end: called with the root once files were adopted and recorded.
 
     Returns:
         What was done, and the errors that stood in the way.
     """
     dest = settings.dest.absolute() if settings.dest else Path()
-    store = Store(dest, min_free=settings.min_free)
-    manifest = Manifest(dest, store.journal)
     job = _Job(
         settings,
         token,
         folder.absolute(),
-        store=store,
-        manifest=manifest,
+        tally=Tally(dest),
         progress=progress,
         stop=stop,
         dry_run=dry_run,
     )
-    with contextlib.closing(manifest), job.tally.noting_errors():
-        require_dest(settings)
+    with job.tally.noting_errors():
+        opening = prepared(settings, state_folder=state_folder, dry_run=dry_run)
         _require_folder(folder, dest)
-        with begun(store, manifest, state_folder=state_folder, dry_run=dry_run):
-            run_stoppable(job.work(), stop)
-            if not manifest.is_compact and not dry_run:
-                manifest.compact()
+        with opening as root:
+            run_stoppable(job.work(root), stop)
+            if not dry_run:
+                root.compact()
+                if at_end is not None and job.has_adopted:
+                    at_end(root)
     return job.result(), job.tally.result().errors
 
 
@@ -133,24 +131,23 @@ class _Found(Struct, frozen=True):
 class _Job:
     """What the phases of one import share."""
 
+    _root: Root
+
     def __init__(
         self,
         settings: Settings,
         token: str,
         folder: Path,
         *,
-        store: Store,
-        manifest: Manifest,
+        tally: Tally,
         progress: Progress,
         stop: Stop,
         dry_run: bool,
     ) -> None:
-        self.tally = Tally(store.dest)
+        self.tally = tally
         self._settings = settings
         self._token = token
         self._folder = folder
-        self._store = store
-        self._manifest = manifest
         self._progress = progress
         self._stop = stop
         self._dry_run = dry_run
@@ -162,28 +159,31 @@ class _Job:
         self._adopted: dict[tuple[str, Role], AdoptedFile] = {}
         self._refused: dict[tuple[str, Role, Path], RefusedFile] = {}
 
-    async def work(self) -> None:
+    @property
+    def has_adopted(self) -> bool:
+        """Whether any file was taken into the mirror."""
+        return bool(self._adopted)
+
+    async def work(self, root: Root) -> None:
         """List, look, compare, commit.
 
         Raises:
             BaseExceptionGroup: of what ended it; what was committed stays.
         """
-        settings = self._settings
-        async with opened(settings, self._token, self._store, self._progress) as (api, fetcher):
+        settings, self._root = self._settings, root
+        async with opened(settings, self._token, root, self._progress) as (api, fetcher):
             self.tally.accounts = await chosen_accounts(api, settings)
             plan = _Plan(self._progress)
             await Pipeline(
                 settings,
                 api=api,
-                store=self._store,
-                manifest=self._manifest,
+                root=root,
                 tally=self.tally,
                 progress=plan,
             ).plan()
             sources = await asyncio.to_thread(self._look, plan.actions)
             with Committer(
-                self._store,
-                self._manifest,
+                root,
                 by_account=has_subtrees(settings, self.tally.accounts),
                 check_stop=self._stop.check,
             ) as committer:
@@ -219,9 +219,9 @@ class _Job:
     def _look(self, actions: Sequence[Action]) -> Sources:
         sources = Sources(
             self._folder,
-            dest=self._store.dest,
+            dest=self._root.dest,
             actions=actions,
-            mirrored=self._manifest.entries.values(),
+            mirrored=self._root.manifest.entries.values(),
             stop=self._stop,
         )
         if sources.trouble is not None:
@@ -331,7 +331,7 @@ class _Job:
             return True
         partial = self._partial(asset, role)
         async with self._copying:  # one at a time: each finds the room that the one before left
-            self._store.check_room(file.local.size)
+            self._root.storage.check_room(file.local.size)
             await asyncio.to_thread(partial.take, file.local.path)
         copied = await asyncio.to_thread(read, partial.path, self._stop)
         if copied.sha256 == file.local.sha256:
@@ -342,7 +342,7 @@ class _Job:
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
         """Apart from the one of `sync`, which may hold the beginning of the file."""
-        return self._store.partial(f"import {asset.key}", role)
+        return self._root.storage.partial(f"import {asset.key}", role)
 
     def _outcome(self, action: Action, found: dict[Role, _Found]) -> Fetched:
         asset = action.asset

@@ -19,8 +19,9 @@ from mirror.clock import now_iso
 from mirror.models import ROLES, Action, Asset, Entry, Failure, FileFacts, Kind, Role, StoredFile
 from mirror.net.decode import stripped
 from mirror.storage import layout
-from mirror.storage.local import Placement, Store
-from mirror.storage.manifest import Change, Manifest, PutEntry, PutFailure
+from mirror.storage.local import Placement
+from mirror.storage.manifest import Change, PutEntry, PutFailure
+from mirror.storage.root import Root
 from mirror.storage.spool import Partial
 
 T = TypeVar("T")
@@ -68,22 +69,20 @@ class Committer:
     event loop: two threads that both run Python hinder each other more than they help.
 
     Args:
-        store: the root, locked.
-        manifest: loaded.
+        root: open, with the lock.
         by_account: whether new files go under their account's folder.
         check_stop: raises if the run is to stop; asked while that is still free of charge.
     """
 
     def __init__(
         self,
-        store: Store,
-        manifest: Manifest,
+        root: Root,
         *,
         by_account: bool,
         check_stop: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._manifest = manifest
+        self._storage = root.storage
+        self._manifest = root.manifest
         self._by_account = by_account
         self._check_stop = check_stop
         self._owners: dict[str, str] | None = None
@@ -115,12 +114,12 @@ class Committer:
         placements = [placement for _, moves in planned.values() for placement in moves]
         self._check_stop()
         for start in range(0, len(placements), _MOST_OPEN):
-            with self._store.opened(placements[start : start + _MOST_OPEN]) as descriptors:
-                await self._in_thread(self._store.sync_all, descriptors)
+            with self._storage.opened(placements[start : start + _MOST_OPEN]) as descriptors:
+                await self._in_thread(self._storage.sync_all, descriptors)
         self._check_stop()
         replaced = [it.action.supersedes for it in fetched if it.action.supersedes is not None]
         kept = await self._in_thread(self._supersede, replaced) if replaced else set()
-        folders = self._store.place(placements, kept=kept)
+        folders = self._storage.place(placements, kept=kept)
         entries = {key: entry for key, (entry, _) in planned.items()}
         changes = [*map(PutEntry, entries.values()), *map(PutFailure, failures)]
         unneeded = kept - {placement.path for placement in placements}
@@ -137,10 +136,10 @@ class Committer:
         return kept
 
     def _record(self, folders: Set[Path], changes: Sequence[Change], unneeded: Set[str]) -> None:
-        self._store.sync_folders(folders)
+        self._storage.sync_folders(folders)
         self._manifest.record(changes)
         for path in unneeded:
-            self._store.remove(path)
+            self._storage.remove(path)
 
     def _planned(self, outcome: Fetched, now: str) -> tuple[Entry, list[Placement]]:
         asset = outcome.action.asset
@@ -193,8 +192,8 @@ class Committer:
         for role in ROLES:
             stored = old.file(role)
             files[role] = None
-            if stored is not None and self._store.is_intact(stored):
-                path = self._store.keep(stored.path, str(old.update_time_ms))
+            if stored is not None and self._storage.is_intact(stored):
+                path = self._storage.keep(stored.path, str(old.update_time_ms))
                 files[role] = msgspec.structs.replace(stored, path=path)
                 kept.add(stored.path)
         return msgspec.structs.replace(old, state="superseded", gone_since=None, **files)

@@ -31,7 +31,7 @@ class Fetcher:
     """Fetches assets, several at a time.
 
     Args:
-        store: gives each file its place in `partial/`.
+        storage: gives each file its place in `partial/`.
         transfers: moves the bytes.
         api: looks an asset up again.
         max_attempts: how often one file is asked for.
@@ -40,14 +40,14 @@ class Fetcher:
 
     def __init__(
         self,
-        store: Store,
+        storage: Store,
         transfers: Transfers,
         api: KlingApi,
         *,
         max_attempts: int,
         max_wait_s: float,
     ) -> None:
-        self._store = store
+        self._storage = storage
         self._transfers = transfers
         self._api = api
         self._policy = Policy(max_attempts, max_wait_s)
@@ -100,14 +100,14 @@ class Fetcher:
         url = asset.urls.get(role)
         if not url:
             raise AssetError("Kling lists no URL for it")
-        partial = self._store.partial(asset.key, role)
+        partial = self._storage.partial(asset.key, role)
         mine = _replaced(action, role, url)
         try:
             if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
                 mine = None
             received = await self._attempts(url, partial, mine)
             if mine is not None and received.facts is mine:
-                await asyncio.to_thread(link_or_copy, self._store.path(mine.path), partial.path)
+                await asyncio.to_thread(link_or_copy, self._storage.path(mine.path), partial.path)
                 return FetchedFile(partial, Path(mine.path).suffix, mine, reused=True)
         except OSError as error:
             raise disk_error(error, error.filename or partial.path) from None
@@ -119,7 +119,7 @@ class Fetcher:
 
     def _is_as_recorded(self, stored: StoredFile) -> bool:
         try:
-            return _digest(self._store.path(stored.path), "sha256") == stored.sha256
+            return _digest(self._storage.path(stored.path), "sha256") == stored.sha256
         except OSError:
             return False
 

@@ -26,8 +26,7 @@ from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
 from mirror.progress import Progress
 from mirror.settings import Settings
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from mirror.threads import in_thread, undisturbed
 
 _BATCH = 128
@@ -43,8 +42,7 @@ class Pipeline:
     Args:
         settings: filters and sizes.
         api: the service.
-        store: the root.
-        manifest: loaded; changed by the committer alone.
+        root: open; changed by the committer alone.
         tally: filled in on the way.
         progress: told on the way.
 
@@ -57,16 +55,15 @@ class Pipeline:
         settings: Settings,
         *,
         api: KlingApi,
-        store: Store,
-        manifest: Manifest,
+        root: Root,
         tally: Tally,
         progress: Progress,
     ) -> None:
         self.being_replaced: set[str] = set()
         self._settings = settings
         self._api = api
-        self._store = store
-        self._manifest = manifest
+        self._storage = root.storage
+        self._manifest = root.manifest
         self._tally = tally
         self._progress = progress
         self._workers = settings.jobs
@@ -198,7 +195,7 @@ class Pipeline:
     def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Entry | None]]) -> None:
         """Decide for each asset, beside its entry and the one that it replaces; hand over."""
         unchanged, covers = 0, not self._settings.no_covers
-        is_intact = self._store.is_intact
+        is_intact = self._storage.is_intact
         lump: list[Action | None] = []
         for asset, entry, other in assets:
             action = planning.decide(

@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from mirror.models import Entry, to_json
 from mirror.stopping import Stop
-from mirror.storage.local import Store
-from mirror.storage.manifest import DropEntry, Manifest
+from mirror.storage.manifest import DropEntry
+from mirror.storage.root import Root
 
 _BATCH = 256
 
@@ -35,12 +35,11 @@ class Pruned(Struct):
     emptied_bytes: int = 0
 
 
-def prune(store: Store, manifest: Manifest, *, dry_run: bool, stop: Stop) -> Pruned:
+def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     """Move every gone or superseded entry's files to the trash.
 
     Args:
-        store: the root, locked unless `dry_run`.
-        manifest: loaded.
+        root: open, with the lock.
         dry_run: only tell.
         stop: asked to stop through it.
 
@@ -49,47 +48,49 @@ def prune(store: Store, manifest: Manifest, *, dry_run: bool, stop: Stop) -> Pru
         Interrupted: stopped between two batches.
     """
     pruned = Pruned()
+    storage, manifest = root.storage, root.manifest
     if not dry_run:
-        _finish_earlier(store, manifest)
+        _finish_earlier(root)
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
-    when = store.new_trash_name()
+    when = storage.new_trash_name()
     for batch in _batches(entries):
         stop.check()
         paths = [stored.path for entry in batch for stored in entry.files()]
-        there = [path for path in paths if store.path(path).is_file()]
+        there = [path for path in paths if storage.path(path).is_file()]
         pruned.entries += [entry.key for entry in batch]
         pruned.files += there
-        pruned.bytes += sum(store.path(path).stat().st_size for path in there)
+        pruned.bytes += sum(storage.path(path).stat().st_size for path in there)
         if not dry_run:
-            store.trash(there, when, [to_json(entry) for entry in batch])
+            storage.trash(there, when, [to_json(entry) for entry in batch])
             manifest.record(DropEntry(entry.key) for entry in batch)
             for path in there:
-                store.remove(path)
-    if not dry_run and not manifest.is_compact:
-        manifest.compact()
+                storage.remove(path)
+    if not dry_run:
+        root.compact()
     return pruned
 
 
-def _finish_earlier(store: Store, manifest: Manifest) -> None:
+def _finish_earlier(root: Root) -> None:
     """Take away the old names that a crash left of files that are in the trash already."""
-    known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    for folder, entry in store.trashed():
+    known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
+    for folder, entry in root.storage.trashed():
         for stored in entry.files():
             if stored.path not in known:
-                store.remove_if_trashed(stored.path, folder)
+                root.storage.remove_if_trashed(stored.path, folder)
 
 
-def empty_trash(store: Store, pruned: Pruned, *, dry_run: bool) -> None:
+def empty_trash(root: Root, pruned: Pruned, *, dry_run: bool) -> None:
     """Delete the trash for good.
 
     Raises:
         OSError: the disk fails.
     """
-    files = [path for path in store.trash_folder.rglob("*") if path.is_file()]
+    trash = root.storage.trash_folder
+    files = [path for path in trash.rglob("*") if path.is_file()]
     pruned.emptied = len(files)
     pruned.emptied_bytes = sum(path.stat().st_size for path in files)
-    if not dry_run and store.trash_folder.exists():
-        shutil.rmtree(store.trash_folder)
+    if not dry_run and trash.exists():
+        shutil.rmtree(trash)
 
 
 def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:

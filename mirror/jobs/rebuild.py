@@ -20,8 +20,9 @@ from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.layout import CONTENT_FOLDERS
 from mirror.storage.local import Store
-from mirror.storage.manifest import BACKUP_NAME, NAME, Change, DropEntry, Manifest, PutEntry
+from mirror.storage.manifest import BACKUP_NAME, NAME, Change, DropEntry, PutEntry
 from mirror.storage.media import split_suffix
+from mirror.storage.root import Root
 
 _NAME = re.compile(r"(?:(?P<stem>.*)-)?(?P<id>\d{6,30})")
 _COVER = ".cover"
@@ -45,11 +46,11 @@ class Rebuilt(Struct):
     missing: list[str] = field(default_factory=list)
 
 
-def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
+def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     """Make the manifest anew, and write it.
 
     Args:
-        store: the root, locked.
+        root: open, with the lock; its manifest is loaded here.
         progress: told of files.
         stop: asked to stop through it.
 
@@ -58,18 +59,19 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
         OSError: the disk fails.
         Interrupted: stopped; nothing was changed.
     """
-    manifest, base = _base(store)
+    storage, manifest = root.storage, root.manifest
+    base = _load_base(root)
     rebuilt = Rebuilt(base)
-    corrections = _held_against_files(manifest, store, rebuilt, stop)
+    corrections = _held_against_files(root, rebuilt, stop)
     for change in corrections:
         manifest.apply(change)
     known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    loose = sorted(path for path in files_in_tree(store.dest) if path not in known)
+    loose = sorted(path for path in files_in_tree(root.dest) if path not in known)
     progress.expect(len(loose))
     found: dict[str, Entry] = {}
     for path in loose:
         stop.check()
-        if not _add(found, path, store):
+        if not _add(found, path, storage):
             rebuilt.unknown.append(path)
         progress.advance(1)
     for key, entry in found.items():
@@ -77,46 +79,43 @@ def rebuild(store: Store, *, progress: Progress, stop: Stop) -> Rebuilt:
             rebuilt.unknown += [stored.path for stored in entry.files()]
         else:
             rebuilt.from_files.append(key)
-    if base != NAME and store.path(NAME).exists():
-        store.set_aside(NAME)
+    if base != NAME and storage.path(NAME).exists():
+        storage.set_aside(NAME)
     manifest.record([*corrections, *(PutEntry(found[key]) for key in rebuilt.from_files)])
     manifest.compact(keep_backup=base == NAME)
     rebuilt.entries = len(manifest.entries)
     return rebuilt
 
 
-def _base(store: Store) -> tuple[Manifest, str | None]:
+def _load_base(root: Root) -> str | None:
+    """Load the best that is left of the manifest; returns its name, None for the journal alone."""
     for name in (NAME, BACKUP_NAME):
-        manifest = Manifest(store.dest, store.journal)
         try:
-            manifest.load(name)
+            root.manifest.load(name)
         except ManifestError as error:
             if error.is_newer:
                 raise
             continue
-        return manifest, name
-    manifest = Manifest(store.dest, store.journal)
-    manifest.replay()
-    return manifest, None
+        return name
+    root.manifest.replay()
+    return None
 
 
-def _held_against_files(
-    manifest: Manifest, store: Store, rebuilt: Rebuilt, stop: Stop
-) -> list[Change]:
+def _held_against_files(root: Root, rebuilt: Rebuilt, stop: Stop) -> list[Change]:
     """What must change in the manifest so that no entry says what its files do not.
 
     A backup may be older than the files: where an asset was replaced since, its earlier version
     is in history, and what lies at its place is a version that the backup does not know.
     """
-    history = {}
-    for path in sorted((store.private / "history").rglob("*")):
+    storage, history = root.storage, {}
+    for path in sorted((storage.private / "history").rglob("*")):
         if path.is_file() and not path.is_symlink():
-            history[sha256_of(path)] = path.relative_to(store.dest).as_posix()
+            history[sha256_of(path)] = path.relative_to(root.dest).as_posix()
     changes: list[Change] = []
-    for entry in manifest.entries.values():
+    for entry in root.manifest.entries.values():
         stop.check()
-        replaced = [it for it in entry.files() if _is_replaced(store.path(it.path), it)]
-        absent = [it for it in entry.files() if not store.path(it.path).is_file()]
+        replaced = [it for it in entry.files() if _is_replaced(storage.path(it.path), it)]
+        absent = [it for it in entry.files() if not storage.path(it.path).is_file()]
         rebuilt.missing += [stored.path for stored in (*replaced, *absent)]
         if not replaced:
             continue
@@ -139,12 +138,12 @@ def _kept(stored: StoredFile | None, history: Mapping[str, str]) -> StoredFile |
     return msgspec.structs.replace(stored, path=history[stored.sha256])
 
 
-def _add(found: dict[str, Entry], path: str, store: Store) -> bool:
+def _add(found: dict[str, Entry], path: str, storage: Store) -> bool:
     """Make an entry of a file, or add it to its asset's; False where its name tells nothing."""
     folders = path.split("/")[:-1]
     stem, suffix = split_suffix(path.rpartition("/")[2])
     is_cover = stem.endswith(_COVER)
-    file = store.path(path)
+    file = storage.path(path)
     match = _NAME.fullmatch(stem.removesuffix(_COVER))
     if match is None or not folders or file.is_symlink():
         return False

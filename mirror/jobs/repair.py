@@ -22,9 +22,8 @@ from mirror.net.kling import KlingApi
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
-from mirror.storage.durable import disk_errors
-from mirror.storage.local import Placement, Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.local import Placement
+from mirror.storage.root import Root
 from mirror.threads import in_thread, undisturbed
 
 
@@ -32,8 +31,7 @@ class Repairer:
     """Mends what `verify.check` found.
 
     Args:
-        store: the root, locked.
-        manifest: loaded.
+        root: open, with the lock.
         api: the service.
         fetcher: fetches assets.
         committer: makes them durable.
@@ -42,16 +40,15 @@ class Repairer:
 
     def __init__(
         self,
-        store: Store,
-        manifest: Manifest,
+        root: Root,
         *,
         api: KlingApi,
         fetcher: Fetcher,
         committer: Committer,
         jobs: int,
     ) -> None:
-        self._store = store
-        self._manifest = manifest
+        self._storage = root.storage
+        self._manifest = root.manifest
         self._api = api
         self._fetcher = fetcher
         self._committer = committer
@@ -115,12 +112,12 @@ class Repairer:
         sizes = {stored.size for stored in wanted}
         hashes = {stored.sha256 for stored in wanted}
         recorded = (
-            self._store.path(stored.path)
+            self._storage.path(stored.path)
             for entry in self._manifest.entries.values()
             for stored in entry.files()
             if stored.sha256 in hashes
         )
-        kept = (path for folder in self._store.keeping_folders() for path in folder.rglob("*"))
+        kept = (path for folder in self._storage.keeping_folders() for path in folder.rglob("*"))
         copies: dict[str, Path] = {}
         for path in itertools.chain(recorded, kept):
             with contextlib.suppress(OSError):
@@ -130,12 +127,12 @@ class Repairer:
 
     def _restore(self, finding: Finding, stored: StoredFile, copy: Path) -> None:
         """Put the recorded bytes back where they are recorded: the entry is true again."""
-        partial = self._store.partial(_key(finding), finding.role)
+        partial = self._storage.partial(_key(finding), finding.role)
         shutil.copyfile(copy, partial.path)
         placement = Placement(partial, stored.path, finding.update_time_ms)
-        with self._store.opened([placement]) as descriptors:
-            self._store.sync_all(descriptors)
-        self._store.sync_folders(self._store.place([placement], kept=frozenset()))
+        with self._storage.opened([placement]) as descriptors:
+            self._storage.sync_all(descriptors)
+        self._storage.sync_folders(self._storage.place([placement], kept=frozenset()))
 
 
 def _key(finding: Finding) -> str:
@@ -143,43 +140,38 @@ def _key(finding: Finding) -> str:
 
 
 def check_and_repair(
-    settings: Settings, token: str, store: Store, *, progress: Progress, stop: Stop
+    settings: Settings, token: str, root: Root, *, progress: Progress, stop: Stop
 ) -> Findings:
     """Check every file, and mend what can be mended.
 
     Args:
         settings: of the API and of transfers.
         token: the API token.
-        store: the root, locked.
+        root: open, with the lock.
         progress: told of files and bytes.
         stop: asked to stop through it.
 
     Raises:
         MirrorError: what ended it before its time; what was mended is recorded.
     """
-    manifest = Manifest(store.dest, store.journal)
-    manifest.load()
-    with contextlib.closing(manifest), disk_errors(store.dest):
-        findings = verify.check(store, manifest, jobs=settings.jobs, progress=progress, stop=stop)
-        if findings.wrong:
-            run_stoppable(_repair(settings, token, store, manifest, findings, progress, stop), stop)
-            if not manifest.is_compact:
-                manifest.compact()
+    findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
+    if findings.wrong:
+        run_stoppable(_repair(settings, token, root, findings, progress, stop), stop)
+        root.compact()
     return findings
 
 
 async def _repair(  # noqa: PLR0917 - what `check_and_repair` was given
     settings: Settings,
     token: str,
-    store: Store,
-    manifest: Manifest,
+    root: Root,
     findings: Findings,
     progress: Progress,
     stop: Stop,
 ) -> None:
-    async with opened(settings, token, store, progress) as (api, fetcher):
-        with Committer(store, manifest, by_account=False, check_stop=stop.check) as committer:
+    async with opened(settings, token, root, progress) as (api, fetcher):
+        with Committer(root, by_account=False, check_stop=stop.check) as committer:
             repairer = Repairer(
-                store, manifest, api=api, fetcher=fetcher, committer=committer, jobs=settings.jobs
+                root, api=api, fetcher=fetcher, committer=committer, jobs=settings.jobs
             )
             await repairer.repair(findings)

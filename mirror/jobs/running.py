@@ -12,7 +12,7 @@ from mirror.net.urls import UrlRules, leads_home
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
-from mirror.storage.local import Store
+from mirror.storage.root import Root
 from mirror.threads import in_thread
 
 _WATCH_S = 0.5
@@ -40,7 +40,7 @@ def run_stoppable(work: Coroutine[object, object, None], stop: Stop) -> None:
 async def opened(
     settings: Settings,
     token: str,
-    store: Store,
+    root: Root,
     progress: Progress,
     *,
     on_bytes: Callable[[int], None] | None = None,
@@ -50,7 +50,7 @@ async def opened(
     Args:
         settings: the effective ones.
         token: the API token.
-        store: where files go.
+        root: where files go.
         progress: told of bytes.
         on_bytes: told of bytes in place of `progress.received`.
     """
@@ -72,11 +72,11 @@ async def opened(
             or await in_thread(leads_home, settings.api_url),
             allowed_hosts=settings.allowed_hosts,
         ),
-        room=store.check_room,
+        room=root.storage.check_room,
         on_bytes=on_bytes or progress.received,
     )
     fetcher = Fetcher(
-        store,
+        root.storage,
         transfers,
         api,
         max_attempts=settings.max_attempts,

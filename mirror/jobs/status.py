@@ -12,8 +12,9 @@ from msgspec import Struct, field
 from mirror.errors import ExitCode
 from mirror.models import Entry, Failure, Scope, Summary
 from mirror.storage import runs as log
-from mirror.storage.local import Holder, Store
+from mirror.storage.local import Holder
 from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from mirror.text import counted
 
 _SHOWN_RUNS = 5
@@ -99,16 +100,16 @@ class Status(Struct):
     runs: list[Summary] = field(default_factory=list)
 
 
-def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> Status:
+def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     """The state of the mirror.
 
     Args:
-        store: the root.
-        manifest: loaded.
+        root: open.
         wanted: what the settings want mirrored.
         reserve: bytes that are to stay free.
     """
-    runs = log.read(store.runs)
+    storage, manifest = root.storage, root.manifest
+    runs = log.read(storage.runs)
     entries = manifest.entries.values()
     failures = list(manifest.failures.values())
     states = Counter(entry.state for entry in entries)
@@ -117,7 +118,7 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
     accounts = _accounts(manifest, over)
     counted = _counted(manifest, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
-    at_work = store.holder()
+    at_work = storage.holder()
     reasons = [
         *_of_runs(runs, {name: over[name] for name in counted}),
         *_of_failures(manifest, runs),
@@ -129,9 +130,9 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
     elif not log.knows_accounts(runs, wanted):
         reasons.append("no run has been over all accounts yet")
         whole.clear()
-    history, trash = map(_folder_total, store.keeping_folders())
+    history, trash = map(_folder_total, storage.keeping_folders())
     return Status(
-        dest=str(store.dest),
+        dest=str(root.dest),
         is_complete=not reasons,
         reasons=reasons,
         last_complete=min(whole) if len(whole) == len(counted) else None,
@@ -140,7 +141,7 @@ def status(store: Store, manifest: Manifest, *, wanted: Scope, reserve: int) -> 
         only_here=states["gone"],
         superseded=states["superseded"],
         bytes=sum(map(bytes_of, entries)),
-        free=shutil.disk_usage(store.dest).free,
+        free=shutil.disk_usage(root.dest).free,
         reserve=reserve,
         types=_types(entries),
         accounts=accounts,

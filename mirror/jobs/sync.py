@@ -21,8 +21,9 @@ from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
-from mirror.storage.local import KnownRoots, Store
-from mirror.storage.manifest import Change, DropFailure, Manifest, PutEntry
+from mirror.storage.local import KnownRoots
+from mirror.storage.manifest import Change, DropFailure, PutEntry
+from mirror.storage.root import AtEnd, Root
 from mirror.threads import in_thread
 
 _COMPACTED_WHEN_STOPPED = 20_000
@@ -38,6 +39,7 @@ def sync(
     stop: Stop,
     dry_run: bool = False,
     disk: Disk | None = None,
+    at_end: AtEnd | None = None,
 ) -> Result:
     """Make the mirror a complete copy of what Kling lists.
 
@@ -49,47 +51,41 @@ def sync(
         stop: asked to stop through it.
         dry_run: list and decide, write nothing but the lock.
         disk: takes the durable steps; a crash test brings its own.
+        at_end: called with the root once it is as the run leaves it, unless the run was a dry one,
+            was stopped, or could not write.
 
     Returns:
         What was done, and the errors that stood in the way.
     """
-    dest = settings.dest.absolute() if settings.dest else Path()
-    store = Store(dest, min_free=settings.min_free, disk=disk)
-    manifest = Manifest(dest, store.journal, disk)
-    run = _Run(
-        settings,
-        token,
-        store=store,
-        manifest=manifest,
-        progress=progress,
-        stop=stop,
-        dry_run=dry_run,
-    )
-    with run.tally.noting_errors():
-        require_dest(settings)
-        with begun(store, manifest, state_folder=state_folder, dry_run=dry_run):
-            run.go()
-    return run.tally.result()
+    tally = Tally(settings.dest.absolute() if settings.dest else Path(), settings.scope)
+    with (
+        tally.noting_errors(),
+        prepared(settings, state_folder=state_folder, dry_run=dry_run, disk=disk) as root,
+    ):
+        run = _Run(
+            settings, token, root=root, tally=tally, progress=progress, stop=stop, dry_run=dry_run
+        )
+        run.go()
+        if at_end is not None and not dry_run and not run.is_cut_short:
+            at_end(root)
+    return tally.result()
 
 
-@contextlib.contextmanager
-def begun(store: Store, manifest: Manifest, *, state_folder: Path, dry_run: bool) -> Iterator[None]:
-    """The root as a run wants it: made if need be, locked, its manifest loaded.
-
-    A dry run makes none, and has nothing to lock where there is none.
+def prepared(
+    settings: Settings, *, state_folder: Path, dry_run: bool, disk: Disk | None = None
+) -> contextlib.AbstractContextManager[Root]:
+    """The root that the settings name, as `Root.prepared` opens it.
 
     Raises:
-        DiskError, LockedError, ManifestError: it cannot be had so.
+        UsageError: they name none.
     """
-    known = KnownRoots(state_folder)
-    if dry_run and not store.is_prepared:
-        store.require_mounted(known)
-        yield
-        return
-    store.prepare(known, begin=manifest.begin)
-    with store.locked():
-        manifest.load()
-        yield
+    return Root.prepared(
+        require_dest(settings),
+        known=KnownRoots(state_folder),
+        min_free=settings.min_free,
+        disk=disk,
+        dry_run=dry_run,
+    )
 
 
 async def chosen_accounts(api: KlingApi, settings: Settings) -> list[str | None]:
@@ -125,17 +121,17 @@ class _Run:
         settings: Settings,
         token: str,
         *,
-        store: Store,
-        manifest: Manifest,
+        root: Root,
+        tally: Tally,
         progress: Progress,
         stop: Stop,
         dry_run: bool,
     ) -> None:
-        self.tally = Tally(store.dest, settings.scope)
-        self._manifest = manifest
+        self._tally = tally
+        self._manifest = root.manifest
         self._settings = settings
         self._token = token
-        self._store = store
+        self._root = root
         self._progress = progress
         self._stop = stop
         self._dry_run = dry_run
@@ -143,29 +139,30 @@ class _Run:
 
     def go(self) -> None:
         """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
-        try:
-            with self.tally.noting_errors():
-                run_stoppable(self._list_and_fetch(), self._stop)
-            if not self.tally.met(ExitCode.DISK):
-                with self.tally.noting_errors():
-                    self._end()
-            if not self._dry_run:
-                self._note_run()
-        finally:
-            self._manifest.close()
+        with self._tally.noting_errors():
+            run_stoppable(self._list_and_fetch(), self._stop)
+        if not self._tally.met(ExitCode.DISK):
+            with self._tally.noting_errors():
+                self._end()
+        if not self._dry_run:
+            self._note_run()
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the run was stopped, or the disk failed."""
+        return self._stop.signum is not None or self._tally.met(ExitCode.DISK)
 
     async def _list_and_fetch(self) -> None:
         settings = self._settings
         async with opened(
-            settings, self._token, self._store, self._progress, on_bytes=self._received
+            settings, self._token, self._root, self._progress, on_bytes=self._received
         ) as (api, fetcher):
-            self.tally.accounts = await chosen_accounts(api, settings)
+            self._tally.accounts = await chosen_accounts(api, settings)
             pipeline = Pipeline(
                 settings,
                 api=api,
-                store=self._store,
-                manifest=self._manifest,
-                tally=self.tally,
+                root=self._root,
+                tally=self._tally,
                 progress=self._progress,
             )
             self._being_replaced = pipeline.being_replaced
@@ -173,15 +170,14 @@ class _Run:
                 await pipeline.plan()
                 return
             with Committer(
-                self._store,
-                self._manifest,
-                by_account=has_subtrees(settings, self.tally.accounts),
+                self._root,
+                by_account=has_subtrees(settings, self._tally.accounts),
                 check_stop=self._stop.check,
             ) as committer:
                 await pipeline.run(fetcher, committer)
 
     def _received(self, count: int) -> None:
-        self.tally.files.bytes += count
+        self._tally.files.bytes += count
         self._progress.received(count)
 
     def _end(self) -> None:
@@ -191,18 +187,18 @@ class _Run:
             return
         self._manifest.record(endings)
         has_time = not stopped or len(self._manifest.entries) < _COMPACTED_WHEN_STOPPED
-        if has_time and not self._manifest.is_compact:
-            self._manifest.compact()
-        summary = self.tally.result().summary
+        if has_time:
+            self._root.compact()
+        summary = self._tally.result().summary
         if summary.exit_code == ExitCode.COMPLETE and not self._is_filtered:
-            self._store.clear_partials()
+            self._root.storage.clear_partials()
 
     def _note_run(self) -> None:
         """Add the run to the log, so that `status` tells of it; a full disk may have no room."""
-        is_told = self.tally.met(ExitCode.DISK)
-        summary = msgspec.structs.replace(self.tally.result().summary, failures=[])
-        with contextlib.suppress(OSError) if is_told else self.tally.noting_errors():
-            self._store.append_run(to_json(summary))
+        is_told = self._tally.met(ExitCode.DISK)
+        summary = msgspec.structs.replace(self._tally.result().summary, failures=[])
+        with contextlib.suppress(OSError) if is_told else self._tally.noting_errors():
+            self._root.storage.append_run(to_json(summary))
 
     @property
     def _is_filtered(self) -> bool:
@@ -210,10 +206,10 @@ class _Run:
 
     def _endings(self) -> Iterator[Change]:
         """What the proven listings say of the assets that they lack."""
-        seen = set().union(*(listing.seen for listing in self.tally.listings))
+        seen = set().union(*(listing.seen for listing in self._tally.listings))
         seen |= self._being_replaced
-        for listing in self.tally.complete:
-            with self.tally.noting_errors(listing.account):
+        for listing in self._tally.complete:
+            with self._tally.noting_errors(listing.account):
                 if not listing.is_proven:
                     raise ListingError(
                         f"the listing could not be proven in {MAX_WALKS} walks; nothing was marked "
@@ -223,7 +219,7 @@ class _Run:
                     )
                 if not self._is_filtered and not listing.unreadable:
                     for entry in self._vanished(listing, seen):
-                        self.tally.gone += 1
+                        self._tally.gone += 1
                         gone = msgspec.structs.replace(entry, state="gone", gone_since=now_iso())
                         yield PutEntry(gone)
                     for key, failure in list(self._manifest.failures.items()):

@@ -17,8 +17,8 @@ from mirror.models import ROLES, Entry, Role, StoredFile
 from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.layout import OUR_NAMES
-from mirror.storage.local import Store
 from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 
 _CHUNK_BYTES = 1 << 20
 _TICK_S = 0.2
@@ -73,17 +73,14 @@ class Findings(Struct):
         return len(self.wrong) == len(self.fetched) + len(self.restored)
 
 
-def check(
-    store: Store, manifest: Manifest, *, jobs: int, progress: Progress, stop: Stop
-) -> Findings:
+def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     """Re-hash every file.
 
     A sync may be at work at the same time: what looks wrong is held against the manifest as it is
     in the end.
 
     Args:
-        store: the root.
-        manifest: loaded.
+        root: open.
         jobs: files hashed at a time.
         progress: told of files and bytes.
         stop: asked to stop through it.
@@ -93,19 +90,18 @@ def check(
         ManifestError: it was damaged meanwhile.
     """
     findings = Findings()
-    progress.expect(sum(1 for _ in _recorded(manifest)))
+    progress.expect(sum(1 for _ in _recorded(root.manifest)))
     wrong: list[tuple[Finding, StoredFile]] = []
-    for (entry, role, stored), problem in _hashed(store, manifest, jobs, progress, stop):
+    for (entry, role, stored), problem in _hashed(root, jobs, progress, stop):
         progress.advance(1)
         findings.checked += 1
         findings.bytes += stored.size
         if problem is not None:
             finding = Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
             wrong.append((finding, stored))
-    extra = _without_entry(files_in_tree(store.dest), manifest)
+    extra = _without_entry(files_in_tree(root.dest), root.manifest)
     if wrong or extra:
-        now = Manifest(store.dest, store.journal)
-        now.load()
+        now = root.manifest_now()
         still = {stored for _, _, stored in _recorded(now)}
         wrong = [(finding, stored) for finding, stored in wrong if stored in still]
         extra = _without_entry(extra, now)
@@ -115,7 +111,7 @@ def check(
 
 
 def _hashed(
-    store: Store, manifest: Manifest, jobs: int, progress: Progress, stop: Stop
+    root: Root, jobs: int, progress: Progress, stop: Stop
 ) -> Iterator[tuple[_Record, Problem | None]]:
     """Each recorded file, in order, and what is wrong with it.
 
@@ -124,16 +120,16 @@ def _hashed(
 
     def problem_of(stored: StoredFile) -> Problem | None:
         try:
-            if store.path(stored.path).is_symlink():
+            if (path := root.storage.path(stored.path)).is_symlink():
                 return "damaged"  # the bytes are elsewhere, whatever they are
-            found = _sha256(store.path(stored.path), progress, stop)
+            found = _sha256(path, progress, stop)
         except FileNotFoundError:
             return "missing"
         except OSError:
             return "damaged"
         return None if found == stored.sha256 else "damaged"
 
-    records = _recorded(manifest)
+    records = _recorded(root.manifest)
     with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
         waiting: deque[tuple[_Record, Future[Problem | None]]] = deque()
         while True:

@@ -17,8 +17,8 @@ from mirror.clock import now_iso
 from mirror.models import Asset, Entry, Role, StoredFile
 from mirror.net.decode import decode_page, stripped, without_query
 from mirror.storage import layout
-from mirror.storage.local import KnownRoots, Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.local import KnownRoots
+from mirror.storage.root import Root
 from tests.lib.library import EMAIL, PNG, Library
 
 PAGE_SIZE = 100
@@ -106,17 +106,12 @@ def contents_of(dest: Path) -> Contents:
 
 def make_mirror(dest: Path, state_folder: Path, pages: list[bytes]) -> None:
     """Make a real mirror of a listing, with tiny files in place of the fetched ones."""
-    store = Store(dest)
-    manifest = Manifest(dest, store.journal)
-    store.prepare(KnownRoots(state_folder), begin=manifest.begin)
-    (dest / "image").mkdir()
-    with store.locked():
-        manifest.load()
+    with Root.prepared(dest, known=KnownRoots(state_folder)) as root:
+        (dest / "image").mkdir()
         for number, body in enumerate(pages, start=1):
             for asset in decode_page(body, page=number, account=None).assets:
-                manifest.entries[asset.key] = _mirrored(asset, dest)
-        manifest.compact(keep_backup=False)
-        manifest.close()
+                root.manifest.entries[asset.key] = _mirrored(asset, dest)
+        root.manifest.compact(keep_backup=False)
 
 
 def _mirrored(asset: Asset, dest: Path) -> Entry:

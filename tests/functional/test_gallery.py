@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from mirror import gallery
 from mirror.errors import DiskError
-from mirror.storage.manifest import Manifest, PutEntry
+from mirror.storage.manifest import PutEntry
+from mirror.storage.root import Root
 from tests.conftest import RunProgram
 from tests.lib.library import TOKEN, Library
 from tests.lib.small_mirror import EVIL, LONG, Mirror, small_mirror
@@ -38,9 +39,9 @@ def test_the_same_manifest_gives_the_same_bytes_and_no_writing(mirror: Mirror) -
     page = mirror.write()
     both = (page, page.with_name("data.js"))
     before = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
-    again = Manifest(mirror.store.dest, mirror.store.journal)
-    again.entries = dict(reversed(mirror.manifest.entries.items()))
-    assert gallery.write(mirror.store, again) == page
+    again = Root(mirror.root.dest)
+    again.manifest.entries = dict(reversed(mirror.manifest.entries.items()))
+    assert gallery.write(again) == page
     after = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
     assert after == before
     assert sorted(page.parent.iterdir()) == sorted(both)
@@ -75,7 +76,7 @@ def test_every_path_is_a_file(mirror: Mirror) -> None:
     at = {field: place for place, field in enumerate(data["fields"])}
     paths = [row[at[field]] for row in data["rows"] for field in ("path", "cover")]
     assert len([path for path in paths if path]) == 11
-    assert all(mirror.store.path(path).is_file() for path in paths if path)
+    assert all((mirror.root.dest / path).is_file() for path in paths if path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_link_in_the_folders_place_is_not_followed(mirror: Mirror, tmp_path: P
     """Nothing is written outside of the mirror, whatever lies at `gallery`."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    (mirror.store.dest / "gallery").symlink_to(outside, target_is_directory=True)
+    (mirror.root.dest / "gallery").symlink_to(outside, target_is_directory=True)
     with pytest.raises(DiskError, match="link"):
         mirror.write()
     assert not list(outside.iterdir())
@@ -116,7 +117,7 @@ def test_a_link_in_the_folders_place_is_not_followed(mirror: Mirror, tmp_path: P
 @pytest.mark.parametrize("name", ["index.html", "data.js"])
 def test_a_file_that_is_not_ours_stays(mirror: Mirror, name: str) -> None:
     """A page that somebody else put there is named, not replaced."""
-    folder = mirror.store.dest / "gallery"
+    folder = mirror.root.dest / "gallery"
     folder.mkdir()
     (folder / name).write_text("mine")
     with pytest.raises(DiskError, match="not ours") as caught:
@@ -127,7 +128,7 @@ def test_a_file_that_is_not_ours_stays(mirror: Mirror, name: str) -> None:
 
 def test_a_disk_that_refuses_is_told_as_such(mirror: Mirror) -> None:
     """A file where the folder should be is an error that says what to do."""
-    (mirror.store.dest / "gallery").write_text("a file")
+    (mirror.root.dest / "gallery").write_text("a file")
     with pytest.raises(DiskError) as caught:
         mirror.write()
     assert caught.value.hint

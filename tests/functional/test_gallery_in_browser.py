@@ -466,8 +466,8 @@ def test_a_lost_cover_gives_way_to_the_film(tmp_path: Path, browser: "Chrome") -
     """Without its cover a film shows its first frame; what cannot be shown says so in the grid."""
     mirror = small_mirror(tmp_path / "mirror")
     page = Page(browser, mirror.write())
-    mirror.store.path("video/northern-lights-1.cover.jpg").unlink()
-    mirror.store.path("image/8.jpg").write_bytes(b"no picture")
+    (mirror.root.dest / "video/northern-lights-1.cover.jpg").unlink()
+    (mirror.root.dest / "image/8.jpg").write_bytes(b"no picture")
     page.open()
     page.until(lambda: page.js("return document.querySelectorAll('.tile.seen').length") == 7)
     films = page.browser.find_elements("css selector", ".tile.seen .picture video")
@@ -480,7 +480,7 @@ def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser
     """Neither leaves a broken picture; both are told in words."""
     mirror = small_mirror(tmp_path / "mirror")
     page = Page(browser, mirror.write())
-    mirror.store.path("image/8.jpg").unlink()
+    (mirror.root.dest / "image/8.jpg").unlink()
     page.open(f"9100000000000000008@{T0 + 8000}")
     page.until(lambda: "not there" in page.find(".shown").text)
     page.open(f"9100000000000000009@{T0 + 9000}")

@@ -128,7 +128,7 @@ def imports(program: RunProgram, service: Counting, dest: Path, folder: Path) ->
 
 
 def adopted(
-    service: KlingService, dest: Path, folder: Path, **options: bool
+    service: KlingService, dest: Path, folder: Path, *, dry_run: bool = False
 ) -> tuple[Adopted, list[MirrorError]]:
     """An import in this process."""
     settings = config.load(
@@ -143,7 +143,7 @@ def adopted(
         state_folder=folder.with_name("state"),
         progress=Notes(),
         stop=Stop(),
-        **options,
+        dry_run=dry_run,
     )
 
 

@@ -19,8 +19,7 @@ import pytest
 from mirror.jobs.prune import prune
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
 from tests.lib.crash_host import CRASHED, serve
 from tests.lib.invariant import (
@@ -338,11 +337,8 @@ def _child(order: dict[str, Any], report: int) -> None:
         steps.append(name)
 
     disk = Disk(on_step)
-    store = Store(Path(order["dest"]), disk=disk)
-    manifest = Manifest(store.dest, store.journal, disk)
-    with store.locked():
-        manifest.load()
-        prune(store, manifest, dry_run=False, stop=Stop())
+    with Root.locked(Path(order["dest"]), disk=disk) as root:
+        prune(root, dry_run=False, stop=Stop())
     os.write(report, json.dumps(steps).encode())
     os._exit(0)
 

@@ -39,8 +39,7 @@ from mirror.models import (
     to_json,
 )
 from mirror.report.status_text import in_words
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
 from tests.lib.effects import error, replies, serves, stalls
 from tests.lib.invariant import started, sync_arguments, wait_until
@@ -377,10 +376,10 @@ def test_whatever_happened_status_has_an_answer(
 ) -> None:
     """Safe only after a run that was complete, whatever runs and records there are."""
     dest = tmp_path_factory.getbasetemp() / "whatever"
-    store = Store(dest)
-    store.private.mkdir(parents=True, exist_ok=True)
-    store.runs.write_bytes(b"".join(to_json(run) + b"\n" for run in runs))
-    manifest = Manifest(dest, store.journal)
+    root = Root(dest)
+    root.storage.private.mkdir(parents=True, exist_ok=True)
+    root.storage.runs.write_bytes(b"".join(to_json(run) + b"\n" for run in runs))
+    manifest = root.manifest
     for number, (account, state) in enumerate(held):
         entry = Entry(
             str(number), 1, account, "video", "x", None, state, None, None, None, Raw(b"{}")
@@ -389,7 +388,7 @@ def test_whatever_happened_status_has_an_answer(
     for account in failed:
         failure = Failure("f", len(manifest.failures), account, "cover", "no", 1, "?", "?")
         manifest.failures[failure.key] = failure
-    found = status(store, manifest, wanted=wanted, reserve=0)
+    found = status(root, wanted=wanted, reserve=0)
     assert found.is_complete == (not found.reasons)
     assert not (found.is_complete and (found.failures or found.last_complete is None))
     if found.is_complete:

@@ -18,7 +18,7 @@ import pytest
 
 from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
-from mirror.storage.local import Store
+from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant, serving, started, sync_arguments, wait_until
 from tests.lib.library import TOKEN, Library
@@ -155,7 +155,7 @@ def test_a_lock_that_is_held_is_told(
     """A run that was turned away has mirrored nothing: a person should know."""
     library.add(1)
     dest.mkdir()
-    with Store(dest).locked():
+    with Root(dest).storage.locked():
         assert night(ping_url=monitor.url).code == 11
     assert monitor.endings == ["/start", "/fail"]
     assert monitor.summary(1)["exit_code"] == 11

@@ -13,8 +13,7 @@ import pytest
 
 from mirror.jobs import verify as verifying
 from mirror.stopping import Stop
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram, access_to, check_shown
 from tests.lib.damage import DAMAGE, UNREADABLE, wrong_files
 from tests.lib.invariant import Paced, serving, started, sync_arguments, wait_until
@@ -150,10 +149,7 @@ def test_a_sync_at_work_is_no_damage(
         looks = 0
         with started(environ, *sync_arguments(service, dest), "--jobs", "2") as process:
             while process.poll() is None:
-                store = Store(dest)
-                manifest = Manifest(dest, store.journal)
-                manifest.load()
-                found = verifying.check(store, manifest, jobs=2, progress=Notes(), stop=Stop())
+                found = verifying.check(Root.read(dest), jobs=2, progress=Notes(), stop=Stop())
                 assert found.wrong == []
                 assert found.checked >= 50
                 looks += 1

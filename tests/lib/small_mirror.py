@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from mirror import gallery
 from mirror.models import Entry, State, StoredFile
-from mirror.storage.local import Store
-from mirror.storage.manifest import Manifest, PutEntry
+from mirror.storage.manifest import PutEntry
+from mirror.storage.root import Root
 
 MEDIA = package_files("mirror.demo") / "media"
 EVIL = '</script><img src=x onerror="window.evil=1">\'"<!--'
@@ -25,17 +25,17 @@ class Mirror:
 
     def __init__(self, dest: Path) -> None:
         (dest / ".kling-mirror").mkdir(parents=True)
-        self.store = Store(dest)
-        self.manifest = Manifest(dest, self.store.journal)
+        self.root = Root(dest)
+        self.manifest = self.root.manifest
 
     def write(self) -> Path:
         """Write the gallery."""
-        return gallery.write(self.store, self.manifest)
+        return gallery.write(self.root)
 
     def put(self, media: str, path: str) -> StoredFile:
         """One of the demo's files, at a path of the mirror."""
         body = (MEDIA / media).read_bytes()
-        file = self.store.path(path)
+        file = self.root.dest / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
         sha = hashlib.sha256(body).hexdigest()

@@ -1,0 +1,156 @@
+"""The root, open: its storage and its manifest, and the lock where something is to be written.
+
+`Root.read` opens it to look only: the manifest is loaded, nothing is locked. `Root.locked` opens
+it to change it. `Root.prepared` is for a run: it makes the root first if need be.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+from mirror.storage.durable import Disk, disk_errors
+from mirror.storage.local import KnownRoots, Store
+from mirror.storage.manifest import Manifest
+
+AtEnd = Callable[["Root"], None]
+"""Called by a job with the root, still open, once its work is done."""
+
+
+class Root:
+    """A mirror's root. Use one of the constructors that its module names.
+
+    Args:
+        dest: the root's folder; an absolute path.
+        min_free: bytes that must stay free on its disk.
+        disk: takes the durable steps; a crash test brings its own.
+
+    Attributes:
+        storage: the files.
+        manifest: the entries and failures.
+    """
+
+    def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
+        self.dest = dest
+        self.storage = Store(dest, min_free=min_free, disk=disk)
+        self.manifest = Manifest(dest, self.storage.journal, disk)
+
+    @classmethod
+    def read(cls, dest: Path) -> Self:
+        """Open a root only to look at it.
+
+        Raises:
+            UsageError: there is no mirror.
+            ManifestError, DiskError: the manifest cannot be read.
+        """
+        root = cls(dest)
+        root.storage.require_prepared()
+        root.manifest.load()
+        return root
+
+    @classmethod
+    @contextlib.contextmanager
+    def locked(
+        cls, dest: Path, *, min_free: int = 0, disk: Disk | None = None, load: bool = True
+    ) -> Iterator[Self]:
+        """Open a root that is there, to change it.
+
+        Args:
+            dest: as above.
+            min_free: as above.
+            disk: as above.
+            load: whether the manifest is read; `verify --rebuild` finds out itself what is left.
+
+        Raises:
+            UsageError: there is no mirror.
+            LockedError: another run holds the lock.
+            ManifestError: the manifest cannot be read; nothing was touched.
+            DiskError: the disk fails, here or inside the block.
+        """
+        root = cls(dest, min_free=min_free, disk=disk)
+        root.storage.require_prepared()
+        with root.opened(load=load):
+            yield root
+
+    @classmethod
+    @contextlib.contextmanager
+    def prepared(
+        cls,
+        dest: Path,
+        *,
+        known: KnownRoots,
+        min_free: int = 0,
+        disk: Disk | None = None,
+        dry_run: bool = False,
+    ) -> Iterator[Self]:
+        """Open a root for a run, and make it first if need be.
+
+        A dry run makes none: where there is none, it sees an empty one.
+
+        Args:
+            dest: as above.
+            known: the roots of earlier runs.
+            min_free: as above.
+            disk: as above.
+            dry_run: write nothing but the lock.
+
+        Raises:
+            LockedError: another run holds the lock.
+            ManifestError: the manifest cannot be read; nothing was touched.
+            DiskError: the disk fails, here or inside the block, or is not mounted.
+        """
+        root = cls(dest, min_free=min_free, disk=disk)
+        if dry_run and not root.storage.is_prepared:
+            root.storage.require_mounted(known)
+            yield root
+            return
+        root.prepare(known)
+        with root.opened():
+            yield root
+
+    def prepare(self, known: KnownRoots, *, again: bool = False) -> None:
+        """Make the folder a mirror's root, or see that it is one.
+
+        Args:
+            known: the roots of earlier runs.
+            again: begin anew even where an earlier root is missing.
+
+        Raises:
+            DiskError: it cannot be, or an earlier root's volume is not mounted.
+        """
+        self.storage.prepare(known, begin=self.manifest.begin, again=again)
+
+    @contextlib.contextmanager
+    def opened(self, *, load: bool = True) -> Iterator[None]:
+        """Hold the lock, with the manifest loaded; let go of both in the end.
+
+        Raises:
+            LockedError, ManifestError, DiskError: as `locked` says.
+        """
+        with self.storage.locked(), contextlib.closing(self.manifest), disk_errors(self.dest):
+            if load:
+                self.manifest.load()
+            yield
+
+    def manifest_now(self) -> Manifest:
+        """The manifest as a run that is at work has left it by now, read anew.
+
+        Raises:
+            ManifestError, DiskError: it cannot be read.
+        """
+        now = self.unread_manifest()
+        now.load()
+        return now
+
+    def unread_manifest(self) -> Manifest:
+        """The root's manifest, not loaded."""
+        return Manifest(self.dest, self.storage.journal)
+
+    def compact(self) -> None:
+        """Write `manifest.json` anew, if something was recorded since.
+
+        Raises:
+            OSError: the disk fails; the old manifest and the journal stand.
+        """
+        if not self.manifest.is_compact:
+            self.manifest.compact()
