@@ -11,81 +11,99 @@
     ├── ApiError                7   unreachable, failing, refusing, not a listing
     ├── ManifestError           8   newer than we are, or damaged
     ├── LockedError             11  another run works on the same folder
-    └── Interrupted             130 or 143, by the signal
+    └── Interrupted             129, 130 or 143, by the signal
 
 Foreign errors (httpx, libcurl, OSError, msgspec) are translated where they arise and do not
 travel further.
 """
 
 import enum
-import signal
 from typing import Self
 
 
 class ExitCode(enum.IntEnum):
     """What the process's exit status says: the one source of `--help`, man page and README.
 
+    A row for each: the code, its rank, what it means, how such a run ended.
+
     Attributes:
-        meaning: in words.
+        rank: of several errors of one run, the one of the highest rank gives the exit code.
+        meaning: what it says of a command.
+        story: how such a run ended, in words that follow "the last run".
     """
 
+    rank: int
     meaning: str
+    story: str
 
-    def __new__(cls, code: int, meaning: str) -> Self:
-        """A code with its meaning."""
+    def __new__(cls, code: int, rank: int, meaning: str, story: str) -> Self:
+        """A code with what is said of it."""
         member = int.__new__(cls, code)
         member._value_ = code
+        member.rank = rank
         member.meaning = meaning
+        member.story = story
         return member
 
-    COMPLETE = 0, "complete"
-    UNEXPECTED = 1, "unexpected error; `status --max-age` or `verify` found the mirror wanting"
-    USAGE = 2, "usage or config, no token"
+    COMPLETE = 0, 0, "complete", "was complete"
+    UNEXPECTED = (
+        1,
+        20,
+        "unexpected error; or `status --max-age` or `verify` found that something is wrong",
+        "met an unexpected error",
+    )
+    USAGE = (
+        2,
+        80,
+        "wrong flags or config, or no token",
+        "could not begin: the settings do not say enough",
+    )
     SOME_FAILED = (
         3,
+        10,
         "some assets failed or could not be read, the rest is safe; the next run tries again",
+        "could not mirror some assets",
     )
-    ACCESS = 4, "token, subscription or account refused"
+    ACCESS = (
+        4,
+        50,
+        "token, subscription or account refused",
+        "was refused: the token, the subscription or the account",
+    )
     LISTING = (
         5,
+        30,
         "the listing cannot be trusted, or too much vanished from it: nothing was marked gone",
+        "could not trust the listing, and marked nothing gone",
     )
     DISK = (
         6,
+        60,
         "the disk: full, below the reserve, read-only, no permission, not a folder, not mounted",
+        "was stopped by a problem with the disk",
     )
     API = (
         7,
-        (
-            "the API could not be reached, kept failing, refused the request, or answered what is "
-            "no listing"
-        ),
+        40,
+        "the API could not be reached, kept failing, refused the request, or sent no listing",
+        "could not reach the API, or got no listing from it",
     )
-    MANIFEST = 8, "the manifest is newer than this program, or damaged: nothing was touched"
-    LOCKED = 11, "another run is at work on the same folder"
-    SIGINT = 130, "stopped by Ctrl-C (SIGINT)"
-    SIGTERM = 143, "stopped by SIGTERM"
+    MANIFEST = (
+        8,
+        70,
+        "the manifest is newer than this program, or damaged: nothing was touched",
+        "found the manifest damaged, or newer than the program",
+    )
+    LOCKED = 11, 90, "another run is at work on the same folder", "met another run"
+    SIGHUP = 129, 100, "stopped by SIGHUP: its terminal was closed", "was stopped by SIGHUP"
+    SIGINT = 130, 100, "stopped by Ctrl-C (SIGINT)", "was stopped by Ctrl-C"
+    SIGTERM = 143, 100, "stopped by SIGTERM", "was stopped by SIGTERM"
 
-    @property
-    def story(self) -> str:
-        """How such a run ended, in words that follow "the last run"."""
-        return _STORIES[self]
-
-
-_STORIES = {
-    ExitCode.COMPLETE: "was complete",
-    ExitCode.UNEXPECTED: "met an unexpected error",
-    ExitCode.USAGE: "could not begin: the settings do not say enough",
-    ExitCode.SOME_FAILED: "could not mirror some assets",
-    ExitCode.ACCESS: "was refused: the token, the subscription or the account",
-    ExitCode.LISTING: "could not trust the listing, and marked nothing gone",
-    ExitCode.DISK: "was hindered by the disk",
-    ExitCode.API: "could not reach the API, or got no listing from it",
-    ExitCode.MANIFEST: "found the manifest damaged, or newer than the program",
-    ExitCode.LOCKED: "met another run",
-    ExitCode.SIGINT: "was stopped by Ctrl-C",
-    ExitCode.SIGTERM: "was stopped by SIGTERM",
-}
+    @classmethod
+    def of_signal(cls, signum: int) -> Self:
+        """The code of a run that a signal stopped; any signal without a code counts as SIGINT."""
+        codes = {int(code): code for code in cls}
+        return codes.get(128 + signum, codes[130])
 
 
 class MirrorError(Exception):
@@ -225,8 +243,8 @@ class LockedError(MirrorError):
 
 
 class Interrupted(MirrorError):  # noqa: N818 - a request of the user's, not a fault
-    """SIGINT or SIGTERM asked the run to stop."""
+    """A signal, or a Python caller's `Stop`, asked the run to stop."""
 
     def __init__(self, signum: int) -> None:
         super().__init__("stopped", hint="what is complete is kept; run it again to go on")
-        self.exit_code = ExitCode.SIGTERM if signum == signal.SIGTERM else ExitCode.SIGINT
+        self.exit_code = ExitCode.of_signal(signum)

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 _SCRIPT = "kling-mirror"
 _STOP_GRACE_S = 1.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""Windows has no SIGHUP."""
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator["Stop"]:
-    """A `Stop` that SIGINT and SIGTERM set.
+    """A `Stop` that SIGINT, SIGTERM and SIGHUP set; under `nohup` SIGHUP stays ignored.
 
     A name server or a network disk may hold a thread for longer than a stop may take. What is
     durable is safe at any instant: after a grace the process just ends, as it does on a second
@@ -40,7 +43,8 @@ def stoppable() -> Iterator["Stop"]:
         graces[-1].daemon = True
         graces[-1].start()
 
-    before = {signum: signal.signal(signum, on_signal) for signum in _SIGNALS}
+    heeded = [signum for signum in _SIGNALS if not _is_nohup(signum)]
+    before = {signum: signal.signal(signum, on_signal) for signum in heeded}
     try:
         yield stop
     finally:
@@ -48,6 +52,10 @@ def stoppable() -> Iterator["Stop"]:
             grace.cancel()
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def _is_nohup(signum: signal.Signals) -> bool:
+    return signum.name == "SIGHUP" and signal.getsignal(signum) == signal.SIG_IGN
 
 
 def program() -> list[str]:

@@ -26,18 +26,6 @@ from mirror.net.listing import Listing
 from mirror.storage.durable import disk_error
 from mirror.text import counted
 
-_WORST_FIRST = (
-    ExitCode.SIGINT,
-    ExitCode.SIGTERM,
-    ExitCode.LOCKED,
-    ExitCode.USAGE,
-    ExitCode.MANIFEST,
-    ExitCode.DISK,
-    ExitCode.ACCESS,
-    ExitCode.API,
-    ExitCode.LISTING,
-)
-
 
 class Result(Struct):
     """How a run ended.
@@ -173,7 +161,7 @@ class Tally:
         codes = {error.exit_code for _, error in self._errors}
         if not codes:
             return ExitCode.SOME_FAILED if self.failures else ExitCode.COMPLETE
-        return next((code for code in _WORST_FIRST if code in codes), ExitCode.UNEXPECTED)
+        return max(codes, key=lambda code: code.rank)
 
     def _listing_counts(self) -> ListingCounts:
         proven = [listing for listing in self.complete if listing.is_proven]

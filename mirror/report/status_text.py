@@ -96,7 +96,7 @@ class _Teller:
             yield f"Also: {reason}."
         newest = state.runs[0] if state.runs else None
         for error in newest.errors if newest else ():
-            if error.exit_code < ExitCode.SIGINT:  # which says it all
+            if error.exit_code < ExitCode.SIGHUP:  # a stop says it all
                 yield f"→ {error.error}"
         if newest and limits_of(newest.scope) and newest.scope != state.scope:
             limits = ", ".join(limits_of(newest.scope))

@@ -159,7 +159,7 @@ def test_groff_shows_the_page(program: RunProgram) -> None:
     for words in (
         "kling-mirror - a provable, crash-proof copy of what you uploaded to Kling",
         "--content-type T, KLING_MIRROR_CONTENT_TYPE, content_type",
-        "`status --max-age` or `verify` found the mirror wanting",
+        "or `status --max-age` or `verify` found that something is wrong",
         "~/.config/kling-mirror/config.toml",
     ):
         assert words in text

@@ -268,7 +268,9 @@ def test_a_run_that_the_disk_stopped_is_on_record(
     assert items
     assert run_sync(service, dest, content_type=["video"]).summary.exit_code == 0
     assert run_sync(service, dest, min_free="900000T").summary.exit_code == 6
-    assert first(say()).startswith("Not safe: the last run was hindered by the disk (exit 6)")
+    assert first(say()).startswith(
+        "Not safe: the last run was stopped by a problem with the disk (exit 6)"
+    )
     assert "less than the" not in say()
     assert "less than the 900,000 TB that are to stay free" in say(
         env={"KLING_MIRROR_MIN_FREE": "900000T"}

@@ -35,7 +35,7 @@ from tests.lib.library import TOKEN, Library
 _STOPPED_WITHIN_S = 2.0
 _BIG = 6_000_000
 
-both_signals = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+each_signal = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 class _Holding(Paced):
@@ -77,9 +77,11 @@ class _Stage:
     program: RunProgram
     dest: Path
 
-    def begin(self, *arguments: object) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    def begin(
+        self, *arguments: object, under: tuple[str, ...] = ()
+    ) -> AbstractContextManager["subprocess.Popen[bytes]"]:
         """Start `sync`, with time enough to wait for a 429."""
-        return started(self.environ, *self._arguments, *arguments)
+        return started(self.environ, *self._arguments, *arguments, under=under)
 
     def entries(self) -> dict[str, Entry]:
         """What is recorded, and found to be true."""
@@ -128,7 +130,7 @@ def _stop(process: "subprocess.Popen[bytes]", signum: int) -> None:
     assert b"Exception" not in err
 
 
-@both_signals
+@each_signal
 def test_while_a_page_is_awaited(stage: _Stage, signum: int) -> None:
     """A listing that hangs is left at once; what the pages before it brought is not asked again."""
     for number in range(8):
@@ -160,7 +162,7 @@ def test_while_a_429_is_waited_out(stage: _Stage, signum: int, who: str) -> None
     stage.go_on()
 
 
-@both_signals
+@each_signal
 def test_while_a_big_file_comes_slowly(stage: _Stage, signum: int) -> None:
     """What came of a big file is kept, and the next run asks for the rest alone."""
     stage.library.add(1, "image", size=_BIG)
@@ -176,7 +178,7 @@ def test_while_a_big_file_comes_slowly(stage: _Stage, signum: int) -> None:
     assert took_bytes == _BIG - start
 
 
-@both_signals
+@each_signal
 def test_while_many_small_files_come(stage: _Stage, signum: int) -> None:
     """Of many small files none that was complete is asked for again."""
     for number in range(300):
@@ -203,7 +205,7 @@ def test_while_the_cover_of_a_complete_video_is_awaited(stage: _Stage) -> None:
     assert stage.go_on() < _BIG / 4
 
 
-@both_signals
+@each_signal
 def test_a_stop_says_so_and_is_noted(stage: _Stage, signum: int) -> None:
     """A stopped run tells that it was stopped, with its code in the JSON, and is not «complete»."""
     stage.library.add(1)
@@ -217,6 +219,20 @@ def test_a_stop_says_so_and_is_noted(stage: _Stage, signum: int) -> None:
     status = json.loads(stage.program("status", "--json", "--dest", stage.dest).out)
     assert status["is_complete"] is False
     assert status["runs"][0]["exit_code"] == 128 + signum
+
+
+def test_a_run_under_nohup_outlives_its_terminal(stage: _Stage) -> None:
+    """Where SIGHUP was ignored from the start, it goes on being ignored."""
+    stage.library.add(1, "image", size=_BIG)
+    stage.service.pause_s = 0.02
+    with stage.begin(under=("nohup",)) as process:
+        wait_until(lambda: stage.service.sent_bytes > _BIG / 3)
+        process.send_signal(signal.SIGHUP)
+        stage.service.pause_s = 0.0
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err.decode()
+    assert json.loads(out)["assets"]["new"] == 1
+    assert len(stage.entries()) == 1
 
 
 @pytest.fixture
