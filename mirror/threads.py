@@ -39,8 +39,8 @@ async def in_thread(work: Callable[..., T], *arguments: object) -> T:
     return await future
 
 
-async def undisturbed(work: Coroutine[object, object, T]) -> T:
-    """Await work that must not be cut short: a cancellation is passed on once it is done."""
+async def shielded(work: Coroutine[object, object, T]) -> T:
+    """Finish the work even if the waiting is cancelled; the cancellation follows it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

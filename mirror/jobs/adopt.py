@@ -31,7 +31,7 @@ from mirror.storage import media
 from mirror.storage.root import AtEnd, Root
 from mirror.storage.spool import Partial
 from mirror.text import decodable
-from mirror.threads import undisturbed
+from mirror.threads import shielded
 
 _BATCH = 32
 
@@ -246,7 +246,7 @@ class _Job:
         entries: dict[str, Entry] = {}
         if not self._dry_run:
             outcomes = [self._outcome(action, found[action.asset.key]) for action in batch]
-            done = await undisturbed(
+            done = await shielded(
                 committer.commit([outcome for outcome in outcomes if outcome.files])
             )
             entries = {entry.key: entry for entry in done if entry is not None}

@@ -27,7 +27,7 @@ from mirror.net.listing import Listing
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.storage.root import Root
-from mirror.threads import in_thread, undisturbed
+from mirror.threads import in_thread, shielded
 
 _BATCH = 128
 _LUMP = 32
@@ -250,7 +250,7 @@ class Pipeline:
                 batch.append(self._outcomes.get_nowait())
             ended = batch[-1] is None
             outcomes = [outcome for outcome in batch if outcome is not None]
-            await undisturbed(self._commit_batch(outcomes, fetcher, committer))
+            await shielded(self._commit_batch(outcomes, fetcher, committer))
 
     async def _commit_batch(
         self, outcomes: list[Outcome], fetcher: Fetcher, committer: Committer

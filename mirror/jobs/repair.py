@@ -24,7 +24,7 @@ from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.local import Placement
 from mirror.storage.root import Root
-from mirror.threads import in_thread, undisturbed
+from mirror.threads import in_thread, shielded
 
 
 class Repairer:
@@ -95,7 +95,7 @@ class Repairer:
                 outcome = await self._fetcher.fetch(action)
                 if isinstance(outcome, Fetched):
                     async with self._committing:
-                        await undisturbed(self._committer.commit([outcome]))
+                        await shielded(self._committer.commit([outcome]))
                     findings.fetched.append(finding.path)
                 else:
                     findings.failed.append(finding.path)
