@@ -9,7 +9,7 @@ import pytest
 from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from tests.conftest import RunProgram
 from tests.lib.effects import HTML, error, replies
-from tests.lib.library import EMAIL, OTHER, Library
+from tests.lib.library import ACCESS, EMAIL, OTHER, Library
 from tests.lib.mirrored import (
     check_mirror,
     check_output,
@@ -94,7 +94,7 @@ def test_the_summary_tells_how_many_accounts_went_well(
     service.faults = [_of(BROKEN, error(596))]
     done = program(
         "sync", "--all-accounts", "--dest", dest, "--api-url", service.api_url,
-        env={"KLING_MIRROR_TOKEN": service.token},
+        env=ACCESS,
     )  # fmt: skip
     assert done.code == 4
     assert "4 new (from 2 of 3 accounts); 4 files fetched" in done.err
@@ -109,7 +109,7 @@ def test_once_all_is_well_each_has_its_subtree(
 ) -> None:
     """One folder each, one manifest for all; the next run asks for no file and says nothing."""
     arguments = ("sync", "--all-accounts", "--dest", dest, "--api-url", service.api_url)
-    env = {"KLING_MIRROR_TOKEN": service.token}
+    env = ACCESS
     assert program(*arguments, env=env).code == 0
     assert {path.partition("/")[0] for path in media_in(dest)} == set(three)
     check_mirror(dest, library)

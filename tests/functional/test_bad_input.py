@@ -12,7 +12,7 @@ from mirror.cli import main
 from mirror.demo.server import HOST
 from tests.conftest import Finished, RunProgram
 from tests.lib.effects import HTML, error, replies
-from tests.lib.library import EMAIL, OTHER, TOKEN, Library
+from tests.lib.library import ACCESS, EMAIL, OTHER, TOKEN, Library
 from tests.lib.mirrored import check_output, check_records, snapshot
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.runs import run_sync
@@ -48,7 +48,7 @@ def sync_here(here: RunProgram, service: Misbehaving, dest: Path) -> RunProgram:
     def run(*arguments: object, env: Mapping[str, str] | None = None) -> Finished:
         return here(
             "sync", "--dest", dest, "--api-url", service.api_url, *arguments,
-            env={"KLING_MIRROR_TOKEN": TOKEN, **(env or {})},
+            env={**ACCESS, **(env or {})},
         )  # fmt: skip
 
     return run
@@ -232,7 +232,7 @@ def test_a_config_that_is_wrong(
     """Exit 2 that names file, key and what was expected; a misspelt key's nearest neighbour."""
     config = tmp_path / "config.toml"
     config.write_text(line + "\n")
-    done = here("--config", config, "sync", "--dest", dest, env={"KLING_MIRROR_TOKEN": TOKEN})
+    done = here("--config", config, "sync", "--dest", dest, env=ACCESS)
     _refused(done, 2, str(config), *words)
     assert not dest.exists()
 
@@ -308,7 +308,7 @@ def test_an_environment_variable_that_is_wrong(
 
 def test_no_destination(program: RunProgram, service: Misbehaving, tmp_path: Path) -> None:
     """Exit 2, and the current folder is not taken for one."""
-    done = program("sync", "--api-url", service.api_url, env={"KLING_MIRROR_TOKEN": TOKEN})
+    done = program("sync", "--api-url", service.api_url, env=ACCESS)
     _refused(done, 2, "--dest", "dest")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert service.requests == []
@@ -492,7 +492,7 @@ def test_a_full_disk_for_output_is_no_traceback(
             [sys.executable, "-m", "mirror", "sync", "--json", "--dest", str(dest)],
             env={
                 **environ,
-                "KLING_MIRROR_TOKEN": TOKEN,
+                **ACCESS,
                 "KLING_MIRROR_API_URL": service.api_url,
             },
             stdout=full,

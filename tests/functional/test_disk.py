@@ -14,18 +14,10 @@ import pytest
 from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
-from tests.lib.invariant import (
-    PRIVATE,
-    Paced,
-    Served,
-    check_invariant,
-    files_below,
-    serving,
-    sha256_of,
-    started,
-    sync_arguments,
-)
-from tests.lib.library import TOKEN, Library
+from tests.lib.invariant import PRIVATE, Served, check_invariant, files_below, sha256_of
+from tests.lib.library import Library
+from tests.lib.paced import Paced
+from tests.lib.processes import started, sync_arguments
 
 _MB = 1_000_000
 
@@ -86,19 +78,6 @@ def _umount(disk: Path) -> None:
     subprocess.run(["umount", disk], check=True)  # noqa: S607
 
 
-@pytest.fixture
-def sync_to(program: RunProgram) -> Callable[..., Finished]:
-    """Runs `sync` against a service into a folder, with short waits and no reserve."""
-
-    def run(service: KlingService, dest: Path, *arguments: object) -> Finished:
-        return program(
-            *sync_arguments(service, dest), "--max-wait", "5", *arguments,
-            env={"KLING_MIRROR_TOKEN": TOKEN},
-        )  # fmt: skip
-
-    return run
-
-
 def _check_refused(done: Finished, *words: str) -> None:
     """The disk's exit code, and one message that a person can act on."""
     assert done.code == 6, done.err
@@ -132,13 +111,13 @@ def _snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_file(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """A full disk ends the run in one message; what was recorded stays; more space completes it."""
     disk = mount("size=3m")
     for number in range(5):
         library.add(number, "image", size=50_000)
-    with serving(library, _Silent) as service:
+    with library.service(_Silent) as service:
         assert sync_to(service, disk / "mirror").code == 0
         before = (disk / "mirror" / "manifest.json").read_bytes()
         library.add(5, "image", size=5 * _MB)
@@ -152,14 +131,14 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
 
 
 def test_room_that_another_file_took(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """Once a stranger's file is removed the next run completes, from where this one came to."""
     disk = mount("size=6m")
     (disk / "stranger").write_bytes(bytes(4 * _MB))
     for number in range(6):
         library.add(number, "image", size=_MB // 2)
-    with serving(library, _Silent) as service:
+    with library.service(_Silent) as service:
         _check_refused(sync_to(service, disk / "mirror", "--jobs", "1"), "full")
         recorded = len(check_invariant(disk / "mirror"))
         (disk / "stranger").unlink()
@@ -171,7 +150,7 @@ def test_room_that_another_file_took(
 
 
 def test_a_file_that_is_announced_to_be_too_big(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """A file that cannot fit is not begun: the disk is not filled up for nothing."""
     disk = mount("size=3m")
@@ -183,7 +162,7 @@ def test_a_file_that_is_announced_to_be_too_big(
 
 
 def test_the_reserve_is_kept(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """`--min-free` stops a run before it writes what would eat into the reserve."""
     disk = mount("size=8m")
@@ -198,25 +177,25 @@ def test_the_reserve_is_kept(
 
 
 def test_the_reserve_is_kept_by_all_transfers_together(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """Four files that fit one by one, but not together, do not eat into the reserve."""
     disk = mount("size=10m")
     for number in range(4):
         library.add(number, "image", size=_MB)
-    with serving(library, _AtOnce) as service:
+    with library.service(_AtOnce) as service:
         done = sync_to(service, disk / "mirror", "--min-free", "8M", "--jobs", "4")
     _check_refused(done, "--min-free")
     assert shutil.disk_usage(disk).free >= 8 * _MB
 
 
 def test_the_reserve_is_kept_where_no_length_is_announced(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished]
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
     """A file whose length nobody knows is cut before it eats far into the reserve."""
     disk = mount("size=48m")
     library.add(1, "image", size=40 * _MB)
-    with serving(library, _Silent) as service:
+    with library.service(_Silent) as service:
         done = sync_to(service, disk / "mirror", "--min-free", "40M")
     _check_refused(done, "--min-free")
     assert shutil.disk_usage(disk).free >= 30 * _MB
@@ -228,7 +207,7 @@ def test_the_reserve_is_kept_where_no_length_is_announced(
 def test_a_disk_that_turned_read_only(
     library: Library,
     mount: Callable[..., Path],
-    sync_to: Callable[..., Finished],
+    sync_to: RunProgram,
     program: RunProgram,
 ) -> None:
     """A read-only disk is named so and keeps every byte; one can still look at the mirror."""
@@ -249,7 +228,7 @@ def test_a_disk_that_turned_read_only(
 
 
 def test_a_folder_that_is_locked_against_changes(
-    library: Library, dest: Path, sync_to: Callable[..., Finished]
+    library: Library, dest: Path, sync_to: RunProgram
 ) -> None:
     """A folder of the tree that cannot be written is exit 6, and the run after the remedy heals."""
     library.add(1, "video")
@@ -325,7 +304,7 @@ def test_permission_taken_away(
 
 @pytest.mark.parametrize("below", [(), ("mirror",)])
 def test_a_file_where_the_root_should_be(
-    library: Library, tmp_path: Path, sync_to: Callable[..., Finished], below: tuple[str, ...]
+    library: Library, tmp_path: Path, sync_to: RunProgram, below: tuple[str, ...]
 ) -> None:
     """DEST, or a folder above it, that is a file: exit 6, and the file stays as it is."""
     file = tmp_path / "file"
@@ -336,7 +315,7 @@ def test_a_file_where_the_root_should_be(
 
 
 def test_a_file_where_a_type_folder_should_be(
-    library: Library, dest: Path, sync_to: Callable[..., Finished]
+    library: Library, dest: Path, sync_to: RunProgram
 ) -> None:
     """A file named `video` in the root: exit 6, it stays, and nothing is fetched twice."""
     for number in range(4):
@@ -363,7 +342,7 @@ def test_a_file_where_a_type_folder_should_be(
 def test_a_volume_that_is_not_mounted(
     library: Library,
     mount: Callable[..., Path],
-    sync_to: Callable[..., Finished],
+    sync_to: RunProgram,
     *,
     is_there: bool,
 ) -> None:
@@ -384,7 +363,7 @@ def test_a_volume_that_is_not_mounted(
 
 
 def test_a_volume_that_is_not_mounted_is_known_by_any_name(
-    library: Library, mount: Callable[..., Path], sync_to: Callable[..., Finished], tmp_path: Path
+    library: Library, mount: Callable[..., Path], sync_to: RunProgram, tmp_path: Path
 ) -> None:
     """The root is the same one through a link or with `..` in its path."""
     disk = mount("size=8m")
@@ -398,9 +377,7 @@ def test_a_volume_that_is_not_mounted_is_known_by_any_name(
     assert not list(disk.iterdir())
 
 
-def test_a_root_without_its_marker(
-    library: Library, dest: Path, sync_to: Callable[..., Finished]
-) -> None:
+def test_a_root_without_its_marker(library: Library, dest: Path, sync_to: RunProgram) -> None:
     """A known root that lost its marker is left alone, byte for byte."""
     library.add(1)
     with library.service() as service:
@@ -417,7 +394,7 @@ def test_a_root_without_its_marker(
 
 @pytest.mark.parametrize("link", ["video", f"{PRIVATE}/partial", f"{PRIVATE}/history", PRIVATE])
 def test_a_folder_that_is_a_link_leads_nothing_out(
-    library: Library, dest: Path, tmp_path: Path, sync_to: Callable[..., Finished], link: str
+    library: Library, dest: Path, tmp_path: Path, sync_to: RunProgram, link: str
 ) -> None:
     """A link in place of a folder of ours: exit 6, and nothing is written where it points."""
     outside = tmp_path / "outside"
@@ -435,7 +412,7 @@ def test_a_folder_that_is_a_link_leads_nothing_out(
 
 
 def test_a_link_in_a_files_place_is_not_written_through(
-    library: Library, dest: Path, tmp_path: Path, sync_to: Callable[..., Finished]
+    library: Library, dest: Path, tmp_path: Path, sync_to: RunProgram
 ) -> None:
     """A link where a file belongs is replaced by the file; what it points to stays as it is."""
     outside = tmp_path / "outside"
@@ -453,7 +430,7 @@ def test_a_link_in_a_files_place_is_not_written_through(
 
 
 def test_links_in_place_of_our_own_files(
-    library: Library, dest: Path, tmp_path: Path, sync_to: Callable[..., Finished]
+    library: Library, dest: Path, tmp_path: Path, sync_to: RunProgram
 ) -> None:
     """No file of the mirror's own is written through a link to somewhere outside."""
     names = [
@@ -484,7 +461,7 @@ def test_links_in_place_of_our_own_files(
 
 @pytest.mark.parametrize("name", ["journal", "lock"])
 def test_a_link_in_place_of_journal_or_lock(
-    library: Library, dest: Path, tmp_path: Path, sync_to: Callable[..., Finished], name: str
+    library: Library, dest: Path, tmp_path: Path, sync_to: RunProgram, name: str
 ) -> None:
     """A journal or a lock that lies elsewhere is refused: exit 6."""
     outside = tmp_path / "outside"

@@ -14,7 +14,7 @@ from mirror.errors import DiskError
 from mirror.storage.manifest import PutEntry
 from mirror.storage.root import Root
 from tests.conftest import RunProgram
-from tests.lib.library import TOKEN, Library
+from tests.lib.library import ACCESS, Library
 from tests.lib.small_mirror import EVIL, LONG, Mirror, small_mirror
 
 
@@ -169,7 +169,7 @@ def test_what_changes_the_mirror_by_hand_changes_the_page(
 ) -> None:
     """After `prune` no row is left of what is in the trash; a repair or rebuilding refreshes it."""
     page = dest / "gallery" / "index.html"
-    wished = {"KLING_MIRROR_GALLERY": "yes", "KLING_MIRROR_TOKEN": TOKEN}
+    wished = {"KLING_MIRROR_GALLERY": "yes", **ACCESS}
     library.add(1)
     gone = library.add(2)
     assert sync("--gallery").code == 0

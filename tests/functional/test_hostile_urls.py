@@ -84,7 +84,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def service(library: Library) -> Iterator[Misbehaving]:
     """A CDN on loopback with one file."""
     library.add(1, "image", size=SIZE)
-    with Misbehaving.over(library) as running:
+    with library.service(Misbehaving) as running:
         yield running
 
 
@@ -544,7 +544,7 @@ def secure(library: Library, certificate: tuple[Path, Path]) -> Iterator[Misbeha
     """The service's library over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
-    running = _Secure.over(library)
+    running = library.service(_Secure)
     running.context = context
     with running:
         yield running

@@ -21,7 +21,7 @@ from mirror.jobs import adopt
 from mirror.jobs.adopted import Adopted
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
-from tests.lib.library import EMAIL, TOKEN, Library, media
+from tests.lib.library import ACCESS, EMAIL, TOKEN, Library, media
 from tests.lib.mirrored import manifest_of
 from tests.lib.runs import Notes, run_sync
 
@@ -119,7 +119,7 @@ def imports(program: RunProgram, service: Counting, dest: Path, folder: Path) ->
     def run(*arguments: object) -> Any:  # noqa: ANN401 - it is JSON
         done = program(
             "import", folder, "--json", "--dest", dest, "--api-url", service.api_url, *arguments,
-            env={"KLING_MIRROR_TOKEN": TOKEN},
+            env=ACCESS,
         )  # fmt: skip
         assert done.code == 0, done.err
         return json.loads(done.out)
@@ -538,7 +538,7 @@ def test_the_reserve_of_the_disk_is_kept(
     (folder / item["name"]).write_bytes(body_of(library, item))
     done = program(
         "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "900T",
-        env={"KLING_MIRROR_TOKEN": TOKEN},
+        env=ACCESS,
     )  # fmt: skip
     assert (done.code, "nearly full" in done.err) == (6, True)
     assert manifest_of(dest)["assets"] == {}
@@ -553,7 +553,7 @@ def test_what_was_adopted_is_said_beside_an_error(
     done = program(
         "import", folder, "--dest", dest, "--api-url", service.api_url, "--min-free", "0",
         "--email", EMAIL, "--email", "nobody@example.com",
-        env={"KLING_MIRROR_TOKEN": TOKEN},
+        env=ACCESS,
     )  # fmt: skip
     assert (done.code, done.out) == (4, "")
     assert "1 file adopted (" in done.err

@@ -15,7 +15,7 @@ from mirror.commands.interview import as_token
 from mirror.demo.service import ACCOUNTS_PATH, ASSETS_PATH
 from tests.conftest import RunProgram
 from tests.lib.effects import error, is_page
-from tests.lib.library import OTHER, TOKEN, Library
+from tests.lib.library import ACCESS, OTHER, TOKEN, Library
 from tests.lib.mirrored import check_output, manifest_of
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.terminal import CTRL_C, CTRL_D, Terminal
@@ -32,7 +32,7 @@ def service(library: Library) -> Iterator[Misbehaving]:
     """The service over a small library, faults to be switched on."""
     for number in range(3):
         library.add(number, ("video", "image", "audio")[number])
-    with Misbehaving.over(library) as running:
+    with library.service(Misbehaving) as running:
         yield running
 
 
@@ -414,7 +414,7 @@ def test_half_a_setup_names_the_other_half(program: RunProgram, dest: Path) -> N
     """A folder without a token, a token without a folder, a config that is not there."""
     for arguments, env, what in (
         (["sync", "--dest", dest], {}, "no API token"),
-        (["sync"], {"KLING_MIRROR_TOKEN": TOKEN}, "no mirror folder is set"),
+        (["sync"], ACCESS, "no mirror folder is set"),
         (["status"], {}, "no mirror folder is set"),
         (["--config", dest, "sync"], {}, "no such config file"),
     ):

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from mirror.demo.service import KlingService
-from tests.lib.invariant import PRIVATE, check_invariant, started, sync_arguments
+from tests.lib.invariant import PRIVATE, check_invariant
 from tests.lib.library import Library
+from tests.lib.processes import started, sync_arguments
 
 _CALLS = (
     "openat,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,"

@@ -1,38 +1,18 @@
-"""`prune`: what is gone or superseded goes to the trash, and not a byte of it is lost on the way.
+"""`prune`: what is gone or superseded goes to the trash, and no byte is lost on the way."""
 
-As a program of its own (`python -m tests.functional.test_prune`) this module prunes in forked
-children that end at a chosen durable step, as a power cut would end them.
-"""
-
-import itertools
 import json
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mirror.jobs.prune import prune
-from mirror.stopping import Stop
-from mirror.storage.durable import Disk
-from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
-from tests.lib.crash_host import CRASHED, serve
-from tests.lib.invariant import (
-    Paced,
-    check_invariant,
-    files_below,
-    serving,
-    sha256_of,
-    started,
-    sync_arguments,
-    wait_until,
-)
-from tests.lib.library import KINDS, TOKEN, Library, media
+from tests.lib.crash_host import Host
+from tests.lib.invariant import check_invariant, files_below, sha256_of
+from tests.lib.library import ACCESS, KINDS, Library, media
 from tests.lib.mirrored import (
     PRIVATE,
     check_mirror,
@@ -44,6 +24,8 @@ from tests.lib.mirrored import (
     stored_of,
 )
 from tests.lib.misbehaving import Misbehaving
+from tests.lib.paced import Paced
+from tests.lib.processes import started, sync_arguments, wait_until
 from tests.lib.runs import run_sync
 
 TRASH = f"{PRIVATE}/trash"
@@ -293,7 +275,7 @@ def test_a_sync_at_work_keeps_it_out(
 ) -> None:
     """Exit 11, names the pid, touches nothing."""
     library.add(1, "image", size=3_000_000)
-    with serving(library, Paced) as paced:
+    with library.service(Paced) as paced:
         paced.pause_s = 0.1
         with started(environ, *sync_arguments(paced, dest)) as process:
             wait_until(lambda: paced.sent_bytes)
@@ -328,66 +310,8 @@ def test_a_root_of_nothing_is_refused(run_prune: Prune, dest: Path) -> None:
 # A crash at every durable step.
 
 
-def _child(order: dict[str, Any], report: int) -> None:
-    steps: list[str] = []
-
-    def on_step(name: str) -> None:
-        if len(steps) == order["stop_at"]:
-            os._exit(CRASHED)
-        steps.append(name)
-
-    disk = Disk(on_step)
-    with Root.locked(Path(order["dest"]), disk=disk) as root:
-        prune(root, dry_run=False, stop=Stop())
-    os.write(report, json.dumps(steps).encode())
-    os._exit(0)
-
-
-@pytest.fixture
-def crashing(environ: Mapping[str, str]) -> Iterator[Callable[..., Any]]:
-    """Prunes a root in a process that ends before a step; gives the exit code and the steps."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.functional.test_prune"],
-        env=environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-
-        def run(dest: Path, stop_at: int | None = None) -> Any:  # noqa: ANN401 - JSON
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps({"dest": str(dest), "stop_at": stop_at}) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
-        try:
-            yield run
-        finally:
-            process.kill()
-
-
 def _hashes(dest: Path) -> set[str]:
     return {sha256_of(path) for path in files_below(dest) if path.is_file()}
-
-
-def _crashes(crashing: Callable[..., Any], base: Path, tmp_path: Path) -> Iterator[Path]:
-    """A copy of the root for each durable step of a prune, which has crashed right before it."""
-    straight = tmp_path / "straight"
-    shutil.copytree(base, straight)
-    whole = crashing(straight)
-    assert whole["code"] == 0
-    assert set(whole["steps"]) >= {"link", "rename", "fsync", "append", "unlink", "truncate"}
-    for at in itertools.count():
-        dest = tmp_path / f"crash{at}"
-        shutil.copytree(base, dest)
-        code = crashing(dest, at)["code"]
-        if code == 0:  # it had no step left to die at
-            assert at == len(whole["steps"])
-            return
-        assert code == CRASHED
-        yield dest
-        shutil.rmtree(dest)
 
 
 @pytest.fixture
@@ -402,7 +326,7 @@ def few(service: Misbehaving, library: Library, dest: Path) -> list[dict[str, An
 
 
 def test_a_crash_at_any_step_loses_no_byte(
-    crashing: Callable[..., Any], few: list[dict[str, Any]], dest: Path, tmp_path: Path
+    crash_host: Host, few: list[dict[str, Any]], dest: Path, tmp_path: Path
 ) -> None:
     """Every entry is true after it, every file there still; and a second prune finishes it.
 
@@ -414,13 +338,19 @@ def test_a_crash_at_any_step_loses_no_byte(
     current = manifest_of(dest)["assets"].keys() - past.keys()
     kept = {it["path"] for entry, it in stored_of(dest) if entry["state"] == "current"}
     left_over = set()
-    for crashed in _crashes(crashing, dest, tmp_path):
+    straight = tmp_path / "straight"
+    shutil.copytree(dest, straight)
+    steps = crash_host.run("prune", straight)["steps"]
+    assert set(steps) >= {"link", "rename", "fsync", "append", "unlink", "truncate"}
+    crashes = 0
+    for crashed in crash_host.crash_everywhere("prune", dest, tmp_path):
+        crashes += 1
         assert wanted <= _hashes(crashed)
         left = check_invariant(crashed)
         in_trash = set(_trash(crashed).values())
         for key in past.keys() - left.keys():
             assert {it["sha256"] for it in _files_of({key: past[key]})} <= in_trash
-        assert crashing(crashed)["code"] == 0
+        assert crash_host.run("prune", crashed)["code"] == 0
         assert manifest_of(crashed)["assets"].keys() == current
         assert wanted <= _hashes(crashed)
         check_records(crashed)
@@ -429,6 +359,7 @@ def test_a_crash_at_any_step_loses_no_byte(
         history = {path for path in snapshot(crashed) if path.startswith(f"{PRIVATE}/history/")}
         left_over |= {(crashed.name, path) for path in (media_in(crashed) | history) - kept}
     assert left_over == set()
+    assert crashes == len(steps)
 
 
 def test_a_prune_can_be_taken_back_by_hand(
@@ -442,11 +373,7 @@ def test_a_prune_can_be_taken_back_by_hand(
     assert run_prune().code == 0
     [path] = [path for path in _trash(dest) if path.endswith(gone["resource"]["path"])]
     shutil.move(dest / path, dest / gone["resource"]["path"])
-    done = program("verify", "--rebuild", "--dest", dest, env={"KLING_MIRROR_TOKEN": TOKEN})
+    done = program("verify", "--rebuild", "--dest", dest, env=ACCESS)
     assert done.code == 0
     back = manifest_of(dest)["assets"][f"{items[1]['id']}@{items[1]['updateTime']}"]
     assert back["resource"]["sha256"] == gone["resource"]["sha256"]
-
-
-if __name__ == "__main__":
-    serve(_child)

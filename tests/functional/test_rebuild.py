@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import RunProgram, check_shown
 from tests.lib.effects import error
-from tests.lib.invariant import Paced, check_invariant, serving, started, sync_arguments, wait_until
+from tests.lib.invariant import check_invariant
 from tests.lib.library import KINDS, OTHER, Library, media
 from tests.lib.mirrored import (
     PRIVATE,
@@ -26,7 +26,15 @@ from tests.lib.mirrored import (
     stored_of,
 )
 from tests.lib.misbehaving import Misbehaving
-from tests.lib.processes import BIG, STOPPED_WITHIN_S, open_files
+from tests.lib.paced import Paced
+from tests.lib.processes import (
+    BIG,
+    STOPPED_WITHIN_S,
+    open_files,
+    started,
+    sync_arguments,
+    wait_until,
+)
 from tests.lib.runs import run_sync
 
 
@@ -161,7 +169,7 @@ def test_it_is_rebuilt_from_the_journal(
     for number in range(60):
         library.add(number, KINDS[number % 3])
     journal = dest / PRIVATE / "journal"
-    with serving(library, Paced) as paced:
+    with library.service(Paced) as paced:
         paced.pause_s = 0.05
         with started(environ, *sync_arguments(paced, dest), "--jobs", "4") as process:
             wait_until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 10)

@@ -10,7 +10,6 @@ import pytest
 from tests.conftest import Finished, RunProgram
 from tests.lib.damage import DAMAGE, UNREADABLE, flip, wrong_files
 from tests.lib.effects import error
-from tests.lib.invariant import Paced, serving, started, sync_arguments, wait_until
 from tests.lib.library import EMAIL, OTHER, Library, media
 from tests.lib.mirrored import (
     PRIVATE,
@@ -23,6 +22,8 @@ from tests.lib.mirrored import (
     stored_of,
 )
 from tests.lib.misbehaving import Misbehaving
+from tests.lib.paced import Paced
+from tests.lib.processes import started, sync_arguments, wait_until
 from tests.lib.runs import run_sync
 
 # --repair: from Kling.
@@ -278,7 +279,7 @@ def test_repair_takes_the_lock(
 ) -> None:
     """While a sync is at work, `--repair` and `--rebuild` exit 11 and touch nothing."""
     library.add(1, "image", size=3_000_000)
-    with serving(library, Paced) as paced:
+    with library.service(Paced) as paced:
         paced.pause_s = 0.1
         with started(environ, *sync_arguments(paced, dest)) as process:
             wait_until(lambda: paced.sent_bytes)

@@ -23,7 +23,7 @@ from mirror.commands import schedule, schedule_forms
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant
-from tests.lib.library import TOKEN, Library
+from tests.lib.library import ACCESS, TOKEN, Library
 
 _ODD = "Моё зеркало 100% $HOME %n `id` 'a' \"b\" c\\d"
 """A folder's name that has everything in it which one of the forms treats as special."""
@@ -406,7 +406,7 @@ def test_a_task_for_windows(printed: Print, config: Path) -> None:
 
 def test_what_stays_behind_is_told(program: RunProgram, tmp_path: Path) -> None:
     """Variables of this shell are not the job's; nor is a token that nobody wrote down."""
-    env = {"KLING_MIRROR_TOKEN": TOKEN, "KLING_MIRROR_JOBS": "3"}
+    env = {**ACCESS, "KLING_MIRROR_JOBS": "3"}
     done = program("schedule", "--dest", "mirror", env=env, cwd=tmp_path)
     assert done.code == 0
     assert f"--dest={tmp_path / 'mirror'}" in done.out

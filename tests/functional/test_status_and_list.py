@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from wcwidth import wcswidth
 
-from mirror.cli import main
 from mirror.demo.service import ASSETS_PATH
 from mirror.errors import ExitCode
 from mirror.jobs.status import status
@@ -40,12 +39,12 @@ from mirror.models import (
 )
 from mirror.report.status_text import in_words
 from mirror.storage.root import Root
-from tests.conftest import Finished, RunProgram
+from tests.conftest import RunProgram
 from tests.lib.effects import error, replies, serves, stalls
-from tests.lib.invariant import started, sync_arguments, wait_until
 from tests.lib.library import EMAIL, KINDS, Library, media
 from tests.lib.mirrored import entry_of
 from tests.lib.misbehaving import Effect, Misbehaving
+from tests.lib.processes import started, sync_arguments, wait_until
 from tests.lib.runs import run_sync
 
 NAMES = (
@@ -65,33 +64,18 @@ def items(library: Library) -> list[dict[str, Any]]:
     return [library.add(number, KINDS[number % 3], size=300) for number in range(9)]
 
 
-Run = Callable[..., Finished]
 Say = Callable[..., str]
 Rows = Callable[..., list[dict[str, str]]]
 
 
 @pytest.fixture
-def run(
-    environ: Mapping[str, str],
-    dest: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Runs a command over the mirror in this process: the same code, started many times faster."""
-
-    def ran(*arguments: object, env: Mapping[str, str] | None = None) -> Finished:
-        with monkeypatch.context() as context:
-            for name, value in {**environ, **(env or {})}.items():
-                context.setenv(name, value)
-            code = main([*map(str, arguments), "--dest", str(dest)])
-        told = capsys.readouterr()
-        return Finished(code, told.out, told.err)
-
-    return ran
+def run(program_here: RunProgram, dest: Path) -> RunProgram:
+    """Runs a command over the mirror in this process."""
+    return lambda *arguments, env=None: program_here(*arguments, "--dest", dest, env=env)
 
 
 @pytest.fixture
-def say(run: Run) -> Say:
+def say(run: RunProgram) -> Say:
     """What `status` prints."""
 
     def said(*arguments: object, code: int = 0, env: Mapping[str, str] | None = None) -> str:
@@ -103,7 +87,7 @@ def say(run: Run) -> Say:
 
 
 @pytest.fixture
-def rows(run: Run) -> Rows:
+def rows(run: RunProgram) -> Rows:
     """The lines of `list` off a terminal, by their header."""
 
     def listed(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict[str, str]]:
@@ -134,7 +118,7 @@ def age(dest: Path, **by: float) -> None:
 # Am I safe?
 
 
-def test_a_prepared_mirror_is_not_safe(run: Run, say: Say) -> None:
+def test_a_prepared_mirror_is_not_safe(run: RunProgram, say: Say) -> None:
     """Before the first run there is nothing, and `status` says what to do."""
     assert run("init").code == 0
     told = first(say())
@@ -431,7 +415,7 @@ def test_failures_are_grouped_by_reason(
 
 def test_what_exists_only_here_and_what_was_replaced(
     *,
-    run: Run,
+    run: RunProgram,
     service: Misbehaving,
     library: Library,
     dest: Path,
@@ -461,7 +445,7 @@ def test_what_exists_only_here_and_what_was_replaced(
 
 
 def test_json_is_what_the_schema_promises(
-    run: Run,
+    run: RunProgram,
     service: Misbehaving,
     library: Library,
     dest: Path,

@@ -20,19 +20,11 @@ import pytest
 from mirror.demo.server import Request, Response, json_response
 from mirror.models import Entry
 from tests.conftest import RunProgram
-from tests.lib.invariant import (
-    PRIVATE,
-    Paced,
-    Served,
-    check_invariant,
-    serving,
-    started,
-    sync_arguments,
-    wait_until,
-)
-from tests.lib.library import TOKEN, Library
+from tests.lib.invariant import PRIVATE, Served, check_invariant
+from tests.lib.library import ACCESS, Library
+from tests.lib.paced import Paced
+from tests.lib.processes import STOPPED_WITHIN_S, started, sync_arguments, wait_until
 
-_STOPPED_WITHIN_S = 2.0
 _BIG = 6_000_000
 
 each_signal = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -63,7 +55,7 @@ class _Holding(Paced):
 @pytest.fixture
 def holding(library: Library) -> Iterator[_Holding]:
     """The service over the test's library, not holding anything yet."""
-    with serving(library, _Holding) as service:
+    with library.service(_Holding) as service:
         yield service
 
 
@@ -93,7 +85,7 @@ class _Stage:
         self.service.pause_s = 0.0
         self.service.requests.clear()
         self.service.count_anew()
-        done = self.program(*self._arguments, env={"KLING_MIRROR_TOKEN": TOKEN})
+        done = self.program(*self._arguments, env=ACCESS)
         assert done.code == 0, done.err
         served = Served()
         served.note(self.library)
@@ -125,7 +117,7 @@ def _stop(process: "subprocess.Popen[bytes]", signum: int) -> None:
     _, err = process.communicate(timeout=30)
     took_s = time.monotonic() - began
     assert process.returncode == 128 + signum, err.decode()
-    assert took_s < _STOPPED_WITHIN_S
+    assert took_s < STOPPED_WITHIN_S
     assert b"Traceback" not in err
     assert b"Exception" not in err
 

@@ -21,7 +21,7 @@ def test_a_redirect_of_the_api_is_not_followed(
     sync: RunProgram, service: Misbehaving, dest: Path, mirrored: dict[str, str]
 ) -> None:
     """Exit 7; the host that it leads to is never asked, so it cannot see the token."""
-    with Misbehaving.over(Library()) as thief:
+    with Library().service(Misbehaving) as thief:
         service.fail(redirects(thief.api_url + "/assets/uploaded/", 307), ASSETS_PATH)
         done = sync()
         assert thief.requests == []
@@ -35,7 +35,7 @@ def test_the_token_goes_to_the_api_alone(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
     """No request for a file carries it: not to the CDN, not after a redirect to the API's host."""
-    with Misbehaving.over(Library()) as cdn:
+    with Library().service(Misbehaving) as cdn:
         for number in range(4):
             item = library.add(number, "image")
             path = item["resource"]["resource"].partition("?")[0]

@@ -26,10 +26,10 @@ from mirror.storage.durable import Disk
 from mirror.storage.spool import Partial
 from tests.conftest import RunProgram
 from tests.lib.effects import alters, ends
-from tests.lib.invariant import wait_until
-from tests.lib.library import EMAIL, PNG, TOKEN, Library
+from tests.lib.library import ACCESS, EMAIL, PNG, TOKEN, Library
 from tests.lib.mirrored import check_mirror
 from tests.lib.misbehaving import Answer, Effect, Ending, Misbehaving, Scripted
+from tests.lib.processes import wait_until
 from tests.lib.runs import Notes, run_sync
 
 T = TypeVar("T")
@@ -237,7 +237,7 @@ def test_select_alone(
     done = subprocess.run(
         [sys.executable, "-c", _LIKE_WINDOWS, "sync", "--dest", dest, "--jobs", "1",
          "--api-url", service.api_url],
-        env={**environ, "KLING_MIRROR_TOKEN": TOKEN},
+        env={**environ, **ACCESS},
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr.decode()) == (0, done.stderr.decode())
@@ -306,7 +306,7 @@ from mirror.stopping import Stop
 library = Library()
 for number in range(300):
     library.add(number)
-with Misbehaving.over(library) as service:
+with library.service(Misbehaving) as service:
     # The service's own connections are in this process, too: two for each job.
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     go_on = threading.Event()
@@ -337,7 +337,7 @@ def test_exceptions_from_the_proxy(
     done = program(
         "sync", "--dest", dest, "--api-url", service.api_url, "--max-attempts", "1",
         env={
-            "KLING_MIRROR_TOKEN": TOKEN,
+            **ACCESS,
             "http_proxy": service.url,
             # For Python, which asks here, the dot matters; libcurl alone would overlook it.
             "no_proxy": "127.0.0.1,files.invalid.",

@@ -4,7 +4,8 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,16 +14,10 @@ import pytest
 
 from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
-from tests.conftest import Finished, RunProgram
-from tests.lib.invariant import (
-    PRIVATE,
-    check_invariant,
-    serving,
-    started,
-    sync_arguments,
-    wait_until,
-)
-from tests.lib.library import TOKEN, Library
+from tests.conftest import RunProgram
+from tests.lib.invariant import PRIVATE, check_invariant
+from tests.lib.library import ACCESS, Library
+from tests.lib.processes import started, sync_arguments, wait_until
 
 _ALL_REQUESTS = 9
 """Of a first run over three images: two walks of a page and two empty ones, and three files."""
@@ -51,19 +46,15 @@ def gate(library: Library) -> Iterator[_Gate]:
     """Three images, and the last is kept back."""
     for number in range(3):
         library.add(number, "image")
-    with serving(library, _Gate) as service:
+    with library.service(_Gate) as service:
         service.path = "/cdn/image/2"
         yield service
 
 
 @pytest.fixture
-def sync_now(program: RunProgram, gate: _Gate, dest: Path) -> Callable[..., Finished]:
+def sync_now(sync_to: RunProgram, gate: _Gate, dest: Path) -> RunProgram:
     """Runs `sync` to its end, past an open gate or not."""
-
-    def run(*arguments: object) -> Finished:
-        return program(*sync_arguments(gate, dest), *arguments, env={"KLING_MIRROR_TOKEN": TOKEN})
-
-    return run
+    return partial(sync_to, gate, dest)
 
 
 def _wait_for_two(gate: _Gate, dest: Path) -> None:
@@ -72,7 +63,7 @@ def _wait_for_two(gate: _Gate, dest: Path) -> None:
 
 
 def test_the_second_run_is_turned_away(
-    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: Callable[..., Finished]
+    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: RunProgram
 ) -> None:
     """The second run, and the third, exit 11 and name the first's pid; the first completes."""
     with started(environ, *sync_arguments(gate, dest)) as first:
@@ -93,7 +84,7 @@ def test_the_second_run_is_turned_away(
 
 
 def test_a_lock_that_a_killed_run_left_is_no_lock(
-    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: Callable[..., Finished]
+    gate: _Gate, dest: Path, environ: Mapping[str, str], sync_now: RunProgram
 ) -> None:
     """After `kill -9` the next run goes on at once; nobody has to remove a lock file."""
     with started(environ, *sync_arguments(gate, dest)) as first:
@@ -115,7 +106,7 @@ def test_two_roots_do_not_hinder_each_other(
         _wait_for_two(gate, dest)
         other = program(
             *sync_arguments(gate, tmp_path / "other"), "--file-name", "clip1",
-            env={"KLING_MIRROR_TOKEN": TOKEN},
+            env=ACCESS,
         )  # fmt: skip
         assert other.code == 0, other.err
 

@@ -20,11 +20,11 @@ from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
 from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
-from tests.lib.invariant import check_invariant, serving, started, sync_arguments, wait_until
-from tests.lib.library import TOKEN, Library
+from tests.lib.invariant import check_invariant
+from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.monitor import SECRET, Monitor
+from tests.lib.processes import STOPPED_WITHIN_S, started, sync_arguments, wait_until
 
-_STOPPED_WITHIN_S = 2.0
 _OTHER_TOKEN = "user:1-other"  # noqa: S105 - opens nothing
 
 RunNight = Callable[..., Finished]
@@ -48,7 +48,7 @@ def night(program: RunProgram, service: KlingService, dest: Path) -> RunNight:
         return program(
             "sync", "--dest", dest, "--api-url", service.api_url, "--max-wait", "5",
             "--min-free", "0", *arguments,
-            env={"KLING_MIRROR_TOKEN": TOKEN, **given, **(env or {})},
+            env={**ACCESS, **given, **(env or {})},
         )  # fmt: skip
 
     return run
@@ -221,7 +221,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < _STOPPED_WITHIN_S
+    assert time.monotonic() - began < STOPPED_WITHIN_S
     assert b"Traceback" not in err
     return process.returncode, err
 
@@ -238,7 +238,7 @@ def test_a_stop_is_told_in_time(
         "KLING_MIRROR_ON_FINISH": "exec sleep 5 2>&- >&-" if hangs else "true",
     }
     with (
-        serving(library, _Held) as service,
+        library.service(_Held) as service,
         started({**environ, **settings}, *sync_arguments(service, dest)) as process,
     ):
         wait_until(service.cdn_requests)

@@ -16,11 +16,18 @@ from mirror.stopping import Stop
 from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram, access_to, check_shown
 from tests.lib.damage import DAMAGE, UNREADABLE, wrong_files
-from tests.lib.invariant import Paced, serving, started, sync_arguments, wait_until
 from tests.lib.library import Library, media
 from tests.lib.mirrored import check_records, manifest_of, path_of, snapshot, stored_of
 from tests.lib.misbehaving import Misbehaving
-from tests.lib.processes import BIG, STOPPED_WITHIN_S, open_files
+from tests.lib.paced import Paced
+from tests.lib.processes import (
+    BIG,
+    STOPPED_WITHIN_S,
+    open_files,
+    started,
+    sync_arguments,
+    wait_until,
+)
 from tests.lib.runs import Notes, run_sync
 
 
@@ -141,7 +148,7 @@ def test_a_sync_at_work_is_no_damage(
 ) -> None:
     """Files that a run replaces while they are hashed are not called damaged."""
     trio = [library.add(number, "image") for number in range(50)]
-    with serving(library, Paced) as service:
+    with library.service(Paced) as service:
         assert run_sync(service, dest).summary.exit_code == 0
         for number, item in enumerate(trio):
             library.change(item, media("image", ("new", number)))

@@ -4,27 +4,20 @@ The structs here are the contract's shape of `manifest.json`, written down a sec
 purpose: `mirror.models` may not be its own judge.
 """
 
-import contextlib
 import hashlib
 import os
 import re
-import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from mirror.demo.service import KlingService
 from mirror.models import Entry
 from mirror.storage.manifest import Manifest
-from tests.lib.library import TOKEN, Library
-
-Service = TypeVar("Service", bound=KlingService)
+from tests.lib.library import Library
 
 PRIVATE = ".kling-mirror"
 TYPE_FOLDERS = ("video", "image", "audio", "other")
@@ -184,87 +177,3 @@ def _check_tree(dest: Path, served: Served) -> None:
         found = _ID.search(path.name)
         assert found, f"{path} is none of our names"
         assert served.has(found[0], sha256_of(path)), f"{path} has bytes that nobody ever served"
-
-
-# Runs that are cut short.
-
-
-@contextlib.contextmanager
-def started(
-    environ: Mapping[str, str],
-    *arguments: object,
-    under: tuple[str, ...] = (),
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """`kling-mirror` on its way; killed at the end of the block if it still is.
-
-    Args:
-        environ: of the process; the token is added.
-        arguments: of the command line.
-        under: a command that starts it, such as strace and its options.
-    """
-    with subprocess.Popen(
-        [*under, sys.executable, "-m", "mirror", *map(str, arguments)],
-        env={"KLING_MIRROR_TOKEN": TOKEN, **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def serving(library: Library, of: type[Service]) -> Service:
-    """`Library.service`, with the type of the service that was asked for."""
-    return of(accounts=library.accounts, files=library.files, token=TOKEN)
-
-
-def sync_arguments(service: KlingService, dest: Path) -> tuple[object, ...]:
-    """`sync` against the service, ready to be followed by more options."""
-    return ("sync", "--json", "--dest", dest, "--api-url", service.api_url, "--min-free", "0")
-
-
-def wait_until(condition: Callable[[], object], *, timeout_s: float = 20) -> None:
-    """Return as soon as the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the moment to wait for did not come"
-        time.sleep(0.005)
-
-
-class Paced(KlingService):
-    """A service whose files come at a measured pace, and which counts their bytes."""
-
-    chunk_bytes = 64 * 1024
-    pause_s = 0.0
-    """Before each chunk."""
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - passed through
-        super().__init__(**options)
-        self._count = [0]
-
-    @property
-    def sent_bytes(self) -> int:
-        """Of bodies of files, handed to the network since the last `count_anew`."""
-        return self._count[0]
-
-    def count_anew(self) -> None:
-        """Count from 0, without what answers that are under way still send."""
-        self._count = [0]
-
-    def send(self, handler: Any, response: Any) -> None:  # noqa: ANN401 - passed through
-        """Write a file's answer chunk by chunk; any other at once."""
-        count = self._count
-        is_file = handler.path.startswith("/cdn/") and response.status in (200, 206)
-        if not is_file:
-            super().send(handler, response)
-            return
-        handler.wfile.write(response.head())
-        body = memoryview(response.body)
-        for start in range(0, len(body), self.chunk_bytes):
-            if self.pause_s and self.closing.wait(self.pause_s):
-                return
-            chunk = body[start : start + self.chunk_bytes]
-            handler.wfile.write(chunk)
-            count[0] += len(chunk)

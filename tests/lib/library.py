@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from mirror.demo.service import File, KlingService
 
+Service = TypeVar("Service", bound=KlingService)
+
 TOKEN = "user:1-test"  # noqa: S105 - opens nothing but the tests' own service
+ACCESS = {"KLING_MIRROR_TOKEN": TOKEN}
+"""What a command needs in its environment to be let in by the service."""
 EMAIL = "me@example.com"
 OTHER = "other@example.com"
 KINDS = ("video", "image", "audio")
@@ -34,6 +38,10 @@ class Library:
     accounts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {EMAIL: []})
     files: dict[str, File] = field(default_factory=dict)
 
+    @overload
+    def service(self) -> KlingService: ...
+    @overload
+    def service(self, of: type[Service]) -> Service: ...
     def service(self, of: type[KlingService] = KlingService) -> KlingService:
         """A service over this library, not yet started."""
         return of(accounts=self.accounts, files=self.files, token=TOKEN)

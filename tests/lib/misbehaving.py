@@ -21,11 +21,10 @@ from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler
 from socket import SO_LINGER, SOL_SOCKET
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 from mirror.demo.server import Request, Response
 from mirror.demo.service import ASSETS_PATH, File, KlingService, Refusal
-from tests.lib.library import TOKEN, Library
 
 Answer = Callable[[Request], Response]
 Effect = Callable[[Request, Answer], Response]
@@ -137,11 +136,6 @@ class Misbehaving(KlingService):
         self._signed: Counter[str] = Counter()
         self._used: Counter[tuple[str, int]] = Counter()
         self._turn = Lock()
-
-    @classmethod
-    def over(cls, library: Library) -> Self:
-        """A service over a library, not yet started."""
-        return cls(accounts=library.accounts, files=library.files, token=TOKEN)
 
     def fail(self, effect: Effect, path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - Fault's
         """Switch a fault on."""

@@ -25,7 +25,7 @@ class Round:
     def __init__(self, folder: Path) -> None:
         self.dest = folder / "mirror"
         self.library = Library()
-        self.service = Misbehaving.over(self.library)
+        self.service = self.library.service(Misbehaving)
         self.items: dict[str, dict[str, Any]] = {}
         self.faults: dict[str, Fault] = {}
         self.runs: list[Summary] = []

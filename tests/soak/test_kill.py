@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -20,18 +20,15 @@ from mirror.models import Entry
 from tests.conftest import RunProgram
 from tests.lib.invariant import (
     PRIVATE,
-    Paced,
     Served,
     check_invariant,
     check_nothing_lost,
     files_below,
-    serving,
     sha256_of,
-    started,
-    sync_arguments,
-    wait_until,
 )
-from tests.lib.library import EMAIL, KINDS, Library, media
+from tests.lib.library import ACCESS, EMAIL, KINDS, Library, media
+from tests.lib.paced import Paced
+from tests.lib.processes import started, sync_arguments, wait_until
 
 _KILLED = -9
 
@@ -113,7 +110,7 @@ class _Life:
 
     def check_converged(self, program: RunProgram) -> None:
         """One undisturbed run makes the mirror whole, and one more finds nothing to do."""
-        environ = {"KLING_MIRROR_TOKEN": self.service.token}
+        environ = ACCESS
         done = program(*self.arguments(), env=environ)
         assert done.code == 0, done.err
         self.check()
@@ -140,7 +137,7 @@ class _Life:
 @pytest.fixture
 def life(library: Library, environ: dict[str, str], dest: Path) -> Iterator[_Life]:
     """A library of 60 assets and no mirror of it yet."""
-    with serving(library, Paced) as service:
+    with library.service(Paced) as service:
         dice = random.Random(20250806)  # noqa: S311 - dice, not secrets
         life = _Life(library, service, environ, dest, dice)
         life.upload(60)
@@ -177,7 +174,7 @@ def test_two_hundred_kills(
 ) -> None:
     """The same 200 times, with a library and a server that let kills hit every phase."""
     dice = random.Random(20250808)  # noqa: S311 - dice, not secrets
-    with serving(library, _Slow) as service:
+    with library.service(_Slow) as service:
         life = _Life(library, service, environ, dest, dice)
         life.upload(300)
         life.measure(tmp_path / "scratch")
@@ -279,14 +276,14 @@ class _Moody(Paced):
 
 
 def test_a_file_in_its_place_is_never_written_into(
-    library: Library, environ: dict[str, str], dest: Path, sync_with: Callable[..., None]
+    library: Library, environ: dict[str, str], dest: Path, sync_to: RunProgram
 ) -> None:
     """A copy that a 304 vouched for, and then a crash: the next download must not overwrite it."""
     item = library.add(1, size=2_000_000)
     served = Served()
     served.note(library)
-    with serving(library, _Moody) as service:
-        sync_with(service)
+    with library.service(_Moody) as service:
+        assert sync_to(service, dest).code == 0
         library.change(item)
         service.holds_covers = True
         with started(environ, *sync_arguments(service, dest)) as process:
@@ -302,26 +299,14 @@ def test_a_file_in_its_place_is_never_written_into(
         check_invariant(dest, served)
 
 
-@pytest.fixture
-def sync_with(program: RunProgram, dest: Path) -> Callable[[KlingService], None]:
-    """A run against a service that must be complete."""
-
-    def run(service: KlingService) -> None:
-        environ = {"KLING_MIRROR_TOKEN": service.token}
-        done = program(*sync_arguments(service, dest), env=environ)
-        assert done.code == 0, done.err
-
-    return run
-
-
 def test_a_complete_file_outlives_a_kill_before_its_entry(
-    library: Library, environ: dict[str, str], dest: Path, sync_with: Callable[..., None]
+    library: Library, environ: dict[str, str], dest: Path, sync_to: RunProgram
 ) -> None:
     """What was recorded before a kill is not asked for again."""
     for number in range(20):
         library.add(number, "image")
     library.add(20, "video")
-    with serving(library, _Moody) as service:
+    with library.service(_Moody) as service:
         service.holds_covers = True
         with started(environ, *sync_arguments(service, dest)) as process:
             wait_until(service.cover_asked.is_set)
@@ -329,7 +314,7 @@ def test_a_complete_file_outlives_a_kill_before_its_entry(
             process.kill()
         service.holds_covers = False
         service.requests.clear()
-        sync_with(service)
+        assert sync_to(service, dest).code == 0
         assert {request.path.split("/")[2] for request in service.cdn_requests()} == {"video"}
         for stored in (
             stored for entry in check_invariant(dest).values() for stored in entry.files()

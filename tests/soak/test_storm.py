@@ -122,7 +122,7 @@ class Storm:
 @pytest.fixture
 def service(library: Library) -> Iterator[Misbehaving]:
     """The service over the test's library; its URLs are signed, and a listing renews them."""
-    with Misbehaving.over(library) as running:
+    with library.service(Misbehaving) as running:
         running.signing = Signing()
         yield running
 

@@ -16,7 +16,7 @@ import pytest
 
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
-from tests.lib.library import EMAIL, JPEG, TOKEN, Library, media
+from tests.lib.library import ACCESS, EMAIL, JPEG, Library, media
 
 _NONE = dict.fromkeys(("new", "changed", "unchanged", "repaired", "failed"), 0)
 KINDS = ("image", "audio", "video")
@@ -130,7 +130,7 @@ def test_a_thousand_assets(
         def sync(*more: str) -> Finished:
             return program(
                 "sync", "--dest", dest, "--api-url", service.api_url, "--page-size", page_size,
-                *more, env={"KLING_MIRROR_TOKEN": TOKEN},
+                *more, env=ACCESS,
             )  # fmt: skip
 
         first = sync("--json")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mirror.report.on_finish import Hook
-from tests.lib.invariant import wait_until
+from tests.lib.processes import wait_until
 from tests.unit.report.conftest import MakeResult, MakeRun
 
 
