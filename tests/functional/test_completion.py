@@ -15,7 +15,6 @@ from mirror.settings import SETTINGS
 from tests.conftest import RunProgram
 from tests.lib.terminal import Terminal
 
-README = Path(__file__).parents[2] / "README.md"
 _PROMPT = "READY> "
 _SHOW = "kling-mirror() { printf '[%s]' \"$@\"; echo; }"
 """In place of the program: shows the words that completion made."""
@@ -168,13 +167,10 @@ def test_groff_shows_the_page(program: RunProgram) -> None:
 # Exit codes have one source.
 
 
-def test_help_and_readme_tell_the_exit_codes(program: RunProgram) -> None:
-    """`--help` of the program and of each command has the enum's words, README's table too."""
-    readme = README.read_text(encoding="utf-8")
+def test_help_has_the_exit_codes(program: RunProgram) -> None:
+    """`--help` of the program and of each command has the enum's words."""
     text = " ".join(program("--help").out.split())
     for code in ExitCode:
         assert f" {int(code)} {code.meaning}" in text
-        if code not in (ExitCode.SIGINT, ExitCode.SIGTERM):  # which share a row
-            assert f"| {int(code)} | {code.meaning} |\n" in readme
     for parser in full_parser()[1].values():
         assert text.partition("exit codes:")[2] in " ".join(parser.format_help().split())
