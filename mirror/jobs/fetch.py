@@ -11,12 +11,12 @@ from pathlib import Path
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
 from mirror.jobs.commit import Failed, Fetched, FetchedFile, Outcome
 from mirror.models import Action, Asset, Kind, Role, StoredFile
-from mirror.net.curl import Transfers
 from mirror.net.decode import without_query
 from mirror.net.download import Received
 from mirror.net.kling import KlingApi
 from mirror.net.probe import RemoteFile
 from mirror.net.retry import Pause, Policy
+from mirror.net.transfers import Transfers
 from mirror.storage import media
 from mirror.storage.durable import disk_error
 from mirror.storage.local import Store, link_or_copy

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 
 from mirror.errors import MirrorError
 from mirror.jobs.fetch import Fetcher
-from mirror.net.curl import Transfers
 from mirror.net.kling import KlingApi
+from mirror.net.transfers import Transfers
 from mirror.net.urls import UrlRules, leads_home
 from mirror.progress import Progress
 from mirror.settings import Settings

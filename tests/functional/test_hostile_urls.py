@@ -20,8 +20,8 @@ import pytest
 
 from mirror.demo.service import ASSETS_PATH
 from mirror.errors import FetchError
-from mirror.net.curl import Transfers
 from mirror.net.download import Received
+from mirror.net.transfers import Transfers
 from mirror.net.urls import UrlRules, leads_home
 from mirror.storage.spool import Partial
 from tests.conftest import RunProgram

@@ -18,8 +18,8 @@ from mirror import config
 from mirror.demo.server import Request, Response
 from mirror.errors import DiskError, ExpiredUrlError, FetchError
 from mirror.jobs.sync import sync
-from mirror.net.curl import Transfers
 from mirror.net.download import Received
+from mirror.net.transfers import Transfers
 from mirror.net.urls import UrlRules
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
