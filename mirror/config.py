@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from mirror.errors import UsageError
-from mirror.settings import BY_NAME, ENV_PREFIX, SETTINGS, Setting, Settings, group_title, short
+from mirror.settings import BY_NAME, ENV_PREFIX, GROUPS, SETTINGS, Setting, Settings
+from mirror.values import short, to_toml
 
 DEFAULT = "default"
 """The source of a value that nobody set."""
@@ -189,12 +190,12 @@ def example(**chosen: str) -> str:
     for setting in SETTINGS:
         if setting.group != group:
             group = setting.group
-            lines += ["", f"# ── {group_title(group)} " + "─" * (70 - len(group_title(group)))]
+            lines += ["", f"# ── {GROUPS[group]} " + "─" * (70 - len(GROUPS[group]))]
         unset = setting.default is None or setting.default == ()
         note = " (example)" if unset else ""
         lines += ["", f"# {setting.help.replace('%%', '%')}{note}"]
         mark = "" if setting.name in chosen else "# "
-        lines.append(f"{mark}{setting.name} = {chosen.get(setting.name, setting.example)}")
+        lines.append(f"{mark}{setting.name} = {chosen.get(setting.name, setting.example_toml)}")
     return "\n".join(lines) + "\n"
 
 
@@ -207,21 +208,9 @@ def explain(settings: Settings) -> str:
             value = "(set, not shown)"
         source = settings.sources[setting.name]
         mark = "# " if value is None else ""
-        lines.append((f"{mark}{setting.name} = {_as_toml(value)}", source))
+        lines.append((f"{mark}{setting.name} = {to_toml(value)}", source))
     width = max(len(line) for line, _ in lines)
     return "".join(f"{line.ljust(width)}  # {source}\n" for line, source in lines)
-
-
-def _as_toml(value: object) -> str:
-    import json  # noqa: PLC0415 - most commands write no settings
-
-    if value is None:
-        return '""'
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple):
-        return json.dumps(list(value), ensure_ascii=False)
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def _is_private(setting: Setting) -> bool:

@@ -1,35 +1,96 @@
-"""What can be set: every setting's name, meaning, default, and how its text is read.
+"""What can be set: each setting is declared once, as a field of `Settings`.
 
-`SETTINGS` is the one list of them: the command line, the environment variables, the TOML keys,
-`kling-mirror config` and config.example.toml are all read off it.
+The command line, the environment variables, the TOML keys, `kling-mirror config`, the manual page
+and config.example.toml are all read off `SETTINGS`, which is read off these fields.
 """
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec import Struct
 
+from mirror import values
 from mirror.models import Scope
 
 ENV_PREFIX = "KLING_MIRROR_"
 DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_MOST_JOBS = 64
-_MOST_PAGE_SIZE = 1000
-_MOST_LOGS = 1000
-_WITHOUT_FLAG = frozenset(("token", "token_command", "ping_url", "on_finish"))
-"""Secrets, or command lines that may hold one: arguments are visible to other users."""
-_NEVER_SHOWN = frozenset(("token", "ping_url"))
 CONTENT_TYPES = ("video", "image", "audio")
-_PROGRESS = ("auto", "always", "never")
+
+GROUPS = {
+    "mirror": "the mirror",
+    "api": "the API",
+    "token": "the token (one of these)",
+    "scope": "what is mirrored",
+    "requests": "requests, to the API and for files",
+    "files": "files",
+    "safety": "safety",
+    "output": "output",
+    "unattended": "unattended runs",
+}
+"""The groups of settings, each with its heading. A command takes whole groups as its flags."""
 
 
-class Settings(Struct, frozen=True):
+class Setting(Struct, frozen=True):
+    """One setting, as every face of the program shows it.
+
+    Attributes:
+        group: one of `GROUPS`.
+        help: what it does, with its unit.
+        parse: turns text or a TOML value into the value; see `mirror.values`.
+        metavar: the value's name in `--help`; "" for a switch.
+        example: a value as one would write it, where the default is no good example.
+        is_secret: whether its value is never shown.
+        has_flag: whether it is a flag, too. Arguments are visible to other users: secrets, and
+            commands that may hold one, are none.
+        name: the field's name. It is the TOML key; the flag is `--` and the name with dashes.
+        default: the field's default.
+    """
+
+    group: str
+    help: str
+    parse: Callable[[object], Any]
+    metavar: str = ""
+    example: object = None
+    is_secret: bool = False
+    has_flag: bool = True
+    name: str = ""
+    default: Any = None
+
+    @property
+    def flag(self) -> str | None:
+        """Its flag, or None."""
+        return f"--{self.name}".replace("_", "-") if self.has_flag else None
+
+    @property
+    def env(self) -> str:
+        """Its environment variable."""
+        return f"{ENV_PREFIX}{self.name.upper()}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that there are, where they can be counted."""
+        return getattr(self.parse, "choices", ())
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def example_toml(self) -> str:
+        """Its example, or else its default, as TOML."""
+        return values.to_toml(self.default if self.example is None else self.example)
+
+    @property
+    def shown_default(self) -> str:
+        """Its default, as one would write it in a shell."""
+        return self.example_toml.strip('"')
+
+
+class Settings(Struct, frozen=True, kw_only=True):
     """The effective settings of a run. Sizes are bytes, times are seconds.
 
     Attributes:
@@ -37,38 +98,264 @@ class Settings(Struct, frozen=True):
         config_path: the config file that was read, or None.
     """
 
-    dest: Path | None
-    api_url: str
-    token: str | None
-    token_file: Path | None
-    token_command: str | None
-    email: tuple[str, ...]
-    all_accounts: bool
-    content_type: tuple[str, ...]
-    file_name: str | None
-    no_covers: bool
-    page_size: int
-    jobs: int
-    limit_rate: int | None
-    max_attempts: int
-    max_wait: float
-    stall_timeout: float
-    max_gone: str | None
-    min_free: int
-    max_file_size: int | None
-    max_answer_size: int
-    allowed_hosts: tuple[str, ...]
-    allow_private_hosts: bool
-    gallery: bool
-    progress: Literal["auto", "always", "never"]
-    log_file: Path | None
-    log_format: Literal["text", "json"]
-    log_size: int | None
-    log_keep: int
-    ping_url: str | None
-    on_finish: str | None
-    sources: Mapping[str, str]
-    config_path: Path | None
+    dest: Annotated[
+        Path | None,
+        Setting("mirror", "the mirror's folder", values.path, "DIR", example="~/kling-mirror"),
+    ] = None
+    api_url: Annotated[str, Setting("api", "the API's address", values.url, "URL")] = (
+        DEFAULT_API_URL
+    )
+    token: Annotated[
+        str | None,
+        Setting(
+            "token",
+            "the useapi.net API token; it is a password: prefer token_file or token_command",
+            values.text,
+            "TOKEN",
+            example="user:1234-abcdefghijklmnop",
+            is_secret=True,
+            has_flag=False,
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        Setting(
+            "token",
+            "a file that holds the API token",
+            values.path,
+            "FILE",
+            example="~/.config/kling-mirror/token",
+        ),
+    ] = None
+    token_command: Annotated[
+        str | None,
+        Setting(
+            "token",
+            "a command that prints the API token, for example a password manager's",
+            values.text,
+            "COMMAND",
+            example="pass show useapi/token",
+            has_flag=False,
+        ),
+    ] = None
+    email: Annotated[
+        tuple[str, ...],
+        Setting(
+            "scope",
+            "the Kling account to mirror, if the subscription has several",
+            values.texts,
+            "E",
+            example=["me@example.com"],
+        ),
+    ] = ()
+    all_accounts: Annotated[
+        bool, Setting("scope", "mirror every account of the subscription", values.switch)
+    ] = False
+    content_type: Annotated[
+        tuple[str, ...],
+        Setting(
+            "scope",
+            "only assets of this type: video, image or audio",
+            values.SomeOf(*CONTENT_TYPES),
+            "T",
+            example=["video"],
+        ),
+    ] = ()
+    file_name: Annotated[
+        str | None,
+        Setting(
+            "scope",
+            "only assets whose name contains this keyword",
+            values.text,
+            "KEYWORD",
+            example="holiday",
+        ),
+    ] = None
+    no_covers: Annotated[bool, Setting("scope", "do not mirror cover images", values.switch)] = (
+        False
+    )
+    page_size: Annotated[
+        int,
+        Setting(
+            "requests",
+            "assets per page of the listing; 20 if the API refuses more",
+            values.whole(1, 1000),
+            "N",
+        ),
+    ] = 100
+    max_attempts: Annotated[
+        int,
+        Setting(
+            "requests",
+            "how often a request may fail, without progress, before it is given up",
+            values.whole(1, 100),
+            "N",
+        ),
+    ] = 5
+    max_wait: Annotated[
+        float,
+        Setting(
+            "requests",
+            "the longest total wait for the retries of one request, in seconds",
+            values.seconds,
+            "SECONDS",
+        ),
+    ] = 300.0
+    stall_timeout: Annotated[
+        float,
+        Setting(
+            "requests",
+            "abort and retry a transfer after N seconds without data",
+            values.seconds,
+            "SECONDS",
+        ),
+    ] = 30.0
+    max_answer_size: Annotated[
+        int,
+        Setting(
+            "requests",
+            "refuse an answer of the API that is longer",
+            values.size,
+            "SIZE",
+            example="64M",
+        ),
+    ] = 64_000_000
+    jobs: Annotated[int, Setting("files", "files fetched at a time", values.whole(1, 64), "N")] = 8
+    limit_rate: Annotated[
+        int | None,
+        Setting(
+            "files",
+            "bytes per second, for all files together; 0 for no limit",
+            values.size_or_none,
+            "RATE",
+            example="5M",
+        ),
+    ] = None
+    min_free: Annotated[
+        int,
+        Setting(
+            "files",
+            "stop (exit 6) before the disk has less free space than this; 0 for no reserve",
+            values.size,
+            "SIZE",
+            example="500M",
+        ),
+    ] = 500_000_000
+    max_file_size: Annotated[
+        int | None,
+        Setting(
+            "files",
+            "a larger file counts as failed; 0 for no limit",
+            values.size_or_none,
+            "SIZE",
+            example="2G",
+        ),
+    ] = None
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Setting(
+            "files",
+            "fetch files only from this host and its subdomains",
+            values.texts,
+            "HOST",
+            example=["klingai.com"],
+        ),
+    ] = ()
+    allow_private_hosts: Annotated[
+        bool,
+        Setting(
+            "files",
+            "fetch files from private addresses, too, although the API is not at one",
+            values.switch,
+        ),
+    ] = False
+    max_gone: Annotated[
+        str | None,
+        Setting(
+            "safety",
+            "mark nothing gone (exit 5) if more assets than this vanish from the listing at "
+            "once: a number, or a share of the account's assets (default: 5 or 10%%, whichever is "
+            "more)",
+            values.share_or_count,
+            "N",
+            example="10%",
+        ),
+    ] = None
+    gallery: Annotated[
+        bool,
+        Setting(
+            "output", "keep the offline page DEST/gallery/index.html up to date", values.switch
+        ),
+    ] = False
+    progress: Annotated[
+        Literal["auto", "always", "never"],
+        Setting(
+            "output",
+            "the progress bar: auto (on a terminal), always or never",
+            values.OneOf("auto", "always", "never"),
+            "WHEN",
+        ),
+    ] = "auto"
+    log_file: Annotated[
+        Path | None,
+        Setting(
+            "unattended",
+            "log every run to this file: a line for each file, problem and summary; its "
+            "folder must exist",
+            values.path,
+            "FILE",
+            example="~/kling-mirror.log",
+        ),
+    ] = None
+    log_format: Annotated[
+        Literal["text", "json"],
+        Setting(
+            "unattended",
+            "the lines of the log file: text, or json for one object each",
+            values.OneOf("text", "json"),
+            "FORMAT",
+        ),
+    ] = "text"
+    log_size: Annotated[
+        int | None,
+        Setting(
+            "unattended",
+            "begin a new log file when it would grow larger than this; 0 for never",
+            values.size_or_none,
+            "SIZE",
+            example="10M",
+        ),
+    ] = 10_000_000
+    log_keep: Annotated[
+        int, Setting("unattended", "how many old log files to keep", values.whole(1, 1000), "N")
+    ] = 5
+    ping_url: Annotated[
+        str | None,
+        Setting(
+            "unattended",
+            "URL to ping on every run (healthchecks.io protocol): /start, then success or "
+            "/fail with the summary; it is a secret",
+            values.url,
+            "URL",
+            example="https://hc-ping.com/your-uuid-here",
+            is_secret=True,
+            has_flag=False,
+        ),
+    ] = None
+    on_finish: Annotated[
+        str | None,
+        Setting(
+            "unattended",
+            "a command to run after every sync: it reads the summary as JSON, "
+            "KLING_MIRROR_EXIT_CODE is set, and it has ten minutes",
+            values.text,
+            "COMMAND",
+            example="jq .assets | mail -s kling-mirror me@example.com",
+            has_flag=False,
+        ),
+    ] = None
+    sources: Mapping[str, str] = {}
+    config_path: Path | None = None
 
     @property
     def scope(self) -> Scope:
@@ -80,6 +367,22 @@ class Settings(Struct, frozen=True):
             file_name=self.file_name,
             no_covers=self.no_covers,
         )
+
+
+def _declared() -> tuple[Setting, ...]:
+    """Every setting, with the name and the default of the field that declares it."""
+    defaults = Settings()
+    return tuple(
+        msgspec.structs.replace(
+            annotation.__metadata__[0], name=name, default=getattr(defaults, name)
+        )
+        for name, annotation in Settings.__annotations__.items()
+        if hasattr(annotation, "__metadata__")
+    )
+
+
+SETTINGS = _declared()
+BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 class Options(TypedDict, total=False):
@@ -96,432 +399,14 @@ class Options(TypedDict, total=False):
     file_name: str | None
     no_covers: bool | None
     page_size: int | None
-    jobs: int | None
-    limit_rate: int | str | None
     max_attempts: int | None
     max_wait: float | None
     stall_timeout: float | None
-    max_gone: int | str | None
+    max_answer_size: int | str | None
+    jobs: int | None
+    limit_rate: int | str | None
     min_free: int | str | None
     max_file_size: int | str | None
-    max_answer_size: int | str | None
     allowed_hosts: str | Sequence[str] | None
     allow_private_hosts: bool | None
-
-
-class Setting(NamedTuple):
-    """One setting, as every face of the program shows it.
-
-    Attributes:
-        name: the TOML key; the flag is `--` and the name with dashes.
-        parse: text or TOML value → value; raises ValueError saying what was expected.
-        default: the parsed default.
-        example: a TOML value for config.example.toml.
-        help: what it does, with its unit.
-        group: the heading of `sync --help` that it stands under.
-        metavar: the value's name in `--help`; "" for a switch.
-        choices: the values that there are, where they can be counted.
-    """
-
-    name: str
-    parse: Callable[[object], Any]
-    default: object
-    example: str
-    help: str
-    group: str
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-
-    @property
-    def flag(self) -> str | None:
-        """Its flag, or None where a secret would be seen in the list of processes."""
-        return None if self.name in _WITHOUT_FLAG else f"--{self.name}".replace("_", "-")
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether its value is never shown."""
-        return self.name in _NEVER_SHOWN
-
-    @property
-    def env(self) -> str:
-        """Its environment variable."""
-        return f"{ENV_PREFIX}{self.name.upper()}"
-
-    @property
-    def shown_default(self) -> str:
-        """Its default, as one would write it."""
-        return self.example.strip('"')
-
-    @property
-    def is_list(self) -> bool:
-        """Whether it takes several values."""
-        return isinstance(self.default, tuple)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("expected a text that is not empty")
-    return value.strip()
-
-
-def _path(value: object) -> Path:
-    text = _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
-    if "\0" in text:
-        raise ValueError("expected a path, which cannot hold a NUL character")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("expected a path; there is no such user") from None
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
-        raise ValueError("expected a list of texts")
-    return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
-
-
-def _content_types(value: object) -> tuple[str, ...]:
-    types = _texts(value)
-    if not set(types) <= set(CONTENT_TYPES):
-        raise ValueError("expected video, image or audio")
-    return types
-
-
-def short(value: object) -> str:
-    """A value as text; "" for a number of thousands of digits, which Python refuses to write."""
-    try:
-        return str(value).strip()
-    except ValueError:
-        return ""
-
-
-def _switch(value: object) -> bool:
-    known = {"1": True, "true": True, "yes": True, "on": True}
-    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in known:
-        return known[value.strip().lower()]
-    raise ValueError("expected true or false")
-
-
-def _whole(least: int, most: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        try:
-            number = msgspec.convert(value, int, strict=False)
-        except msgspec.ValidationError:
-            number = least - 1
-        if isinstance(value, bool) or not least <= number <= most:
-            raise ValueError(f"expected a whole number from {least} to {most}")
-        return number
-
-    return parse
-
-
-def _seconds(value: object) -> float:
-    try:
-        number = msgspec.convert(value, float, strict=False)
-    except msgspec.ValidationError:
-        number = 0.0
-    if isinstance(value, bool) or not 0 < number < float("inf"):
-        raise ValueError("expected a number of seconds above 0")
-    return number
-
-
-def parse_size(value: object) -> int:
-    """Bytes, from a number with a unit: `5M` is 5,000,000.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = short(value).lower().removesuffix("b").removesuffix("i")
-    unit = text[-1:] if text[-1:] in "kmgt" else ""
-    try:
-        number = float(text.removesuffix(unit)) * _UNITS[unit]
-    except ValueError:
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number < 10**18:
-        raise ValueError("expected a size such as 500K, 5M or 1.5G")
-    return int(number)
-
-
-def _size_or_none(value: object) -> int | None:
-    return parse_size(value) or None
-
-
-def _share_or_count(value: object) -> str:
-    text = short(value)
-    number = text.removesuffix("%")
-    if isinstance(value, bool) or not (number.isascii() and number.isdigit()):
-        raise ValueError("expected a number such as 20, or a share such as 10%")
-    return text
-
-
-def _url(value: object) -> str:
-    text = _text(value).rstrip("/")
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(text)
-        is_clean = text.isprintable() and not any(map(str.isspace, text))
-        if parts.scheme in ("http", "https") and parts.hostname and is_clean and parts.port != 0:
-            return text
-    raise ValueError("expected a URL that begins with https:// or http://")
-
-
-def _progress(value: object) -> str:
-    if value not in _PROGRESS:
-        raise ValueError("expected auto, always or never")
-    return str(value)
-
-
-def _log_format(value: object) -> str:
-    if value not in ("text", "json"):
-        raise ValueError("expected text or json")
-    return str(value)
-
-
-SETTINGS = (
-    Setting("dest", _path, None, '"~/kling-mirror"', "the mirror's folder", "where", "DIR"),
-    Setting("api_url", _url, DEFAULT_API_URL, f'"{DEFAULT_API_URL}"', "the API", "where", "URL"),
-    Setting(
-        "token",
-        _text,
-        None,
-        '"user:1234-abcdefghijklmnop"',
-        "the useapi.net API token; a password: rather use token_file or token_command",
-        "token",
-        "TOKEN",
-    ),
-    Setting(
-        "token_file",
-        _path,
-        None,
-        '"~/.config/kling-mirror/token"',
-        "a file that holds the API token",
-        "token",
-        "FILE",
-    ),
-    Setting(
-        "token_command",
-        _text,
-        None,
-        '"pass show useapi/token"',
-        "a command that prints the API token, such as a password manager's",
-        "token",
-        "COMMAND",
-    ),
-    Setting(
-        "email",
-        _texts,
-        (),
-        '["me@example.com"]',
-        "the Kling account to mirror, where the subscription has several",
-        "what",
-        "E",
-    ),
-    Setting("all_accounts", _switch, False, "false", "mirror every account", "what"),
-    Setting(
-        "content_type",
-        _content_types,
-        (),
-        '["video"]',
-        "only assets of this type: video, image or audio",
-        "what",
-        "T",
-        CONTENT_TYPES,
-    ),
-    Setting(
-        "file_name",
-        _text,
-        None,
-        '"holiday"',
-        "only assets whose name has this keyword",
-        "what",
-        "KEYWORD",
-    ),
-    Setting("no_covers", _switch, False, "false", "leave the cover images out", "what"),
-    Setting(
-        "page_size",
-        _whole(1, _MOST_PAGE_SIZE),
-        100,
-        "100",
-        "assets per page of the listing; falls back to 20 where the API refuses more",
-        "how",
-        "N",
-    ),
-    Setting("jobs", _whole(1, _MOST_JOBS), 8, "8", "files fetched at a time", "how", "N"),
-    Setting(
-        "limit_rate",
-        _size_or_none,
-        None,
-        '"5M"',
-        "bytes per second, over all files together; 0 for no limit",
-        "how",
-        "RATE",
-    ),
-    Setting(
-        "max_attempts",
-        _whole(1, 100),
-        5,
-        "5",
-        "how often one request is sent before it counts as failed",
-        "how",
-        "N",
-    ),
-    Setting(
-        "max_wait",
-        _seconds,
-        300.0,
-        "300",
-        "the longest total wait for one request's retries, in seconds",
-        "how",
-        "SECONDS",
-    ),
-    Setting(
-        "stall_timeout",
-        _seconds,
-        30.0,
-        "30",
-        "no byte for so many seconds cuts a transfer, which is then tried again",
-        "how",
-        "SECONDS",
-    ),
-    Setting(
-        "max_gone",
-        _share_or_count,
-        None,
-        '"10%"',
-        "if more vanish from the listing at once, nothing is marked gone (exit 5); a number or a "
-        "share of the account's assets; without it the larger of 5 and 10%%",
-        "safety",
-        "N",
-    ),
-    Setting(
-        "min_free",
-        parse_size,
-        500_000_000,
-        '"500M"',
-        "stop (exit 6) rather than leave less than this on the disk; 0 for none",
-        "safety",
-        "SIZE",
-    ),
-    Setting(
-        "max_file_size",
-        _size_or_none,
-        None,
-        '"2G"',
-        "a file that is larger counts as failed; 0 for no limit",
-        "safety",
-        "SIZE",
-    ),
-    Setting(
-        "max_answer_size",
-        parse_size,
-        64_000_000,
-        '"64M"',
-        "an answer of the API that is longer is cut off",
-        "safety",
-        "SIZE",
-    ),
-    Setting(
-        "allowed_hosts",
-        _texts,
-        (),
-        '["klingai.com"]',
-        "fetch files from this host and its subdomains alone",
-        "safety",
-        "HOST",
-    ),
-    Setting(
-        "allow_private_hosts",
-        _switch,
-        False,
-        "false",
-        "fetch files from private addresses too, though the API is not at one",
-        "safety",
-    ),
-    Setting(
-        "gallery",
-        _switch,
-        False,
-        "false",
-        "keep the offline page DEST/gallery/index.html up to date with each run",
-        "output",
-    ),
-    Setting(
-        "progress",
-        _progress,
-        "auto",
-        '"auto"',
-        "the progress bar: auto (on a terminal), always or never",
-        "output",
-        "WHEN",
-        _PROGRESS,
-    ),
-    Setting(
-        "log_file",
-        _path,
-        None,
-        '"~/kling-mirror.log"',
-        "a log of each run: its files, problems and summary, a line each; its folder must exist",
-        "unattended",
-        "FILE",
-    ),
-    Setting(
-        "log_format",
-        _log_format,
-        "text",
-        '"text"',
-        "the log file's lines: text, or json for an object each",
-        "unattended",
-        "FORMAT",
-    ),
-    Setting(
-        "log_size",
-        _size_or_none,
-        10_000_000,
-        '"10M"',
-        "a log file that would grow larger is renamed and a new one begun; 0 for never",
-        "unattended",
-        "SIZE",
-    ),
-    Setting(
-        "log_keep", _whole(1, _MOST_LOGS), 5, "5", "renamed log files to keep", "unattended", "N"
-    ),
-    Setting(
-        "ping_url",
-        _url,
-        None,
-        '"https://hc-ping.com/your-uuid-here"',
-        "told of every run, in the way of healthchecks.io: /start, success or /fail, with the "
-        "summary; a secret",
-        "unattended",
-        "URL",
-    ),
-    Setting(
-        "on_finish",
-        _text,
-        None,
-        '"jq .assets | mail -s kling-mirror me@example.com"',
-        "a command for after every sync: it reads the summary as JSON, KLING_MIRROR_EXIT_CODE is "
-        "set, and it has ten minutes",
-        "unattended",
-        "COMMAND",
-    ),
-)
-BY_NAME = {setting.name: setting for setting in SETTINGS}
-
-_GROUPS = {
-    "where": "from where, to where",
-    "token": "the token (one of these)",
-    "what": "what is mirrored",
-    "how": "how it is fetched",
-    "safety": "safety",
-    "output": "output",
-    "unattended": "unattended runs",
-}
-
-
-def group_title(group: str) -> str:
-    """The heading of a group of settings."""
-    return _GROUPS[group]
+    max_gone: int | str | None

@@ -7,6 +7,7 @@ from mirror import config
 from mirror.commands.opening import effective_settings
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
+from mirror.settings import GROUPS
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -14,4 +15,4 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-COMMAND = Command(_run, settings=None)
+COMMAND = Command(_run, settings=(*GROUPS,))

@@ -1,23 +1,22 @@
 """Flags that several commands share, and how their values are read."""
 
 import argparse
+from collections.abc import Iterable
 
-from mirror.settings import SETTINGS, Setting, group_title
-
-
-def add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...] | None) -> None:
-    """Add a flag for each of these settings, under the heading of its group; None means all."""
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for setting in SETTINGS:
-        if setting.flag is None or (names is not None and setting.name not in names):
-            continue
-        title = group_title(setting.group)
-        group = groups.get(title) or parser.add_argument_group(title)
-        groups[title] = group
-        _add_setting(group, setting)
+from mirror.settings import GROUPS, SETTINGS, Setting
 
 
-def _add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:
+def add_settings(parser: argparse.ArgumentParser, groups: Iterable[str]) -> None:
+    """Add a flag for each setting of these groups, under the heading of its group."""
+    for group in groups:
+        heading = parser.add_argument_group(GROUPS[group])
+        for setting in SETTINGS:
+            if setting.group == group and setting.has_flag:
+                add_setting(heading, setting)
+
+
+def add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:
+    """Add the flag of a setting."""
     flag = str(setting.flag)
     if not setting.metavar:
         group.add_argument(

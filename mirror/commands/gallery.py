@@ -38,4 +38,4 @@ def refresh_gallery(settings: Settings, root: Root) -> None:
         complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)
 
 
-COMMAND = Command(_run, settings=("dest",))
+COMMAND = Command(_run, settings=("mirror",))

@@ -71,23 +71,6 @@ def in_words(result: Adopted) -> list[str]:
 
 COMMAND = Command(
     _run,
-    settings=(
-        "dest",
-        "api_url",
-        "token_file",
-        "email",
-        "all_accounts",
-        "content_type",
-        "file_name",
-        "no_covers",
-        "page_size",
-        "jobs",
-        "limit_rate",
-        "max_attempts",
-        "max_wait",
-        "stall_timeout",
-        "min_free",
-        "progress",
-    ),
+    settings=("mirror", "api", "token", "scope", "requests", "files", "output"),
     add_flags=_add_flags,
 )

@@ -1,7 +1,6 @@
 """`init`: the config, the token's file, and a folder that is ready to be a mirror."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from mirror.storage.durable import Disk, disk_error
 from mirror.storage.local import KnownRoots
 from mirror.storage.root import Root
 from mirror.text import printable
+from mirror.values import to_toml
 
 _PRIVATE = 0o600
 
@@ -131,17 +131,12 @@ def _second(config_path: Path) -> UsageError:
 
 
 def _as_toml(name: str, value: object) -> str:
-    """A value as TOML writes it, which is JSON but for what JSON would leave as it is.
+    """A value as TOML, its path absolute.
 
     Raises:
         UsageError: the value has bytes that are no Unicode.
     """
-    plain: object = value
-    if isinstance(value, Path):
-        plain = str(value.absolute())
-    elif isinstance(value, tuple):
-        plain = list(value)
-    text = json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = to_toml(value.absolute() if isinstance(value, Path) else value)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -165,13 +160,5 @@ def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
 
 COMMAND = Command(
     _run,
-    settings=(
-        "dest",
-        "token_file",
-        "email",
-        "all_accounts",
-        "content_type",
-        "no_covers",
-        "api_url",
-    ),
+    settings=("mirror", "api", "token", "scope"),
 )

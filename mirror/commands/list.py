@@ -10,6 +10,7 @@ from mirror.commands.registry import Command
 from mirror.errors import ExitCode
 from mirror.models import Entry, Scope
 from mirror.report import table
+from mirror.settings import BY_NAME
 
 _FILTERS = ("email", "content_type", "file_name")
 _MORE = """
@@ -24,6 +25,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser, "one JSON array")
     flags.add_schema(parser)
     which = parser.add_argument_group("which, in what order")
+    for name in _FILTERS:
+        flags.add_setting(which, BY_NAME[name])
     which.add_argument(
         "--state",
         action="append",
@@ -66,4 +69,4 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-COMMAND = Command(_run, settings=("dest", *_FILTERS), add_flags=_add_flags, more=_MORE)
+COMMAND = Command(_run, settings=("mirror",), add_flags=_add_flags, more=_MORE)

@@ -12,7 +12,7 @@ from mirror import __version__
 from mirror.commands.parser import EXAMPLES, actions_of, full_parser
 from mirror.commands.registry import COMMANDS, Command
 from mirror.errors import ExitCode
-from mirror.settings import BY_NAME, ENV_PREFIX, SETTINGS, Setting, group_title
+from mirror.settings import BY_NAME, ENV_PREFIX, GROUPS, SETTINGS, Setting
 
 _SUMMARY = "a provable, crash-proof copy of what you uploaded to Kling"
 _DESCRIPTION = """\
@@ -130,7 +130,7 @@ def _settings() -> Iterator[str]:
     for setting in SETTINGS:
         if setting.group != group:
             group = setting.group
-            yield f'.SS "{_text(group_title(group))}"'
+            yield f'.SS "{_text(GROUPS[group])}"'
         yield from _item(_setting_names(setting), _setting_text(setting))
 
 

@@ -14,13 +14,13 @@ class Command(NamedTuple):
 
     Attributes:
         run: carries the command out and returns the exit code.
-        settings: the settings that are flags of the command; None for all of them.
+        settings: the groups of settings that are flags of the command.
         add_flags: adds the flags that are no settings.
         more: further paragraphs for the command's own `--help`.
     """
 
     run: Callable[[Namespace], int]
-    settings: tuple[str, ...] | None = ()
+    settings: tuple[str, ...] = ()
     add_flags: Callable[[ArgumentParser], None] = lambda _: None
     more: str = ""
 

@@ -19,7 +19,7 @@ from mirror.commands.registry import Command
 from mirror.commands.schedule_forms import Job, render
 from mirror.config import require_dest
 from mirror.errors import ExitCode, UsageError
-from mirror.settings import ENV_PREFIX, SETTINGS, Settings
+from mirror.settings import ENV_PREFIX, GROUPS, SETTINGS, Settings
 
 _NIGHT_FROM_HOUR = 3  # clocks are put forward and back before that, nearly everywhere
 _NIGHT_MINUTES = 180
@@ -141,4 +141,4 @@ def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
     return []
 
 
-COMMAND = Command(_run, settings=None, add_flags=_add_flags)
+COMMAND = Command(_run, settings=(*GROUPS,), add_flags=_add_flags)

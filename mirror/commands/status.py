@@ -63,4 +63,4 @@ def _print(state: Status, arguments: argparse.Namespace) -> None:
         sys.stdout.write((line if width is None else wrapped(line, width)) + "\n")
 
 
-COMMAND = Command(_run, settings=("dest",), add_flags=_add_flags, more=_MORE)
+COMMAND = Command(_run, settings=("mirror",), add_flags=_add_flags, more=_MORE)

@@ -17,7 +17,7 @@ from mirror.errors import MirrorError
 from mirror.jobs.result import Result
 from mirror.jobs.sync import sync as run_job
 from mirror.report.watchers import Report, reporting
-from mirror.settings import Settings
+from mirror.settings import GROUPS, Settings
 from mirror.stopping import Stop
 from mirror.storage.root import AtEnd, Root
 from mirror.text import complain
@@ -113,4 +113,4 @@ def _sync_and_print(
     return result
 
 
-COMMAND = Command(_run, settings=None, add_flags=_add_flags)
+COMMAND = Command(_run, settings=(*GROUPS,), add_flags=_add_flags)

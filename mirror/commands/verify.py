@@ -101,6 +101,6 @@ def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
 
 COMMAND = Command(
     _run,
-    settings=("dest", "token_file", "api_url", "jobs", "limit_rate", "progress"),
+    settings=("mirror", "api", "token", "requests", "files", "output"),
     add_flags=_add_flags,
 )

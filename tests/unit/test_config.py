@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mirror.config import default_path, example, explain, exposes_token, load, read_token
 from mirror.errors import ExitCode, UsageError
-from mirror.settings import DEFAULT_API_URL, ENV_PREFIX, SETTINGS, Setting, Settings, parse_size
+from mirror.settings import DEFAULT_API_URL, ENV_PREFIX, SETTINGS, Setting, Settings
+from mirror.values import size as parse_size
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 NAMES = [setting.name for setting in SETTINGS]
