@@ -21,10 +21,16 @@ def key_of(asset_id: str, update_time_ms: int) -> str:
     return f"{asset_id}@{update_time_ms}"
 
 
+def twin_key_of(asset_id: str, update_time_ms: int, content_type: str | None) -> str:
+    """The key of an asset whose id and time another asset of another type has already."""
+    return f"{asset_id}@{update_time_ms}@{content_type or ''}"
+
+
 class Asset(Struct, frozen=True, gc=False):
     """One item of the listing, as far as we need to understand it.
 
     Attributes:
+        key: the manifest's key; `key_of`, unless it is the second of two that share id and time.
         id: always text; Kling's numbers exceed 2**53.
         update_time_ms: epoch milliseconds; `createTime`, else 0, where the API left it out.
         create_time_ms: epoch milliseconds, or None.
@@ -35,6 +41,7 @@ class Asset(Struct, frozen=True, gc=False):
         raw: the API's own JSON object, every field of it.
     """
 
+    key: str
     id: str
     update_time_ms: int
     create_time_ms: int | None
@@ -45,9 +52,9 @@ class Asset(Struct, frozen=True, gc=False):
     raw: Raw
 
     @property
-    def key(self) -> str:
-        """The manifest's key."""
-        return f"{self.id}@{self.update_time_ms}"  # as `key_of` has it; a listing asks often
+    def is_twin(self) -> bool:
+        """Whether another asset of another type had this id and time first."""
+        return self.key != key_of(self.id, self.update_time_ms)
 
 
 class UnreadableItem(Struct, frozen=True):
@@ -149,6 +156,18 @@ class Entry(Struct, frozen=True, gc=False):
         return tuple(stored for stored in (self.resource, self.cover) if stored is not None)
 
 
+class TwinEntry(Entry, frozen=True, gc=False):
+    """The entry of an asset whose id and time another asset of another type had already.
+
+    It is written like any other entry; its key tells that it is one.
+    """
+
+    @property
+    def key(self) -> str:
+        """The manifest's key."""
+        return twin_key_of(self.id, self.update_time_ms, self.content_type)
+
+
 class Failure(Struct, frozen=True):
     """An asset that could not be mirrored, until it is fetched or no longer listed.
 
@@ -156,6 +175,8 @@ class Failure(Struct, frozen=True):
         attempts: in how many runs.
         first: when it failed first, ISO 8601 UTC.
         last: when it failed last, ISO 8601 UTC.
+        name: the file name that Kling generated.
+        content_type: `video`, `image`, `audio`, anything else, or None.
     """
 
     id: str
@@ -166,11 +187,22 @@ class Failure(Struct, frozen=True):
     attempts: int
     first: str
     last: str
+    name: str | None = None
+    content_type: str | None = field(name="contentType", default=None)
 
     @property
     def key(self) -> str:
         """The manifest's key."""
         return key_of(self.id, self.update_time_ms)
+
+
+class TwinFailure(Failure, frozen=True):
+    """The failure of an asset whose id and time another asset of another type had already."""
+
+    @property
+    def key(self) -> str:
+        """The manifest's key."""
+        return twin_key_of(self.id, self.update_time_ms, self.content_type)
 
 
 class Kind(enum.StrEnum):
@@ -189,14 +221,14 @@ class Action(Struct, frozen=True, gc=False):
         kind: how the summary counts it once it is done.
         fetch: the roles whose bytes are wanted.
         entry: the manifest's entry of the same key, or None.
-        supersedes: the entry of the same id that this asset replaces, or None.
+        supersedes: the entries of the same id that this asset replaces, in one step with its own.
     """
 
     asset: Asset
     kind: Kind
     fetch: tuple[Role, ...]
     entry: Entry | None
-    supersedes: Entry | None
+    supersedes: tuple[Entry, ...] = ()
 
 
 class FailedFile(Struct, frozen=True):

@@ -16,7 +16,19 @@ import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
-from mirror.models import ROLES, Action, Asset, Entry, Failure, FileFacts, Kind, Role, StoredFile
+from mirror.models import (
+    ROLES,
+    Action,
+    Asset,
+    Entry,
+    Failure,
+    FileFacts,
+    Kind,
+    Role,
+    StoredFile,
+    TwinEntry,
+    TwinFailure,
+)
 from mirror.net.decode import stripped
 from mirror.storage import layout
 from mirror.storage.local import Placement
@@ -117,7 +129,7 @@ class Committer:
             with self._storage.opened(placements[start : start + _MOST_OPEN]) as descriptors:
                 await self._in_thread(self._storage.sync_all, descriptors)
         self._check_stop()
-        replaced = [it.action.supersedes for it in fetched if it.action.supersedes is not None]
+        replaced = [old for outcome in fetched for old in outcome.action.supersedes]
         kept = await self._in_thread(self._supersede, replaced) if replaced else set()
         folders = self._storage.place(placements, kept=kept)
         entries = {key: entry for key, (entry, _) in planned.items()}
@@ -158,9 +170,7 @@ class Committer:
         """Where the files go: an entry keeps its path, a new one gets the first that is free."""
         action = outcome.action
         owners = self._path_owners()
-        mine = {action.asset.key}
-        if action.supersedes is not None:
-            mine.add(action.supersedes.key)
+        mine = {action.asset.key, *(old.key for old in action.supersedes)}
         paths = layout.choose_paths(
             action.asset,
             {role: file.suffix for role, file in outcome.files.items()},
@@ -202,7 +212,8 @@ class Committer:
         asset = outcome.action.asset
         before = self._manifest.failures.get(asset.key)
         now = now_iso()
-        return Failure(
+        failure = TwinFailure if asset.is_twin else Failure
+        return failure(
             id=asset.id,
             update_time_ms=asset.update_time_ms,
             account=asset.account,
@@ -211,11 +222,14 @@ class Committer:
             attempts=before.attempts + 1 if before else 1,
             first=before.first if before else now,
             last=now,
+            name=asset.name,
+            content_type=asset.content_type,
         )
 
 
 def _entry(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFile | None]) -> Entry:
-    return Entry(
+    entry = TwinEntry if asset.is_twin else Entry
+    return entry(
         id=asset.id,
         update_time_ms=asset.update_time_ms,
         account=asset.account if before is None else before.account or asset.account,

@@ -171,7 +171,7 @@ class Fetcher:
 
 
 def _old(action: Action, role: Role) -> StoredFile | None:
-    return None if action.supersedes is None else action.supersedes.file(role)
+    return action.supersedes[0].file(role) if action.supersedes else None
 
 
 def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:

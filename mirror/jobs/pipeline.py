@@ -12,7 +12,7 @@ much as a small file.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from queue import Empty, Full, Queue
 
@@ -138,12 +138,14 @@ class Pipeline:
                     elif self._may_replace(asset, entry):
                         waiting.append(asset)
                     else:
-                        now.append((asset, entry, None))
+                        now.append((asset, entry, ()))
                 self._offer(now)
         except ApiError as error:
             raise self._explained(error, account) from None
+        pairs = list(planning.replaced(waiting, current=self._current, listed=listing.seen))
+        self.being_replaced.update(entry.key for _, older in pairs for entry in older)
         entries = self._manifest.entries
-        self._offer((it, entries.get(it.key), self._take_replaced(it, listing)) for it in waiting)
+        self._offer((asset, entries.get(asset.key), older) for asset, older in pairs)
         return listing
 
     def _is_wanted(self, asset: Asset | Entry) -> bool:
@@ -171,35 +173,27 @@ class Pipeline:
         )
 
     @cached_property
-    def _current(self) -> dict[tuple[str, str | None], list[Entry]]:
+    def _current(self) -> dict[str, list[Entry]]:
         current = defaultdict(list)
         for entry in list(self._manifest.entries.values()):  # others are recorded meanwhile
             if entry.state == "current":
-                current[entry.id, entry.content_type].append(entry)
+                current[entry.id].append(entry)
         return current
 
     def _may_replace(self, asset: Asset, entry: Entry | None) -> bool:
         """Whether it may be a newer version of an entry: known once the whole listing is."""
         if entry is not None and entry.state != "superseded":
             return False
-        return (asset.id, asset.content_type) in self._current
+        return asset.id in self._current
 
-    def _take_replaced(self, asset: Asset, listing: Listing) -> Entry | None:
-        candidates = self._current[asset.id, asset.content_type]
-        for entry in candidates:
-            if entry.key not in listing.seen and entry.key not in self.being_replaced:
-                self.being_replaced.add(entry.key)
-                return entry
-        return None
-
-    def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Entry | None]]) -> None:
-        """Decide for each asset, beside its entry and the one that it replaces; hand over."""
+    def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]]) -> None:
+        """Decide for each asset, beside its entry and those that it replaces; hand over."""
         unchanged, covers = 0, not self._settings.no_covers
         is_intact = self._storage.is_intact
         lump: list[Action | None] = []
-        for asset, entry, other in assets:
+        for asset, entry, older in assets:
             action = planning.decide(
-                asset, entry=entry, other=other, is_intact=is_intact, covers=covers
+                asset, entry=entry, older=older, is_intact=is_intact, covers=covers
             )
             if action.kind is Kind.UNCHANGED and not needs_record(action):
                 unchanged += 1

@@ -1,24 +1,25 @@
 """What a run has to do, decided without any I/O.
 
-`decide`, for one listed asset. "Entry" is the manifest's entry of the same key, "other" the current
-entry of the same id and contentType under another updateTime that the listing no longer has:
+`decide`, for one listed asset. "Entry" is the manifest's entry of the same key, "older" the entries
+that the asset replaces (`replaced` finds them), which it supersedes in every row:
 
-    entry        files on disk      other   kind        fetch             supersedes
-    ─────        ─────────────      ─────   ────        ─────             ──────────
-    none         -                  no      new         all wanted        -
-    none         -                  yes     changed     all wanted        other
-    current      all right          -       unchanged   nothing           -
-    current      one wrong/missing  -       repaired    the wrong ones    -
-    current      wanted, never had  -       repaired    the missing ones  -
+    entry        files on disk      older   kind        fetch
+    ─────        ─────────────      ─────   ────        ─────
+    none         -                  none    new         all wanted
+    none         -                  some    changed     all wanted
+    current      all right          any     unchanged   nothing
+    current      one wrong/missing  any     repaired    the wrong ones
+    current      wanted, never had  any     repaired    the missing ones
     gone         as for current: an asset that comes back is current again
-    superseded   any                no      repaired    all wanted        -
-    superseded   any                yes     changed     all wanted        other
+    superseded   any                none    repaired    all wanted
+    superseded   any                some    changed     all wanted
 
 "Wanted" is every role that has a URL, without the cover when covers are off. A cover that is on
 disk stays on record when covers are off, and is not asked for again.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 from mirror.models import ROLES, Action, Asset, Entry, Kind, Role, StoredFile
 
@@ -30,7 +31,7 @@ def decide(
     asset: Asset,
     *,
     entry: Entry | None,
-    other: Entry | None,
+    older: Sequence[Entry],
     is_intact: Callable[[StoredFile], bool],
     covers: bool,
 ) -> Action:
@@ -39,22 +40,66 @@ def decide(
     Args:
         asset: the listed asset.
         entry: the manifest's entry of the same key.
-        other: the entry that the asset replaces, if it does.
+        older: the entries that the asset replaces.
         is_intact: whether a recorded file is on disk with its recorded size.
         covers: whether covers are wanted.
     """
     wanted: tuple[Role, ...] = ROLES if covers and asset.urls.get("cover") else ("resource",)
     if entry is None or entry.state == "superseded":
         again = Kind.NEW if entry is None else Kind.REPAIRED
-        return Action(asset, again if other is None else Kind.CHANGED, wanted, entry, other)
+        return Action(asset, Kind.CHANGED if older else again, wanted, entry, tuple(older))
     fetch = tuple([role for role in wanted if not _has(entry, role, is_intact)])
     kind = Kind.REPAIRED if fetch else Kind.UNCHANGED
-    return Action(asset, kind, fetch, entry, None)
+    return Action(asset, kind, fetch, entry, tuple(older))
 
 
 def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> bool:
     stored = entry.file(role)
     return stored is not None and is_intact(stored)
+
+
+def replaced(
+    versions: Iterable[Asset],
+    *,
+    current: Mapping[str, Sequence[Entry]],
+    listed: Container[str],
+) -> Iterator[tuple[Asset, Sequence[Entry]]]:
+    """Which entries the new versions of assets replace.
+
+    An entry is replaced by an asset of the same id and contentType under another time, once the
+    listing has that asset and lacks the entry.
+
+        new versions    entries that are not listed    replaced
+        ────────────    ───────────────────────────    ────────
+        one             none                           none: it is an asset of its own
+        one             one or more                    all of them
+        several         as many or fewer               one each, in the order of their times
+        several         more                           one each; the newest has the rest
+
+    Args:
+        versions: listed assets without a current entry.
+        current: the current entries by id.
+        listed: the keys that the listing has.
+
+    Yields:
+        Each version, with the entries that it replaces.
+    """
+    groups = defaultdict(list)
+    for version in versions:
+        groups[version.id, version.content_type].append(version)
+    for (asset_id, content_type), group in groups.items():
+        group.sort(key=lambda version: version.update_time_ms)
+        older = sorted(
+            (
+                entry
+                for entry in current.get(asset_id, ())
+                if entry.content_type == content_type and entry.key not in listed
+            ),
+            key=lambda entry: entry.update_time_ms,
+        )
+        last = len(group) - 1
+        for position, version in enumerate(group):
+            yield version, older[position : position + 1 if position < last else None]
 
 
 def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:

@@ -91,7 +91,7 @@ class Repairer:
                 if asset is None or not asset.urls.get(finding.role):
                     continue
                 entry = self._manifest.entries[key]
-                action = Action(asset, Kind.REPAIRED, (finding.role,), entry, None)
+                action = Action(asset, Kind.REPAIRED, (finding.role,), entry)
                 outcome = await self._fetcher.fetch(action)
                 if isinstance(outcome, Fetched):
                     async with self._committing:

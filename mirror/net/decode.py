@@ -133,10 +133,12 @@ def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
         urls["resource"] = item.resource.resource
     if item.cover is not None and item.cover.resource:
         urls["cover"] = item.cover.resource
-    updated = item.update_time if item.update_time is not None else item.create_time
+    updated = (item.update_time if item.update_time is not None else item.create_time) or 0
+    asset_id = str(item.id)
     return Asset(
-        id=str(item.id),
-        update_time_ms=updated or 0,
+        key=f"{asset_id}@{updated}",  # as `key_of` has it, without the call
+        id=asset_id,
+        update_time_ms=updated,
         create_time_ms=item.create_time,
         name=item.name,
         content_type=item.content_type,

@@ -39,6 +39,8 @@ class FailedAsset(Failure, frozen=True, tag="failed", tag_field="state"):
         attempts: in how many runs.
         first: when it failed first, ISO 8601 UTC.
         last: when it failed last, ISO 8601 UTC.
+        name: the file name that Kling generated, or null.
+        content_type: `video`, `image`, `audio`, anything else, or null.
     """
 
 

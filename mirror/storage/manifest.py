@@ -14,15 +14,17 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
 from mirror.errors import ManifestError
-from mirror.models import NOT_JSON, Entry, Failure
+from mirror.models import NOT_JSON, Entry, Failure, TwinEntry, TwinFailure
 from mirror.storage.durable import Disk, disk_error
+
+R = TypeVar("R", Entry, Failure)
 
 FORMAT: Final = "kling-mirror"
 VERSION: Final = 1
@@ -31,10 +33,11 @@ BACKUP_NAME = "manifest.json.bak"
 SUMS_NAME = "SHA256SUMS"
 
 
-class PutEntry(Struct, frozen=True, tag="entry", tag_field="op"):
+class PutEntry(Struct, frozen=True, tag="entry", tag_field="op", omit_defaults=True):
     """The asset is mirrored so; a failure of it is over."""
 
     entry: Entry
+    is_twin: bool = False
 
 
 class DropEntry(Struct, frozen=True, tag="drop", tag_field="op"):
@@ -43,10 +46,11 @@ class DropEntry(Struct, frozen=True, tag="drop", tag_field="op"):
     key: str
 
 
-class PutFailure(Struct, frozen=True, tag="failure", tag_field="op"):
+class PutFailure(Struct, frozen=True, tag="failure", tag_field="op", omit_defaults=True):
     """The asset could not be mirrored."""
 
     failure: Failure
+    is_twin: bool = False
 
 
 class DropFailure(Struct, frozen=True, tag="settled", tag_field="op"):
@@ -211,7 +215,8 @@ class Manifest:
             document = _document_decoder.decode(data)
             if (document.format, document.version) != (FORMAT, VERSION):
                 raise msgspec.ValidationError("not a manifest of kling-mirror")
-            self.entries, self.failures = document.assets, document.failures
+            self.entries = _with_twins(document.assets, TwinEntry)
+            self.failures = _with_twins(document.failures, TwinFailure)
         except NOT_JSON as error:
             if (version := _newer_version(data)) is not None:
                 raise ManifestError(
@@ -302,7 +307,22 @@ def _one_a_line(records: Mapping[str, Entry | Failure]) -> Iterator[bytes]:
     yield b"\n}" if records else b"{}"
 
 
+def _with_twins(records: dict[str, R], twin: type[R]) -> dict[str, R]:
+    """The records, those as twins whose keys say so; nearly always there are none."""
+    for key in [key for key in records if key.count("@") > 1]:
+        if records[key].key != key:
+            records[key] = _as(twin, records[key])
+    return records
+
+
+def _as(twin: type[R], record: R) -> R:
+    return twin(**msgspec.structs.asdict(record))
+
+
 def _line(change: Change) -> bytes:
+    match change:
+        case PutEntry(TwinEntry()) | PutFailure(TwinFailure()):
+            change = msgspec.structs.replace(change, is_twin=True)
     # Line breaks can only stand between JSON's tokens: a manifest that was edited by hand has them.
     data = msgspec.json.encode(change).replace(b"\n", b" ")
     return b"%08x %s\n" % (zlib.crc32(data), data)
@@ -317,4 +337,9 @@ def _parsed(line: bytes) -> Change | None:
         change: Change = _change_decoder.decode(data)
     except NOT_JSON:
         return None
+    match change:
+        case PutEntry(entry, is_twin=True):
+            return PutEntry(_as(TwinEntry, entry))
+        case PutFailure(failure, is_twin=True):
+            return PutFailure(_as(TwinFailure, failure))
     return change

@@ -39,7 +39,7 @@ def main(step: str, count: str, folder: str) -> None:
             action = decide(
                 asset,
                 entry=manifest.entries.get(asset.key),
-                other=None,
+                older=(),
                 is_intact=lambda _: True,
                 covers=True,
             )

@@ -3,13 +3,14 @@
 from collections.abc import Set
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from mirror.jobs.planning import decide, gone_limit, of_account
-from mirror.models import Asset, Entry, Kind, Role, State, StoredFile
+from mirror.jobs.planning import decide, gone_limit, of_account, replaced
+from mirror.models import Asset, Entry, Kind, Role, State, StoredFile, key_of
 from mirror.net.listing import is_proven
 
 SOME = settings(max_examples=200, deadline=None, database=None)
@@ -40,13 +41,14 @@ def an_entry(
     update_time_ms: int = 1,
     account: str | None = None,
     cover: bool = True,
+    content_type: str | None = "video",
 ) -> Entry:
     """An entry with a resource, and a cover if wanted."""
     return Entry(
         id="1",
         update_time_ms=update_time_ms,
         account=account,
-        content_type="video",
+        content_type=content_type,
         name="a.mp4",
         create_time_ms=None,
         state=state,
@@ -60,6 +62,7 @@ def an_entry(
 def an_asset(*roles: Role) -> Asset:
     """A listed asset with URLs for these."""
     return Asset(
+        key="1@1",
         id="1",
         update_time_ms=1,
         create_time_ms=None,
@@ -84,9 +87,9 @@ def on_disk(disk: Disk) -> Set[str]:
 
 
 @pytest.mark.parametrize(
-    ("state", "disk", "other", "kind", "fetch"),
+    ("state", "disk", "older", "kind", "fetch"),
     [
-        # state      on disk         other   kind             fetch
+        # state      on disk         older   kind             fetch
         (None, "neither", False, Kind.NEW, BOTH),
         (None, "both", False, Kind.NEW, BOTH),
         (None, "neither", True, Kind.CHANGED, BOTH),
@@ -110,20 +113,20 @@ def on_disk(disk: Disk) -> Set[str]:
     ],
 )
 def test_the_truth_table(
-    *, state: State | None, disk: Disk, other: bool, kind: Kind, fetch: tuple[Role, ...]
+    *, state: State | None, disk: Disk, older: bool, kind: Kind, fetch: tuple[Role, ...]
 ) -> None:
     """Each row of planning's table, with a listed resource and cover, and covers wanted."""
     entry = None if state is None else an_entry(state, cover=disk != "cover never had")
-    replaced = an_entry(update_time_ms=0) if other else None
+    older_entries = (an_entry(update_time_ms=0),) if older else ()
     action = decide(
         an_asset("resource", "cover"),
         entry=entry,
-        other=replaced,
+        older=older_entries,
         is_intact=lambda stored: stored.path in on_disk(disk),
         covers=True,
     )
     assert (action.kind, action.fetch) == (kind, fetch)
-    assert action.supersedes is (replaced if kind is Kind.CHANGED else None)
+    assert action.supersedes == older_entries
     assert action.entry is entry
 
 
@@ -138,7 +141,7 @@ def test_no_cover_is_asked_for_that_is_not_wanted(
     action = decide(
         an_asset(*urls),
         entry=None if state is None else an_entry(state, cover=disk != "cover never had"),
-        other=None,
+        older=(),
         is_intact=lambda stored: stored.path in on_disk(disk),
         covers=covers,
     )
@@ -151,7 +154,7 @@ def test_covers_left_out_are_fetched_by_the_next_run() -> None:
     action = decide(
         an_asset(*BOTH),
         entry=an_entry(cover=False),
-        other=None,
+        older=(),
         is_intact=lambda _: True,
         covers=True,
     )
@@ -161,7 +164,7 @@ def test_covers_left_out_are_fetched_by_the_next_run() -> None:
 @pytest.mark.parametrize("covers", [True, False])
 def test_an_asset_without_any_url_still_wants_its_resource(*, covers: bool) -> None:
     """An asset that cannot be fetched is not called mirrored: the want of it fails, and is told."""
-    action = decide(an_asset(), entry=None, other=None, is_intact=lambda _: True, covers=covers)
+    action = decide(an_asset(), entry=None, older=(), is_intact=lambda _: True, covers=covers)
     assert (action.kind, action.fetch) == (Kind.NEW, ("resource",))
 
 
@@ -171,7 +174,7 @@ def test_an_asset_without_any_url_still_wants_its_resource(*, covers: bool) -> N
     has_cover=st.booleans(),
     intact=st.sets(st.sampled_from((RESOURCE, COVER))),
     listed=st.sampled_from((("resource",), BOTH)),
-    other=st.booleans(),
+    older=st.booleans(),
     covers=st.booleans(),
 )
 def test_unchanged_means_that_nothing_is_wanted(
@@ -180,7 +183,7 @@ def test_unchanged_means_that_nothing_is_wanted(
     has_cover: bool,
     intact: Set[str],
     listed: tuple[Role, ...],
-    other: bool,
+    older: bool,
     covers: bool,
 ) -> None:
     """An unchanged asset has every wanted file in place; any other fetches at least one."""
@@ -188,16 +191,60 @@ def test_unchanged_means_that_nothing_is_wanted(
     action = decide(
         an_asset(*listed),
         entry=entry,
-        other=an_entry(update_time_ms=0) if other else None,
+        older=(an_entry(update_time_ms=0),) if older else (),
         is_intact=lambda stored: stored.path in intact,
         covers=covers,
     )
     assert (action.kind is Kind.UNCHANGED) == (not action.fetch)
-    assert (action.kind is Kind.CHANGED) == (action.supersedes is not None)
+    assert (action.kind is Kind.CHANGED) == (older and state in (None, "superseded"))
     assert set(action.fetch) <= set(listed)
     if action.kind is Kind.UNCHANGED:
         assert RESOURCE in intact
         assert COVER in intact or not covers or "cover" not in listed
+
+
+def a_version(update_time_ms: int) -> Asset:
+    """A listed video under this time."""
+    asset, key = an_asset("resource"), key_of("1", update_time_ms)
+    return msgspec.structs.replace(asset, key=key, update_time_ms=update_time_ms)
+
+
+@pytest.mark.parametrize(
+    ("new", "recorded", "listed", "pairs"),
+    [
+        # new       recorded    still listed   each new version with what it replaces
+        ([5], [], [], {5: []}),
+        ([5], [1], [1], {5: []}),
+        ([5], [1], [], {5: [1]}),
+        ([1], [5], [], {1: [5]}),
+        ([5], [1, 2], [], {5: [1, 2]}),
+        ([5], [1, 2], [1], {5: [2]}),
+        ([5, 6], [1], [], {5: [1], 6: []}),
+        ([6, 5], [2, 1], [], {5: [1], 6: [2]}),
+        ([5, 6], [1, 2, 3], [], {5: [1], 6: [2, 3]}),
+        ([5, 6], [1, 2, 3], [2], {5: [1], 6: [3]}),
+    ],
+)
+def test_what_replaces_what(
+    new: list[int], recorded: list[int], listed: list[int], pairs: dict[int, list[int]]
+) -> None:
+    """Each row of the table of `replaced`, by the times of the versions."""
+    current = {"1": [an_entry(update_time_ms=time) for time in recorded]}
+    found = replaced(
+        map(a_version, new),
+        current=current,
+        listed={key_of("1", time) for time in [*new, *listed]},
+    )
+    assert pairs == {
+        version.update_time_ms: [entry.update_time_ms for entry in older]
+        for version, older in found
+    }
+
+
+def test_another_type_is_no_older_version() -> None:
+    """An id may be listed as a video and as an image: neither replaces the other."""
+    current = {"1": [an_entry(content_type="image", update_time_ms=0)]}
+    assert [*replaced([a_version(1)], current=current, listed={"1@1"})] == [(a_version(1), [])]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from mirror.models import Asset, Role
+from mirror.models import Asset, Role, key_of
 from mirror.storage import layout
 from mirror.storage.layout import account_folder, choose_paths, fold, history_path, safe_component
 
@@ -156,6 +156,7 @@ def an_asset(
 ) -> Asset:
     """An asset as the API's own example lists it, but for what is named."""
     return Asset(
+        key=key_of(asset_id, update_time_ms),
         id=asset_id,
         update_time_ms=update_time_ms,
         create_time_ms=None,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from mirror.errors import ExitCode, ManifestError
-from mirror.models import Entry, Failure, State, StoredFile, key_of
+from mirror.models import Entry, Failure, State, StoredFile, TwinEntry, TwinFailure, key_of
 from mirror.storage.manifest import (
     BACKUP_NAME,
     NAME,
@@ -167,6 +167,31 @@ def test_what_is_recorded_is_loaded(root: Root) -> None:
     assert root.load().failures == {}
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_assets_that_share_id_and_time_are_both_kept(root: Root, *, compact: bool) -> None:
+    """The second has the key that names its type, in the document and in the journal."""
+    first = an_entry(1)
+    second = TwinEntry(**{**msgspec.structs.asdict(first), "content_type": "image"})
+    failed = a_failure(2)
+    also_failed = TwinFailure(**{**msgspec.structs.asdict(failed), "content_type": "image"})
+    root.record(*map(PutEntry, (first, second)), compact=compact)
+    root.record(*map(PutFailure, (failed, also_failed)), compact=compact)
+    manifest = root.load()
+    assert manifest.entries == {first.key: first, f"{first.key}@image": second}
+    assert manifest.failures == {failed.key: failed, f"{failed.key}@image": also_failed}
+    assert [*manifest.entries] == [entry.key for entry in manifest.entries.values()]
+    gone = msgspec.structs.replace(manifest.entries[second.key], state="gone")
+    assert root.record(PutEntry(gone)).entries == {first.key: first, second.key: gone}
+    assert root.load().entries == {first.key: first, second.key: gone}
+
+
+def test_an_id_with_the_sign_between_id_and_time(root: Root) -> None:
+    """An id that looks like a key is an id."""
+    entry = msgspec.structs.replace(an_entry(1), id="7@1")
+    root.record(PutEntry(entry), compact=True)
+    assert root.load().entries == {f"7@1@{entry.update_time_ms}": entry}
+
+
 @pytest.mark.parametrize("cut", range(len(CHANGES) + 1))
 def test_compacting_changes_nothing(cut: int, root: Root) -> None:
     """Document and journal say the same however the changes are split between them."""
@@ -222,6 +247,8 @@ def test_the_contract_s_document(root: Root) -> None:
             "attempts": 1,
             "first": "then",
             "last": "now",
+            "name": None,
+            "contentType": None,
         }
     }
 
