@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from mirror.models import Entry
-from mirror.storage.media import split_suffix
+from mirror.storage.media import shown_as, split_suffix
 
 MARK = b"/* kling-mirror gallery: data */\n"
 """How the file begins; what begins otherwise was not written by us."""
@@ -22,12 +22,6 @@ MARK = b"/* kling-mirror gallery: data */\n"
 FORMAT = 1
 """The rows' format; a page of another one says so instead of showing nonsense."""
 
-_SHOWN_AS = {
-    "image": (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".avif"),
-    "video": (".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".ogv"),
-    "audio": (".mp3", ".wav", ".wave", ".m4a", ".m4b", ".flac", ".aac", ".ogg", ".oga", ".opus"),
-}
-_KIND_OF = {suffix: kind for kind, suffixes in _SHOWN_AS.items() for suffix in suffixes}
 _SHOWN_FIELDS = frozenset(
     ("id", "name", "contentType", "createTime", "updateTime", "resource", "cover", "favored")
 )
@@ -127,7 +121,7 @@ def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
         state=entry.state,
         gone=entry.gone_since,
         favored=int(told.get("favored") in (True, "true")),
-        kind=_KIND_OF.get(split_suffix(resource.path)[1].lower(), "") if resource else "",
+        kind=(shown_as(split_suffix(resource.path)[1]) or "") if resource else "",
         duration=_number(shape.get("duration")),
         width=_number(shape.get("width")),
         height=_number(shape.get("height")),

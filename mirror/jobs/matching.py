@@ -11,12 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from mirror.models import Asset, Role
 from mirror.storage.layout import fold, safe_component
-from mirror.storage.media import split_suffix
+from mirror.storage.media import kind_of, split_suffix
 
 _COVER_MARK = ".cover"
 _COPY_MARK = re.compile(r"(?: ?\(\d{1,3}\)| - copy(?: \(\d+\))?| copy(?: \d+)?)$", re.IGNORECASE)
 _ID = re.compile(r"\d{9,}")
-_IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".avif"))
 
 
 class ByName:
@@ -80,5 +79,5 @@ def _may_be(name: str, asset: Asset, role: Role, url_names: set[str]) -> bool:
     if stem.endswith(_COVER_MARK):
         return role == "cover"
     if role == "cover":
-        return suffix.lower() in _IMAGES or not url_names.isdisjoint(_tokens_of_file(name))
-    return asset.content_type not in ("video", "audio") or suffix.lower() not in _IMAGES
+        return kind_of(suffix) == "image" or not url_names.isdisjoint(_tokens_of_file(name))
+    return asset.content_type not in ("video", "audio") or kind_of(suffix) != "image"

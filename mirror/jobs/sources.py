@@ -181,6 +181,6 @@ def _sha256(path: Path, stop: Stop) -> str | None:
 def _is_media(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return media.sniff(file.read(media.HEAD_BYTES)) is not None
+            return bool(media.sniff(file.read(media.HEAD_BYTES)))
     except OSError:
         return False

@@ -1,61 +1,76 @@
 """What a file is: told by its first bytes, then by its Content-Type, then by its name."""
 
 import re
+from typing import Literal, NamedTuple
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 HEAD_BYTES = 64
 """How many of a file's first bytes `suffix_of` wants to see."""
 
-_ISO_BRANDS = {
-    b"qt  ": ".mov",
-    b"M4A ": ".m4a",
-    b"M4B ": ".m4a",
-    b"heic": ".heic",
-    b"heix": ".heic",
-    b"mif1": ".heic",
-    b"avif": ".avif",
-}
+MediaKind = Literal["image", "video", "audio"]
+
+
+class Format(NamedTuple):
+    """One format of media.
+
+    Attributes:
+        kind: what it is for people.
+        suffixes: that mean it; the first is the one that we give.
+        types: the Content-Types that mean it.
+        is_shown: whether browsers show it.
+    """
+
+    kind: MediaKind
+    suffixes: tuple[str, ...]
+    types: tuple[str, ...]
+    is_shown: bool = True
+
+
+FORMATS = (
+    Format("image", (".png",), ("image/png",)),
+    Format("image", (".jpg", ".jpeg", ".jpe", ".jfif"), ("image/jpeg", "image/jpg")),
+    Format("image", (".gif",), ("image/gif",)),
+    Format("image", (".webp",), ("image/webp",)),
+    Format("image", (".avif",), ("image/avif",)),
+    Format("image", (".heic", ".heif"), ("image/heic", "image/heif"), is_shown=False),
+    Format("video", (".mp4", ".m4v"), ("video/mp4", "video/x-m4v")),
+    Format("video", (".mov", ".qt"), ("video/quicktime",)),
+    Format("video", (".webm",), ("video/webm", "audio/webm")),
+    Format("video", (".mkv",), ("video/x-matroska", "video/matroska")),
+    Format("video", (".avi",), ("video/x-msvideo", "video/avi"), is_shown=False),
+    Format("video", (".ogv",), ("video/ogg",)),
+    Format("audio", (".mp3",), ("audio/mpeg", "audio/mp3")),
+    Format(
+        "audio", (".wav", ".wave"), ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
+    ),
+    Format("audio", (".m4a", ".m4b"), ("audio/mp4", "audio/x-m4a", "audio/m4a")),
+    Format("audio", (".flac",), ("audio/flac", "audio/x-flac")),
+    Format("audio", (".aac",), ("audio/aac", "audio/aacp")),
+    Format("audio", (".ogg", ".oga", ".opus"), ("audio/ogg", "audio/opus", "application/ogg")),
+    Format("audio", (".mka",), ("audio/x-matroska", "audio/matroska"), is_shown=False),
+)
+_BY_SUFFIX = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
+_BY_TYPE = {type_: format_.suffixes[0] for format_ in FORMATS for type_ in format_.types}
+
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", ".png"),
     (b"\xff\xd8\xff", ".jpg"),
     (b"GIF87a", ".gif"),
     (b"GIF89a", ".gif"),
     (b"fLaC", ".flac"),
-    (b"OggS", ".ogg"),
     (b"ID3", ".mp3"),
-    (b"\x1a\x45\xdf\xa3", ".webm"),
 )
 _RIFF_FORMS = {b"WAVE": ".wav", b"WEBP": ".webp", b"AVI ": ".avi"}
-_MEDIA_TYPES = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/jpg": ".jpg",
-    "image/gif": ".gif",
-    "image/webp": ".webp",
-    "image/avif": ".avif",
-    "image/heic": ".heic",
-    "video/mp4": ".mp4",
-    "video/quicktime": ".mov",
-    "video/webm": ".webm",
-    "video/x-matroska": ".mkv",
-    "audio/mpeg": ".mp3",
-    "audio/mp3": ".mp3",
-    "audio/wav": ".wav",
-    "audio/x-wav": ".wav",
-    "audio/wave": ".wav",
-    "audio/vnd.wave": ".wav",
-    "audio/mp4": ".m4a",
-    "audio/x-m4a": ".m4a",
-    "audio/m4a": ".m4a",
-    "audio/flac": ".flac",
-    "audio/x-flac": ".flac",
-    "audio/aac": ".aac",
-    "audio/aacp": ".aac",
-    "audio/ogg": ".ogg",
-    "audio/opus": ".ogg",
-    "video/ogg": ".ogg",
-    "application/ogg": ".ogg",
+_ISO_BRANDS = {
+    b"qt  ": ".mov",
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P "), ".m4a"),
+    **dict.fromkeys((b"avif", b"avis"), ".avif"),
+    **dict.fromkeys(
+        (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), ".heic"
+    ),
 }
+_IMAGE_CONTAINERS = frozenset((b"mif1", b"msf1", b"miaf"))
+_EBML = b"\x1a\x45\xdf\xa3"
 _FRAME_SYNC = 0x7FF
 _RESERVED_VERSION = 1
 _ADTS, _LAYER_3 = 0, 1
@@ -67,28 +82,45 @@ _ERROR_PAGES = (
     ("XML", re.compile(rb"<[?!a-z]", re.IGNORECASE)),
     ("JSON", re.compile(rb'\{\s*["}]|\[\s*[\[{"\]]')),
 )
-_SYNONYMS = (
-    frozenset((".jpg", ".jpeg", ".jpe", ".jfif")),
-    frozenset((".mp4", ".m4v")),
-    frozenset((".mov", ".qt")),
-    frozenset((".ogg", ".oga", ".ogv", ".opus")),
-    frozenset((".webm", ".mkv", ".mka")),
-    frozenset((".m4a", ".m4b")),
-    frozenset((".heic", ".heif")),
-    frozenset((".wav", ".wave")),
-)
 
 
-def sniff(head: bytes) -> str | None:
-    """The suffix that a file's first bytes prove, or None when they are no medium we know."""
+def sniff(head: bytes) -> tuple[str, ...]:
+    """The suffixes that a file's first bytes allow, likeliest first; none for no known medium."""
     if head[4:8] == b"ftyp":
-        return _ISO_BRANDS.get(head[8:12], ".mp4")
+        return _sniff_iso(head)
     if head[:4] == b"RIFF":
-        return _RIFF_FORMS.get(head[8:12])
+        return _one(_RIFF_FORMS.get(head[8:12]))
+    if head[:4] == _EBML:
+        return _sniff_matroska(head)
+    if head[:4] == b"OggS":
+        return ".ogg", ".ogv"
     for magic, suffix in _MAGIC:
         if head.startswith(magic):
-            return suffix
-    return _sniff_mpeg_audio(int.from_bytes(head[:2]))
+            return (suffix,)
+    return _one(_sniff_mpeg_audio(int.from_bytes(head[:2])))
+
+
+def _one(suffix: str | None) -> tuple[str, ...]:
+    return () if suffix is None else (suffix,)
+
+
+def _sniff_iso(head: bytes) -> tuple[str, ...]:
+    """By the brands of ISO/IEC 14496-12: the major one, then those that it is compatible with."""
+    brand = head[8:12]
+    if (suffix := _ISO_BRANDS.get(brand)) is not None:
+        return (suffix,)
+    if brand in _IMAGE_CONTAINERS:
+        return (".avif", ".heic") if b"avif" in head[16:] else (".heic", ".avif")
+    return ".mp4", ".m4a"
+
+
+def _sniff_matroska(head: bytes) -> tuple[str, ...]:
+    """By the DocType of RFC 8794, which mostly is among the first bytes."""
+    if b"webm" in head:
+        return (".webm",)
+    if b"matroska" in head:
+        return ".mkv", ".mka"
+    return ".webm", ".mkv", ".mka"
 
 
 def _sniff_mpeg_audio(frame: int) -> str | None:
@@ -103,7 +135,7 @@ def _sniff_mpeg_audio(frame: int) -> str | None:
 
 
 def suffix_of(head: bytes, content_type: str | None, name: str | None) -> str:
-    """The suffix that a file deserves: by its bytes, then its Content-Type, then its name.
+    """The true suffix of a file: by its bytes, then its Content-Type, then its name.
 
     The name's own spelling stands where it means the same (`.jpeg` for a JPEG).
 
@@ -115,13 +147,31 @@ def suffix_of(head: bytes, content_type: str | None, name: str | None) -> str:
     Returns:
         The suffix with its dot; `.bin` where nothing tells.
     """
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    true = sniff(head) or _MEDIA_TYPES.get(media_type)
     own = split_suffix(name or "")[1]
-    if true is None:
+    meant = _BY_SUFFIX[own.lower()].suffixes[0] if own.lower() in _BY_SUFFIX else own.lower()
+    declared = _BY_TYPE.get(_media_type(content_type))
+    allowed = sniff(head) or _one(declared)
+    if not allowed:
         return own or ".bin"
-    same = next((group for group in _SYNONYMS if true in group), frozenset((true,)))
-    return own if own.lower() in same else true
+    true = next((suffix for suffix in (declared, meant) if suffix in allowed), allowed[0])
+    return own if meant == true else true
+
+
+def kind_of(suffix: str) -> MediaKind | None:
+    """Whether a suffix means an image, a video or a sound; None for any other."""
+    found = _BY_SUFFIX.get(suffix.lower())
+    return None if found is None else found.kind
+
+
+def shown_as(suffix: str) -> MediaKind | None:
+    """What a browser shows a file with that suffix as; None where it does not."""
+    found = _BY_SUFFIX.get(suffix.lower())
+    return None if found is None or not found.is_shown else found.kind
+
+
+def _media_type(content_type: str | None) -> str:
+    """The Content-Type without its parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -145,7 +195,7 @@ def error_page_type(head: bytes, content_type: str | None) -> str | None:
     for kind, beginning in _ERROR_PAGES:
         if beginning.match(start.lstrip()):
             return kind
-    declared = (content_type or "").partition(";")[0].strip().lower()
+    declared = _media_type(content_type)
     if declared == "text/html" or declared.endswith(("/json", "+json", "/xml", "+xml")):
         return declared
     return None

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.storage.media import HEAD_BYTES, error_page_type, sniff, split_suffix, suffix_of
+from mirror.storage.media import (
+    FORMATS,
+    HEAD_BYTES,
+    error_page_type,
+    kind_of,
+    shown_as,
+    sniff,
+    split_suffix,
+    suffix_of,
+)
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 MEDIA = sorted(
@@ -21,6 +30,8 @@ JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF"
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0"
 M4A = b"\0\0\0\x18ftypM4A \0\0\0\0"
 WEBM = b"\x1a\x45\xdf\xa3\x01\0\0\0"
+MKV = WEBM + b"\x42\x82\x88matroska"
+MIF1 = b"\0\0\0\x18ftypmif1\0\0\0\0"
 UNKNOWN = b"\0" * HEAD_BYTES
 
 
@@ -42,7 +53,11 @@ UNKNOWN = b"\0" * HEAD_BYTES
         (b"\0\0\0\x14ftypqt  ", ".mov"),
         (M4A, ".m4a"),
         (b"\0\0\0\x18ftypavif", ".avif"),
+        (b"\0\0\0\x18ftypavis", ".avif"),
         (b"\0\0\0\x18ftypheic", ".heic"),
+        (b"\0\0\0\x18ftyphevc", ".heic"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", ".heic"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", ".avif"),
         (b"ID3\x04\0", ".mp3"),
         (b"\xff\xfb\x90\x64", ".mp3"),  # MPEG-1 layer III
         (b"\xff\xf3\x40\xc0", ".mp3"),  # MPEG-2 layer III
@@ -53,6 +68,8 @@ UNKNOWN = b"\0" * HEAD_BYTES
         (b"fLaC\0\0\0\x22", ".flac"),
         (b"OggS\0\x02", ".ogg"),
         (WEBM, ".webm"),
+        (MKV, ".mkv"),
+        (WEBM + b"\x42\x82\x84webm", ".webm"),
         (b"", None),
         (b"\xff", None),
         (b"ftyp", None),
@@ -64,20 +81,20 @@ UNKNOWN = b"\0" * HEAD_BYTES
 )
 def test_the_first_bytes_tell_the_format(head: bytes, suffix: str | None) -> None:
     """Magic numbers of everything that Kling takes, and of nothing else."""
-    assert sniff(head) == suffix
+    assert (sniff(head) or (None,))[0] == suffix
 
 
 @pytest.mark.parametrize("bom", [b"\xff\xfe", b"\xfe\xff"])
 def test_a_text_in_utf_16_is_no_sound(bom: bytes) -> None:
     """A byte order mark is not taken for a frame of MP3."""
-    assert sniff(bom + b"<\0h\0t\0m\0l\0>\0") is None
+    assert not sniff(bom + b"<\0h\0t\0m\0l\0>\0")
 
 
 @pytest.mark.parametrize(("name", "data"), MEDIA, ids=[name for name, _ in MEDIA])
 def test_real_files_are_recognised(name: str, data: bytes) -> None:
     """Files that real encoders wrote deserve the suffix that they have, whatever else is said."""
     suffix = split_suffix(name)[1]
-    assert sniff(data[:HEAD_BYTES]) == suffix
+    assert sniff(data[:HEAD_BYTES])[0] == suffix
     assert suffix_of(data[:HEAD_BYTES], "text/html", "lie.exe") == suffix
     assert error_page_type(data[:HEAD_BYTES], "text/html") is None
 
@@ -103,6 +120,18 @@ def test_real_files_are_there() -> None:
         (b"RIFF\0\0\0\0WAVEfmt ", None, "a.wave", ".wave"),
         (b"\0\0\0\x14ftypqt  ", None, "a.mp4", ".mov"),
         (MP4, None, "a.mov", ".mp4"),
+        # Where the bytes leave a choice, the Content-Type makes it, then the name.
+        (MIF1, "image/avif", "a.png", ".avif"),
+        (MIF1, "image/heif", "a.heif", ".heif"),
+        (MIF1, None, "a.avif", ".avif"),
+        (MIF1, "video/mp4", None, ".heic"),
+        (WEBM, "video/x-matroska", "a.mp4", ".mkv"),
+        (WEBM, "video/webm", "a.mp4", ".webm"),
+        (MKV, "video/webm", "a.webm", ".mkv"),
+        (MKV, "audio/x-matroska", "a.mp4", ".mka"),
+        (MP4, "audio/mp4", "a.mp4", ".m4a"),
+        (MP4, "video/quicktime", "a.mov", ".mp4"),
+        (b"OggS", "video/ogg", "a", ".ogv"),
         # Without proof in the bytes, the Content-Type.
         (UNKNOWN, "video/mp4", "a.png", ".mp4"),
         (UNKNOWN, "Image/JPEG ; q=1", "a", ".jpg"),
@@ -215,5 +244,30 @@ def test_an_error_page_in_utf_16_is_one(encoding: str) -> None:
 @given(head=st.binary(max_size=HEAD_BYTES), content_type=st.none() | st.text())
 def test_what_is_proven_a_medium_is_no_error_page(head: bytes, content_type: str | None) -> None:
     """The two judgements never contradict each other."""
-    if sniff(head) is not None:
+    if sniff(head):
         assert error_page_type(head, content_type) is None
+
+
+def test_a_format_is_named_once() -> None:
+    """No suffix and no Content-Type means two formats, and all are in lower case."""
+    for names in ([it.suffixes for it in FORMATS], [it.types for it in FORMATS]):
+        flat = [name for some in names for name in some]
+        assert len(flat) == len(set(flat))
+        assert flat == [name.lower() for name in flat]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "shown"),
+    [
+        (".JPEG", "image", "image"),
+        (".heic", "image", None),
+        (".mkv", "video", "video"),
+        (".avi", "video", None),
+        (".opus", "audio", "audio"),
+        (".exe", None, None),
+        ("", None, None),
+    ],
+)
+def test_kinds(suffix: str, kind: str | None, shown: str | None) -> None:
+    """What a suffix means for people, and for browsers."""
+    assert (kind_of(suffix), shown_as(suffix)) == (kind, shown)
