@@ -14,5 +14,5 @@ def open_console(settings: Settings, arguments: argparse.Namespace) -> Console:
         bar=settings.progress == "always" or (settings.progress == "auto" and is_terminal),
         news_only=not is_terminal,
         verbosity=arguments.verbosity,
-        tells_plan=getattr(arguments, "dry_run", False),
+        shows_plan=getattr(arguments, "dry_run", False),
     )

@@ -1,5 +1,6 @@
-"""The one bar of a run."""
+"""The progress bar."""
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -11,20 +12,24 @@ from mirror.text import size
 
 _RATE_WINDOW_S = 5.0
 _WIDE_COLUMNS = 72
-"""Below, the bar itself would vanish."""
+"""On a narrower terminal nothing of the bar itself would be left."""
 _WIDE = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files  {amount}  {speed}/s  ETA {remaining}"
 _NARROW = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/s"
 
 
 class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
-    """tqdm, with the bytes that came in and their rate over the last seconds.
+    """tqdm, with the bytes received and their rate over the last seconds.
 
     Args:
         stream: the terminal.
-        redraw_s: how often it is drawn, at the most.
+        redraw_s: the shortest time between two drawings.
+
+    Attributes:
+        byte_count: bytes received so far.
     """
 
-    monitor_interval = 0
+    monitor_interval = 0  # no thread of tqdm's own
+    disable = True  # until tqdm says otherwise: `close` looks at it, also after a failed start
     byte_count = 0
 
     def __init__(self, stream: TextIO, *, redraw_s: float) -> None:
@@ -39,9 +44,14 @@ class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
             bar_format=_WIDE if _columns(stream) >= _WIDE_COLUMNS else _NARROW,
         )
 
+    def close(self) -> None:
+        """Take the bar away. It does not fail: the garbage collector calls it, too."""
+        with contextlib.suppress(Exception):
+            super().close()
+
     @property
     def format_dict(self) -> dict[str, object]:
-        """What the bar's format may name."""
+        """The values that the bar's format may use."""
         return {
             **super().format_dict,
             "amount": size(self.byte_count),

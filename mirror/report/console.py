@@ -1,13 +1,14 @@
-"""What a person sees: one bar on a terminal, one line off it, and nothing at all without news.
+"""The console: one bar on a terminal, one line off it, and nothing at all without news.
 
 Prose goes to stderr; stdout is for data. Nothing that came from the service reaches a terminal
-without passing `printable`.
+without passing `printable`. A console that cannot be written to falls silent: it never ends a run.
 """
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
@@ -26,13 +27,13 @@ QUIET, NORMAL, FILES, REQUESTS = -1, 0, 1, 2
 
 
 class Console(Progress):
-    """A run's progress for people.
+    """Shows a run to people.
 
     Args:
-        bar: whether to draw one.
-        news_only: whether a run without news says nothing (no terminal).
+        bar: whether to draw a progress bar.
+        news_only: whether a run without news prints nothing (no terminal).
         verbosity: `QUIET` to `REQUESTS`.
-        tells_plan: whether to name every asset that is planned (a dry run).
+        shows_plan: whether to print every asset that is planned (a dry run).
         stream: where prose goes; stderr if None.
     """
 
@@ -42,66 +43,66 @@ class Console(Progress):
         bar: bool,
         news_only: bool,
         verbosity: int,
-        tells_plan: bool = False,
+        shows_plan: bool = False,
         stream: TextIO | None = None,
     ) -> None:
         self._news_only = news_only
-        self._tells_plan = tells_plan
+        self._shows_plan = shows_plan
         self._verbosity = verbosity
-        self._stream = stream = stream or sys.stderr
-        self._lock = threading.Lock()
+        self._stream = stream or sys.stderr
+        self._lock = threading.RLock()
         self._drawn_at = 0.0
         self._problems = 0
-        self._bar = _bar(stream) if bar and verbosity > QUIET else None
-        self._requests = _requests(self._say) if verbosity >= REQUESTS else None
+        self._bar: Bar | None = None
+        if bar and verbosity > QUIET:
+            with self._drawing():
+                self._bar = _bar(self._stream)
+        self._requests = _requests(self._print) if verbosity >= REQUESTS else None
 
     def expect(self, files: int) -> None:
-        """So many more files are to be worked on."""
-        if self._bar is not None and files:
-            with self._lock:
-                self._bar.total = (self._bar.total or 0) + files
-                self._redraw()
+        """Expect this many more files."""
+        if self._bar is not None:
+            self._bar.total = (self._bar.total or 0) + files
+            self._redraw()
 
     def advance(self, files: int) -> None:
-        """So many of them are done with."""
-        if self._bar is not None and files:
-            with self._lock:
-                self._bar.n += files
-                self._redraw()
+        """Count this many of the expected files as finished."""
+        if self._bar is not None:
+            self._bar.n += files
+            self._redraw()
 
     def planned(self, action: Action) -> None:
-        """The listing has this asset."""
-        if self._tells_plan and self._verbosity > QUIET and action.kind is not Kind.UNCHANGED:
+        """Expect the files of an asset, and print the plan if that is wanted."""
+        if self._shows_plan and self._verbosity > QUIET and action.kind is not Kind.UNCHANGED:
             asset = action.asset
-            self._say(f"would fetch: {action.kind} {asset.content_type} {asset.id} {asset.name}")
+            self._print(f"would fetch: {action.kind} {asset.content_type} {asset.id} {asset.name}")
         self.expect(len(action.fetch))
 
     def received(self, count: int) -> None:
-        """So many bytes came in."""
+        """Count the bytes of files as they arrive."""
         if self._bar is not None:
-            with self._lock:
-                self._bar.byte_count += count
-                self._redraw()
+            self._bar.byte_count += count
+            self._redraw()
 
     def done(self, action: Action, entry: Entry) -> None:
-        """The asset is mirrored."""
+        """Count an asset's files as finished; print them if that is wanted."""
         self.advance(len(action.fetch))
         if self._verbosity >= FILES and action.kind is not Kind.UNCHANGED:
             for role in action.fetch:
                 if (stored := entry.file(role)) is not None:
-                    self._say(file_in_words(action, stored))
+                    self._print(file_in_words(action, stored))
 
     def failed(self, action: Action | None, failure: FailedFile) -> None:
-        """The asset could not be mirrored."""
+        """Print a file that could not be mirrored."""
         if action is not None:
             self.advance(len(action.fetch))
         self.warn(failure_in_words(action, failure))
 
     def warn(self, text: str) -> None:
-        """Something that a person should know."""
+        """Print a problem: the first ones, or all with `-v`."""
         self._problems += 1
         if self._problems <= _MOST_PROBLEM_LINES or self._verbosity >= FILES:
-            self._say(f"kling-mirror: {text}")
+            self._print(f"kling-mirror: {text}")
 
     def close(self) -> None:
         """Take the bar away, and show no more requests."""
@@ -109,33 +110,47 @@ class Console(Progress):
             self._requests.close()
             self._requests = None
         if self._bar is not None:
-            self._bar.close()
+            with self._drawing():
+                self._bar.close()
             self._bar = None
 
     def summarize(self, summary: Summary, *, news: bool, dry_run: bool) -> None:
-        """The run in one line, where there is something to say."""
+        """Print the run in one line, if there is something to say."""
         self.close()
         if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
-            self._say(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
+            self._print(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
         if self._verbosity > QUIET and (news or not self._news_only):
-            self._say(f"kling-mirror: {in_words(summary, dry_run=dry_run)}")
+            self._print(f"kling-mirror: {in_words(summary, dry_run=dry_run)}")
 
     def _redraw(self) -> None:
         now = time.monotonic()
         if self._bar is not None and now - self._drawn_at >= _REDRAW_S:
             self._drawn_at = now
-            self._bar.refresh()
+            with self._drawing():
+                self._bar.refresh()
 
-    def _say(self, text: str) -> None:
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Guard what is done with the bar: it goes, with one line, if anything goes wrong."""
+        with self._lock:
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - no run ends for the sake of its bar
+                self._bar = None
+                self._print(f"kling-mirror: no progress bar: {error}")
+
+    def _print(self, text: str) -> None:
         with self._lock:
             if self._bar is not None:
-                self._bar.clear()
-            self._stream.write(printable(text) + "\n")
-            self._stream.flush()
+                with self._drawing():
+                    self._bar.clear()
+            with contextlib.suppress(OSError, ValueError):  # closed, full, or nobody reads it
+                self._stream.write(printable(text) + "\n")
+                self._stream.flush()
 
 
 def _bar(stream: TextIO) -> "Bar":
-    from mirror.report.bar import Bar  # noqa: PLC0415 - tqdm, for those who see it
+    from mirror.report.bar import Bar  # noqa: PLC0415 - tqdm, only for those who see it
 
     return Bar(stream, redraw_s=_REDRAW_S)
 
@@ -147,19 +162,19 @@ def _requests(show: Callable[[str], None]) -> "Requests":
 
 
 def file_in_words(action: Action, stored: StoredFile) -> str:
-    """A file that is mirrored, in one line."""
+    """Describe a mirrored file in one line."""
     return f"{action.kind}: {stored.path} ({size(stored.size)})"
 
 
 def failure_in_words(action: Action | None, failure: FailedFile) -> str:
-    """A file that is not, in one line."""
+    """Describe a file that could not be mirrored in one line."""
     name = action.asset.name if action is not None else None
     known = f"{name} ({failure.id})" if name else f"asset {failure.id or '(no id)'}"
     return f"{known}: {failure.role} failed: {failure.error}"
 
 
 def in_words(summary: Summary, *, dry_run: bool = False) -> str:
-    """The run in one line."""
+    """Describe a run in one line."""
     assets, files = summary.assets, summary.files
     counts = {
         "new": assets.new,
@@ -169,18 +184,18 @@ def in_words(summary: Summary, *, dry_run: bool = False) -> str:
         "gone from Kling (kept here)": assets.gone,
         "unchanged": assets.unchanged,
     }
-    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-    told = (told or "Kling lists no asset") + _accounts_in_words(summary)
+    text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    text = (text or "Kling lists no asset") + _accounts_in_words(summary)
     if dry_run:
-        return f"dry run: {told}; nothing was written"
+        return f"dry run: {text}; nothing was written"
     moved = f"; {counted(files.fetched, 'file')} fetched" if files.fetched else ""
     moved += f", {files.reused:,} reused" if files.reused else ""
     moved += f" ({size(files.bytes)})" if files.bytes else ""
-    return f"{told}{moved} in {summary.duration_s:.1f} s → {summary.dest}"
+    return f"{text}{moved} in {summary.duration_s:.1f} s → {summary.dest}"
 
 
 def _accounts_in_words(summary: Summary) -> str:
-    """How many accounts went well, where some did not; each of these has an error of its own."""
+    """Say how many accounts went well if some did not; each of those has an error of its own."""
     accounts = set(summary.accounts)
     failed = {error.account for error in summary.errors} & accounts
     if not failed or len(accounts) == 1:
