@@ -9,7 +9,7 @@ from mirror.commands.opening import effective_settings, read_root
 from mirror.commands.output import columns, print_json, print_schema
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
-from mirror.jobs.status import Status, age_s, status
+from mirror.jobs.status import Status, status, why_unfit
 from mirror.report.status_text import in_words
 from mirror.text import printable, wrapped
 
@@ -27,7 +27,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--max-age",
         type=flags.duration_s,
         metavar="AGE",
-        help="exit 1 if the last complete run is older than AGE (for example 26h, 90m or 2d)",
+        help="exit 1 if the last complete run is older than AGE (for example 26h, 90m or 2d), or "
+        "if recorded files are missing or damaged",
     )
 
 
@@ -40,12 +41,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json(state)
     elif arguments.verbosity >= 0:
         _print(state, arguments)
-    age = age_s(state)
-    if arguments.max_age is not None and (age is None or age > arguments.max_age):
-        sys.stderr.write(
-            "kling-mirror: the last complete run is too old, or there was none\n"
-            f"  {state.dest}\n  last complete: {state.last_complete or 'never'}\n"
-        )
+    if arguments.max_age is not None and (why := why_unfit(state, arguments.max_age)):
+        last = state.last_complete or "never"
+        sys.stderr.write(f"kling-mirror: {why}\n  {state.dest}\n  last complete: {last}\n")
         return ExitCode.UNEXPECTED
     return ExitCode.COMPLETE
 

@@ -1,21 +1,24 @@
-"""The state of the mirror, read off the manifest and the log of runs without a lock."""
+"""The state of the mirror, without a lock: by the manifest, the log of runs and a look at the disk.
+
+Every recorded file is looked for, by name and size; none is read.
+"""
 
 import datetime as dt
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
 
-from mirror.errors import ExitCode
-from mirror.models import Entry, Failure, Scope, Summary
+from mirror.jobs import reasons as why
+from mirror.models import Entry, Failure, Scope, StoredFile, Summary
 from mirror.storage import runs as log
 from mirror.storage.local import Holder
 from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
-from mirror.text import counted
+from mirror.storage.runs import Verified
 
 _SHOWN_RUNS = 5
 
@@ -75,6 +78,9 @@ class Status(Struct):
         accounts: the same by account.
         history: the files in `.kling-mirror/history`, earlier versions among them.
         trash: the files in `.kling-mirror/trash`.
+        missing: recorded files that are not in their places with their sizes.
+        damaged: files that the last `verify` found damaged, and that were not repaired since.
+        last_verified: ISO 8601 UTC: when all files were last read and compared, or null.
         failures: the assets that could not be mirrored yet.
         at_work: the run that holds the mirror's lock, or null.
         runs: the last ones, newest first; what `sync --json` printed, without `failures`.
@@ -95,6 +101,9 @@ class Status(Struct):
     accounts: list[AccountTotal]
     history: FolderTotal
     trash: FolderTotal
+    missing: int
+    damaged: int
+    last_verified: str | None
     failures: list[Failure]
     at_work: Holder | None
     runs: list[Summary] = field(default_factory=list)
@@ -111,17 +120,20 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     storage, manifest = root.storage, root.manifest
     runs = log.read(storage.runs)
     entries = manifest.entries.values()
-    failures = list(manifest.failures.values())
+    failures = [failure for failure in manifest.failures.values() if not _is_over(failure, root)]
     states = Counter(entry.state for entry in entries)
     names = _names(manifest, runs, wanted)
     over = {name: log.over(name, runs, wanted, is_alone=len(names) == 1) for name in names}
-    accounts = _accounts(manifest, over)
+    accounts = _accounts(manifest, failures, over)
     counted = _counted(manifest, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
+    verified = log.last_verified(storage.read_verified())
+    missing, damaged = _wrong_files(root, verified)
     reasons = [
-        *_of_runs(runs, {name: over[name] for name in counted}),
-        *_of_failures(manifest, runs),
+        *why.of_files(missing, damaged),
+        *why.of_runs(runs, {name: over[name] for name in counted}),
+        *why.of_failures(failures, manifest, runs),
     ]
     if not (reasons or manifest.is_compact or at_work):
         reasons.append("a run was cut off before its end")
@@ -147,23 +159,63 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         accounts=accounts,
         history=history,
         trash=trash,
+        missing=missing,
+        damaged=damaged,
+        last_verified=verified.at if verified is not None else None,
         failures=failures,
         at_work=at_work,
         runs=runs[: -_SHOWN_RUNS - 1 : -1],
     )
 
 
-def age_s(state: Status) -> float | None:
-    """Seconds since the last complete run started, or None when there was none."""
+def why_unfit(state: Status, max_age_s: float) -> str | None:
+    """Why `--max-age` is to raise the alarm, or None."""
+    if state.missing or state.damaged:
+        return "recorded files are missing or damaged"
     if state.last_complete is None:
-        return None
+        return "there was no complete run"
     then = dt.datetime.fromisoformat(state.last_complete)
-    return (dt.datetime.now(dt.UTC) - then).total_seconds()
+    if (dt.datetime.now(dt.UTC) - then).total_seconds() > max_age_s:
+        return "the last complete run is too old"
+    return None
 
 
 def bytes_of(entry: Entry) -> int:
     """The bytes of an entry's files."""
     return sum(stored.size for stored in entry.files())
+
+
+def _is_over(failure: Failure, root: Root) -> bool:
+    """Whether the file that could not be fetched is here, whoever put it there."""
+    entry = root.manifest.entries.get(failure.key)
+    stored = entry.file(failure.role) if entry is not None else None
+    return stored is not None and root.storage.is_intact(stored)
+
+
+def _wrong_files(root: Root, verified: Verified | None) -> tuple[int, int]:
+    """How many recorded files are missing or cut, and how many are known to be damaged.
+
+    A run may have replaced some while they were looked for: these are looked for again.
+    """
+    is_intact = root.storage.is_intact
+    found = {_identity(stored) for stored in verified.damaged} if verified is not None else set()
+    missing, damaged = [], 0
+    for entry in root.manifest.entries.values():
+        for stored in entry.files():
+            if not is_intact(stored):
+                missing.append(stored)
+            elif found and _identity(stored) in found:
+                damaged += 1
+    if missing:
+        entries = root.manifest_now().entries.values()
+        still = {stored for entry in entries for stored in entry.files()}
+        missing = [stored for stored in missing if stored in still and not is_intact(stored)]
+    return len(missing), damaged
+
+
+def _identity(stored: StoredFile) -> tuple[str, str, str]:
+    """What stays of a file when it moves to history, and changes when it is fetched anew."""
+    return stored.sha256, stored.fetched, stored.url
 
 
 def _types(entries: Iterable[Entry]) -> dict[str, Total]:
@@ -194,7 +246,9 @@ def _counted(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list
 
 
 def _accounts(
-    manifest: Manifest, over: Mapping[str | None, Sequence[Summary]]
+    manifest: Manifest,
+    failures: Sequence[Failure],
+    over: Mapping[str | None, Sequence[Summary]],
 ) -> list[AccountTotal]:
     """What there is of each account.
 
@@ -202,13 +256,14 @@ def _accounts(
 
     Args:
         manifest: loaded.
+        failures: those that are not over.
         over: the runs over each account.
     """
     totals = {
         name: AccountTotal(name, last_complete=_last_complete(name, over[name])) for name in over
     }
     default = next(iter(over)) if len(over) == 1 else None
-    records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
+    records: list[Entry | Failure] = [*manifest.entries.values(), *failures]
     for record in records:
         name = record.account or default
         total = totals.setdefault(name, AccountTotal(name))
@@ -222,54 +277,12 @@ def _accounts(
 
 
 def _last_complete(account: str | None, over: Iterable[Summary]) -> str | None:
-    """When the last run that mirrored all of an account started, of the runs over it."""
-    whole = [run.started for run in over if log.is_complete(run, account)]
-    return whole[-1] if whole else None
+    """When the last run that mirrored all of an account started, of the runs over it.
 
-
-def _of_runs(
-    runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]]
-) -> Iterator[str]:
-    """What the last runs say against the mirror's being complete."""
-    if not runs:
-        return
-    newest = runs[-1]
-    if newest.exit_code not in (ExitCode.COMPLETE, ExitCode.SOME_FAILED):
-        yield f"the last run {_ended(newest)}"
-    for account, its in over.items():
-        name = account or "the library"
-        if not its:
-            yield f"no run has mirrored all of {name} yet"
-        elif its[-1] is not newest and not log.is_complete(its[-1], account):
-            yield f"the last run over all of {name} {_ended(its[-1])}"
-
-
-def _of_failures(manifest: Manifest, runs: Sequence[Summary]) -> Iterator[str]:
-    """What could not be mirrored yet."""
-    missing = sum(key not in manifest.entries for key in manifest.failures)
-    if missing:
-        total = missing + sum(entry.state == "current" for entry in manifest.entries.values())
-        yield f"{missing:,} of {counted(total, 'asset')} could not be mirrored yet"
-    if damaged := len(manifest.failures) - missing:
-        lacking = f"{counted(damaged, 'asset')} {'lacks' if damaged == 1 else 'lack'}"
-        yield f"{lacking} a file that could not be fetched yet"
-    if not manifest.failures and runs and runs[-1].exit_code == ExitCode.SOME_FAILED:
-        yield f"the last run {_ended(runs[-1])}"
-
-
-def meaning(run: Summary) -> str:
-    """How a run ended, in words that follow "the last run"."""
-    try:
-        return ExitCode(run.exit_code).story  # type: ignore[call-arg] # looked up, not made
-    except ValueError:
-        return "ended in a way that this version does not know"
-
-
-def _ended(run: Summary) -> str:
-    """How a run ended, with its exit code and the accounts that stood in its way."""
-    emails = dict.fromkeys(error.account for error in run.errors if error.account is not None)
-    told = f", for {', '.join(emails)}" if emails and len(run.accounts) > 1 else ""
-    return f"{meaning(run)} (exit {run.exit_code}{told})"
+    One that is dated in the future would stay the last one, and fresh, for ever.
+    """
+    complete = (run.started for run in over if log.is_complete(run, account))
+    return next((time for time in reversed([*complete]) if not log.is_ahead(time)), None)
 
 
 def _folder_total(folder: Path) -> FolderTotal:

@@ -1,6 +1,10 @@
-"""`verify`: re-hash every file against the manifest; without a lock, for it changes nothing."""
+"""`verify`: re-hash every file against the manifest; without a lock, for it changes none of them.
+
+What it found is kept for `status`, which hashes nothing.
+"""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import itertools
 import os
@@ -13,12 +17,14 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from mirror.models import ROLES, Entry, Role, StoredFile
+from mirror.clock import now_iso
+from mirror.models import ROLES, Entry, Role, StoredFile, to_json
 from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.layout import OUR_NAMES
 from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
+from mirror.storage.runs import Verified
 
 _CHUNK_BYTES = 1 << 20
 _TICK_S = 0.2
@@ -26,7 +32,7 @@ _AHEAD = 16
 """Files that wait for each thread."""
 
 Problem = Literal["missing", "damaged"]
-_Record = tuple[Entry, Role, StoredFile]
+Record = tuple[Entry, Role, StoredFile]
 
 
 class Finding(Struct, frozen=True):
@@ -90,7 +96,7 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         ManifestError: it was damaged meanwhile.
     """
     findings = Findings()
-    progress.expect(sum(1 for _ in _recorded(root.manifest)))
+    progress.expect(sum(1 for _ in recorded(root.manifest)))
     wrong: list[tuple[Finding, StoredFile]] = []
     for (entry, role, stored), problem in _hashed(root, jobs, progress, stop):
         progress.advance(1)
@@ -102,17 +108,31 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     extra = _without_entry(files_in_tree(root.dest), root.manifest)
     if wrong or extra:
         now = root.manifest_now()
-        still = {stored for _, _, stored in _recorded(now)}
+        still = {stored for _, _, stored in recorded(now)}
         wrong = [(finding, stored) for finding, stored in wrong if stored in still]
         extra = _without_entry(extra, now)
     findings.wrong = [finding for finding, _ in wrong]
     findings.extra = sorted(extra)
+    note(root, findings)
     return findings
+
+
+def note(root: Root, findings: Findings) -> None:
+    """Keep for `status` what is damaged still; a disk that cannot be written has no room for it."""
+    mended = {*findings.fetched, *findings.restored}
+    wrong = {finding.path for finding in findings.wrong} - mended
+    damaged = [
+        stored
+        for _, _, stored in recorded(root.manifest)
+        if stored.path in wrong and root.storage.is_intact(stored)
+    ]
+    with contextlib.suppress(OSError):
+        root.storage.note_verified(to_json(Verified(now_iso(), damaged)))
 
 
 def _hashed(
     root: Root, jobs: int, progress: Progress, stop: Stop
-) -> Iterator[tuple[_Record, Problem | None]]:
+) -> Iterator[tuple[Record, Problem | None]]:
     """Each recorded file, in order, and what is wrong with it.
 
     No more files wait for a thread than keep the threads busy: a large mirror takes no more memory.
@@ -129,9 +149,9 @@ def _hashed(
             return "damaged"
         return None if found == stored.sha256 else "damaged"
 
-    records = _recorded(root.manifest)
+    records = recorded(root.manifest)
     with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
-        waiting: deque[tuple[_Record, Future[Problem | None]]] = deque()
+        waiting: deque[tuple[Record, Future[Problem | None]]] = deque()
         while True:
             for record in itertools.islice(records, jobs * _AHEAD - len(waiting)):
                 waiting.append((record, pool.submit(problem_of, record[2])))
@@ -164,7 +184,8 @@ def _sha256(path: Path, progress: Progress, stop: Stop) -> str:
     return hasher.hexdigest()
 
 
-def _recorded(manifest: Manifest) -> Iterator[_Record]:
+def recorded(manifest: Manifest) -> Iterator[Record]:
+    """Every recorded file, with its entry and its role."""
     for entry in manifest.entries.values():
         for role in ROLES:
             if (stored := entry.file(role)) is not None:
@@ -173,7 +194,7 @@ def _recorded(manifest: Manifest) -> Iterator[_Record]:
 
 def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
     """Those that no entry names."""
-    known = {_same(stored.path) for _, _, stored in _recorded(manifest)}
+    known = {_same(stored.path) for _, _, stored in recorded(manifest)}
     return [path for path in paths if path not in known]
 
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from mirror.errors import ExitCode
-from mirror.jobs.status import AccountTotal, FolderTotal, Status, Total, meaning
+from mirror.jobs.reasons import meaning
+from mirror.jobs.status import AccountTotal, FolderTotal, Status, Total
 from mirror.models import Failure, Scope, Summary
 from mirror.text import ago, counted, size
 
@@ -103,6 +104,10 @@ class _Teller:
             yield f"The last run was limited: {limits}. What it left out is no newer than before."
             if state.last_complete is None:
                 yield "If the mirror is meant so, put that into the config: status then counts it."
+        if state.last_verified is not None:
+            yield f"All files were last verified {self.when(state.last_verified)}."
+        elif state.current:
+            yield "The files were never verified: `kling-mirror verify` reads every byte."
         if state.at_work is not None:
             since = self.when(state.at_work.since)
             yield f"A run is at work: process {state.at_work.pid}, since {since}."

@@ -25,6 +25,8 @@ from mirror.storage.spool import Partial, noted_in
 from mirror.text import size
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
+_LOOKED_AT_S = 0.2
+"""For so long a new run waits for the lock: `status` may be looking at it."""
 
 
 class Placement(Struct, frozen=True):
@@ -107,6 +109,7 @@ class Store:
         self.private = dest / layout.PRIVATE_FOLDER
         self.journal = self.private / "journal"
         self.runs = self.private / "runs.jsonl"
+        self._verified = self.private / "verified.json"
         self._partials = self.private / "partial"
         self._marker = self.private / "root.json"
         self._holder = self.private / "lock.json"
@@ -185,7 +188,7 @@ class Store:
         """
         import filelock  # noqa: PLC0415 - commands that only read start without it
 
-        lock = filelock.FileLock(self.private / "lock", timeout=0, thread_local=False)
+        lock = filelock.FileLock(self.private / "lock", timeout=_LOOKED_AT_S, thread_local=False)
         try:
             self._real_folder(self._partials)
             self._appending(self.private / "lock").close()  # with our mode, if it is new
@@ -409,6 +412,20 @@ class Store:
         with self._appending(self.runs) as file:
             file.write(_line_break_after(self.runs) + line + b"\n")
 
+    def read_verified(self) -> bytes | None:
+        """What `note_verified` wrote last, or None."""
+        with contextlib.suppress(OSError):
+            return self._verified.read_bytes()
+        return None
+
+    def note_verified(self, data: bytes) -> None:
+        """Keep what a `verify` found, in place of what the one before found.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        self._disk.write_atomic(self._verified, data)
+
     def _appending(self, path: Path) -> BinaryIO:
         """A file of ours to be added to; a link in its place is not followed."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -444,20 +461,24 @@ class Store:
             return ""
 
     def holder(self) -> Holder | None:
-        """The run that is at work now; None also if it was killed, as far as can be told.
+        """The run that is at work now; None also if it was killed.
 
-        The lock itself is not tried: that would be in the way of a run that begins just then.
+        The lock alone knows that: the pid of a killed run may be another process's by now. Nothing
+        is locked where a run is noted, but in the moment in which a killed one is found out.
         """
         holder = self._noted_holder()
-        if holder is None or os.name == "nt":  # there, signal 0 would end the process
+        if holder is None:
+            return None
+        try:
+            import fcntl  # noqa: PLC0415 - Windows has none
+        except ImportError:
             return holder
         try:
-            os.kill(holder.pid, 0)
-        except ProcessLookupError:
-            return None
-        except (OSError, OverflowError):  # it is another user's, or no number of a process
+            with (self.private / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:  # locked; or nobody can say
             return holder
-        return holder
+        return None
 
     def _noted_holder(self) -> Holder | None:
         try:

@@ -1,4 +1,4 @@
-"""What the log of runs says: which of them mirrored everything, and for which account."""
+"""What earlier runs left for `status`: the log of runs, and what the last `verify` found."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -7,10 +7,40 @@ from pathlib import Path
 import msgspec
 
 from mirror.errors import ExitCode
-from mirror.models import NOT_JSON, Scope, Summary
+from mirror.models import NOT_JSON, Scope, StoredFile, Summary
 
 _TAIL_BYTES = 1 << 20
 """So much of `runs.jsonl` is read: some years of nightly runs."""
+
+_CLOCKS_DIFFER_S = 300
+"""So much may the clocks of two machines that share a mirror differ."""
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What the last `verify` that came to its end found; `.kling-mirror/verified.json`.
+
+    Attributes:
+        at: when it began, ISO 8601 UTC.
+        damaged: the records of files that have other bytes, or cannot be read. What is missing, or
+            has another size, `status` sees for itself.
+    """
+
+    at: str
+    damaged: list[StoredFile]
+
+
+def last_verified(data: bytes | None) -> Verified | None:
+    """What the last `verify` found; None where there was none, or it cannot be read."""
+    try:
+        return msgspec.json.decode(data or b"", type=Verified)
+    except NOT_JSON:
+        return None
+
+
+def is_ahead(time: str) -> bool:
+    """Whether a time of ours is in the future: the clock was wrong then, or is now."""
+    then = dt.datetime.fromisoformat(time)
+    return (then - dt.datetime.now(dt.UTC)).total_seconds() > _CLOCKS_DIFFER_S
 
 
 def read(path: Path) -> list[Summary]:

@@ -12,7 +12,7 @@ from tests.lib.library import TOKEN, Library
 
 PRIVATE = ".kling-mirror"
 HISTORY = f"{PRIVATE}/history/"
-_UNNOTED = ("runs.jsonl", "lock", "lock.json")
+_UNNOTED = ("runs.jsonl", "verified.json", "lock", "lock.json")
 
 
 def manifest_of(dest: Path) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def stored_of(dest: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def snapshot(dest: Path) -> dict[str, str]:
-    """The SHA-256 of every file in the tree, but for the log of runs and the lock."""
+    """The SHA-256 of every file in the tree, but for the lock and what `status` reads of runs."""
     return {
         path.relative_to(dest).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(dest.rglob("*"))
