@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ def schema_of(*structs: type[Struct], title: str, is_array: bool = False) -> dic
     refs, components = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
     encoded = {
         (struct.__name__, field.name): field.encode_name
-        for struct in structs
+        for struct in _subclasses(Struct)
         for field in msgspec.structs.fields(struct)
     }
     for owner, definition in components.items():
@@ -38,3 +39,9 @@ def schema_of(*structs: type[Struct], title: str, is_array: bool = False) -> dic
         **({"type": "array", "items": one} if is_array else one),
         "$defs": components,
     }
+
+
+def _subclasses(of: type[Struct]) -> Iterator[type[Struct]]:
+    for struct in of.__subclasses__():
+        yield struct
+        yield from _subclasses(struct)
