@@ -15,11 +15,11 @@ from mirror import config
 from mirror.commands import terminal
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
 from mirror.net.kling import KlingApi
+from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
 from mirror.settings import BY_NAME, CONTENT_TYPES, Settings
 from mirror.text import counted
 
 _DEFAULT_DEST = "~/kling-mirror"
-_PAGE_SIZE = 20  # the documented one
 _PATIENCE_S = 15.0
 _REFUSED = 400
 _WRONG_TOKEN = 401
@@ -176,7 +176,7 @@ def _look(settings: Settings, token: str) -> _Found:
     ) as api:
         assets, refusal = None, None
         try:
-            page = api.page(1, account=account, query={"pageSize": _PAGE_SIZE})
+            page = api.page(1, Shape(DOCUMENTED_PAGE_SIZE), account=account, filters={})
             assets = len(page.assets) + len(page.unreadable)
         except ApiError as error:  # with several accounts, one must be named
             if error.status != _REFUSED or account is not None:
@@ -196,7 +196,7 @@ def _in_words(found: _Found) -> str:
         return f"It opens {len(found.accounts)} Kling accounts."
     if not found.assets:
         return "Kling lists no asset yet."
-    more = " or more" if found.assets >= _PAGE_SIZE else ""
+    more = " or more" if found.assets >= DOCUMENTED_PAGE_SIZE else ""
     return f"Kling lists {counted(found.assets, 'asset')}{more}."
 
 

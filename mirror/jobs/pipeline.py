@@ -6,15 +6,14 @@ Both queues are bounded, so URLs stay fresh and memory flat. Nothing looks back:
 action, the committer one batch of outcomes.
 
 The lister and the committer wait for the API and for the disk in a thread each; all between them
-happens in the event loop. Threads hand over lumps, never single assets: each hand-over costs as
-much as a small file.
+happens in the event loop. The lister hands over a page of actions at a time: waking the loop costs
+as much as a small file.
 """
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
-from queue import Empty, Full, Queue
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 
 from mirror.errors import AccessError, ApiError, UsageError
 from mirror.jobs import planning
@@ -30,9 +29,7 @@ from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
 _BATCH = 128
-_LUMP = 32
-_LUMPS_AHEAD = 2
-_LOOK_S = 0.1
+_ACTIONS_AHEAD = 64
 _REFUSED = 400
 
 
@@ -67,7 +64,8 @@ class Pipeline:
         self._tally = tally
         self._progress = progress
         self._workers = settings.jobs
-        self._actions = _HandOver(progress.planned)
+        self._loop = asyncio.get_running_loop()
+        self._actions: asyncio.Queue[Action | None] = asyncio.Queue(_ACTIONS_AHEAD)
         self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
 
     async def plan(self) -> None:
@@ -96,15 +94,12 @@ class Pipeline:
     # The lister, in a thread of its own.
 
     async def _list(self) -> None:
-        try:
-            for account in self._tally.accounts:
-                try:
-                    self._report(await in_thread(self._list_account, account))
-                except (AccessError, ApiError, UsageError) as error:
-                    self._tally.note(error, account)
-            await in_thread(self._actions.put, [None])
-        finally:
-            self._actions.close()
+        for account in self._tally.accounts:
+            try:
+                self._report(await in_thread(self._list_account, account))
+            except (AccessError, ApiError, UsageError) as error:
+                self._tally.note(error, account)
+        await self._enqueue([None] * self._workers)
 
     def _list_account(self, account: str | None) -> Listing:
         filters = {}
@@ -113,9 +108,8 @@ class Pipeline:
         if self._settings.file_name is not None:
             filters["fileName"] = self._settings.file_name
         listing = Listing(
-            self._api,
+            partial(self._api.page, account=account, filters=filters),
             account=account,
-            filters=filters,
             page_size=self._settings.page_size,
             expected={
                 entry.key
@@ -190,7 +184,7 @@ class Pipeline:
         """Decide for each asset, beside its entry and those that it replaces; hand over."""
         unchanged, covers = 0, not self._settings.no_covers
         is_intact = self._storage.is_intact
-        lump: list[Action | None] = []
+        actions: list[Action] = []
         for asset, entry, older in assets:
             action = planning.decide(
                 asset, entry=entry, older=older, is_intact=is_intact, covers=covers
@@ -198,12 +192,17 @@ class Pipeline:
             if action.kind is Kind.UNCHANGED and not needs_record(action):
                 unchanged += 1
                 continue
-            lump.append(action)
-            if len(lump) == _LUMP:
-                self._actions.put(lump)
-                lump = []
-        self._actions.put(lump)
+            actions.append(action)
         self._tally.count(Kind.UNCHANGED, unchanged)
+        if actions:
+            asyncio.run_coroutine_threadsafe(self._enqueue(actions), self._loop).result()
+
+    async def _enqueue(self, actions: Iterable[Action | None]) -> None:
+        """Put actions into the queue, and wait for room there; None ends one worker."""
+        for action in actions:
+            if action is not None:
+                self._progress.planned(action)
+            await self._actions.put(action)
 
     def _report(self, listing: Listing) -> None:
         self._tally.complete.append(listing)
@@ -276,52 +275,3 @@ class Pipeline:
         for outcome in outcomes:
             if isinstance(outcome, Fetched):
                 fetcher.keep(outcome)
-
-
-class _HandOver:
-    """The bounded queue of actions: lumps of a thread go in, single actions of the loop come out.
-
-    None is the end, for everybody who asks from then on.
-
-    Args:
-        on_action: told of each action that comes out of the thread.
-    """
-
-    def __init__(self, on_action: Callable[[Action], None]) -> None:
-        self._on_action = on_action
-        self._loop = asyncio.get_running_loop()
-        self._lumps: Queue[list[Action | None]] = Queue(_LUMPS_AHEAD)
-        self._taken: deque[Action | None] = deque()
-        self._filled = asyncio.Event()
-        self._is_closed = False
-
-    def put(self, lump: list[Action | None]) -> None:
-        """Hand over actions, from the thread; waits until there is room.
-
-        Once it is closed, they are dropped.
-        """
-        while lump and not self._is_closed:
-            try:
-                self._lumps.put(lump, timeout=_LOOK_S)
-            except Full:
-                continue
-            self._loop.call_soon_threadsafe(self._filled.set)
-            return
-
-    async def get(self) -> Action | None:
-        """The next action, or None at the end."""
-        while not self._taken:
-            try:
-                lump = self._lumps.get_nowait()
-            except Empty:
-                self._filled.clear()
-                await self._filled.wait()
-            else:
-                self._taken.extend(lump)
-                for action in filter(None, lump):
-                    self._on_action(action)
-        return self._taken.popleft() if self._taken[0] is not None else None
-
-    def close(self) -> None:
-        """Let the thread go: what it still hands over is dropped."""
-        self._is_closed = True

@@ -22,6 +22,7 @@ from mirror.errors import AccessError, ApiError, MirrorError
 from mirror.models import Asset
 from mirror.net import decode as wire
 from mirror.net import statuses
+from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
 from mirror.net.retry import Pause, Policy, retry_after_s
 
 T = TypeVar("T")
@@ -106,20 +107,23 @@ class KlingApi:
             self._cut()
 
     def page(
-        self, number: int, *, account: str | None, query: Mapping[str, str | int]
+        self, number: int, shape: Shape, *, account: str | None, filters: Mapping[str, str]
     ) -> wire.Page:
         """One page of the listing.
 
         Args:
             number: from 1.
+            shape: the page's size, and the order.
             account: the email, or None where the subscription has but one account.
-            query: `pageSize`, `sort`, `contentType`, `fileName` as wanted.
+            filters: `contentType` and `fileName`, as the query names them.
 
         Raises:
             AccessError: the token, subscription or account was refused.
             ApiError: no page came in the end.
         """
-        params = {**query, "pageNum": number}
+        params: dict[str, str | int] = {**filters, "pageSize": shape.page_size, "pageNum": number}
+        if shape.order is not None:
+            params["sort"] = shape.order
         if account is not None:
             params["email"] = account
         return self._get(
@@ -135,12 +139,11 @@ class KlingApi:
             AccessError, ApiError: as for `page`.
         """
         keyword = max(_KEYWORD.findall(asset.name or ""), key=len, default="")
-        query: dict[str, str | int] = {"pageSize": 20}
-        if keyword:
-            query["fileName"] = keyword
+        filters = {"fileName": keyword} if keyword else {}
+        shape = Shape(DOCUMENTED_PAGE_SIZE)
         seen: set[str] = set()
         for number in itertools.count(1):
-            page = self.page(number, account=asset.account, query=query)
+            page = self.page(number, shape, account=asset.account, filters=filters)
             keys = {found.key: found for found in page.assets}
             if asset.key in keys:
                 return keys[asset.key]

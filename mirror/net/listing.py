@@ -4,25 +4,36 @@ Pages shift when assets come and go, services clamp page sizes, repeat their las
 Nothing of that is told apart by looking at a single walk; see `is_proven`.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Set
+from typing import Literal, NamedTuple
 
 from mirror.errors import ApiError
 from mirror.models import Asset, UnreadableItem
 from mirror.net.decode import Page
-from mirror.net.kling import KlingApi
 
 MAX_WALKS = 4
 DOCUMENTED_PAGE_SIZE = 20
 _REFUSED = 400
 
 
+class Shape(NamedTuple):
+    """How a walk asks for its pages.
+
+    Attributes:
+        page_size: items wanted per page.
+        order: by upload time; None leaves it to the service.
+    """
+
+    page_size: int
+    order: Literal["asc", "desc"] | None = None
+
+
 class Listing:
     """One account's listing: iterate `pages` to its end, then look at what it proved.
 
     Args:
-        api: the service.
+        page: gives the page of a number, from 1, in a shape; raises `AccessError` or `ApiError`.
         account: the email, or None.
-        filters: `contentType` and `fileName`, as the API's query names them.
         page_size: items wanted per page.
         expected: the keys that were current when the run started and that the filters let through.
 
@@ -36,10 +47,9 @@ class Listing:
 
     def __init__(
         self,
-        api: KlingApi,
+        page: Callable[[int, Shape], Page],
         *,
         account: str | None,
-        filters: Mapping[str, str],
         page_size: int,
         expected: Set[str],
     ) -> None:
@@ -51,8 +61,7 @@ class Listing:
         self.walks = 0
         self.is_proven = False
         self.was_empty = False
-        self._api = api
-        self._filters = filters
+        self._page = page
         self.expected = expected
         self._has_hole = False
         self._shapes = _page_shapes(page_size)
@@ -91,7 +100,7 @@ class Listing:
         unreadable: set[bytes] = set()
         number = 1
         while True:
-            page = self._page(number)
+            page = self._page_in_shape(number)
             self.page_count += 1
             fresh: dict[str, Asset] = {}
             for asset in page.assets:
@@ -114,11 +123,10 @@ class Listing:
                 yield fresh
             number += 1
 
-    def _page(self, number: int) -> Page:
+    def _page_in_shape(self, number: int) -> Page:
         while True:
-            query = {**self._filters, **self._shapes[0]}
             try:
-                return self._api.page(number, account=self.account, query=query)
+                return self._page(number, self._shapes[0])
             except ApiError as error:
                 if error.status != _REFUSED or len(self._shapes) == 1:
                     raise
@@ -149,12 +157,12 @@ def _fingerprint(asset: Asset) -> int:
     return hash((asset.name, asset.content_type, *urls))
 
 
-def _page_shapes(page_size: int) -> list[dict[str, str | int]]:
-    """The queries to try in turn: what we want, and without what a service may refuse.
+def _page_shapes(page_size: int) -> list[Shape]:
+    """The shapes to try in turn: what we want, and without what a service may refuse.
 
-    `sort=asc` keeps new uploads from shifting the pages; it is on the vendor's newer pages only.
-    The documented page size is 20; its maximum is not published.
+    `asc` keeps new uploads from shifting the pages; it is on the vendor's newer pages only. The
+    documented page size is 20; its maximum is not published.
     """
     sizes = dict.fromkeys((page_size, DOCUMENTED_PAGE_SIZE))
-    sorts: tuple[dict[str, str | int], ...] = ({"sort": "asc"}, {})
-    return [{"pageSize": size, **sort} for sort in sorts for size in sizes]
+    orders: tuple[Literal["asc"] | None, ...] = ("asc", None)
+    return [Shape(size, order) for order in orders for size in sizes]
