@@ -17,8 +17,7 @@ _MORE = """
 
 A table on a terminal; into a pipe or a file tab-separated values under a header: nothing is cut
 there, and control characters are escaped as in C. The filters are those of `sync`, but only as
-flags: a config that limits what is mirrored hides nothing that is here. Of what failed neither
-type nor name is on record: of the filters, --email alone applies to it."""
+flags: a config that limits what is mirrored hides nothing that is here."""
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--state",
         action="append",
-        choices=table.SHOWN,
+        choices=table.STATES,
         help="only what is in this state; failed is what could not be mirrored yet (repeatable; "
         "default: all but failed)",
     )
@@ -52,13 +51,13 @@ def _run(arguments: argparse.Namespace) -> int:
         for name in _FILTERS
         if getattr(arguments, name) is not None  # of flags alone: see _MORE
     }
-    asked = table.Asked(
+    query = table.Query(
         Scope(**filters),
         states=arguments.state or table.ENTRY_STATES,
         sort=arguments.sort,
         reverse=arguments.reverse,
     )
-    items = table.listed(read_root(settings).manifest, asked)
+    items = table.select(read_root(settings).manifest, query)
     width = columns()
     if arguments.json:
         print_json(items)

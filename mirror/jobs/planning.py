@@ -21,7 +21,7 @@ disk stays on record when covers are off, and is not asked for again.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
-from mirror.models import ROLES, Action, Asset, Entry, Kind, Role, StoredFile
+from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile
 
 MIN_GONE_LIMIT = 5
 """So many assets may vanish at once from a library of any size."""
@@ -116,7 +116,7 @@ def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:
 
 
 def is_wanted(
-    item: Asset | Entry, *, content_types: Collection[str], file_name: str | None
+    item: Asset | Entry | Failure, *, content_types: Collection[str], file_name: str | None
 ) -> bool:
     """Whether the filters of a run let an item through.
 

@@ -1,4 +1,4 @@
-"""What `list` shows: the entries that are asked for, in order, as a table, TSV or JSON."""
+"""`list`: the chosen entries in order, as a table or as tab-separated values."""
 
 import datetime as dt
 import unicodedata
@@ -14,11 +14,11 @@ from mirror.models import NOT_JSON, Entry, Failure, Scope
 from mirror.storage.manifest import Manifest
 from mirror.text import printable, size
 
-Shown = Literal["current", "superseded", "gone", "failed"]
-"""An entry's state; or `failed`, what could not be mirrored yet, which is no entry."""
+ItemState = Literal["current", "superseded", "gone", "failed"]
+"""An entry's state; or `failed` for a file that could not be mirrored yet, which has no entry."""
 
-SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)
-ENTRY_STATES: Final = SHOWN[:3]
+STATES: Final[tuple[ItemState, ...]] = get_args(ItemState)
+ENTRY_STATES: Final = STATES[:3]
 _NARROWEST_PATH = 24
 _NO_DURATION_MS = 1e12  # 31 years
 _TSV = (
@@ -28,7 +28,7 @@ _TSV = (
 
 
 class FailedAsset(Failure, frozen=True, tag="failed", tag_field="state"):
-    """What could not be mirrored yet, as `list --state failed` has it.
+    """A file that could not be mirrored yet, as `list --state failed` prints it.
 
     Attributes:
         id: Kling's, as text.
@@ -44,22 +44,21 @@ class FailedAsset(Failure, frozen=True, tag="failed", tag_field="state"):
     """
 
 
-Listed = Entry | FailedAsset
+Item = Entry | FailedAsset
 
 
-class Asked(Struct, frozen=True):
-    """What `list` is asked for.
+class Query(Struct, frozen=True):
+    """Which items to list, in what order.
 
     Attributes:
-        scope: the filters of `sync`, by the same rules; failures are filtered by account alone,
-            for neither type nor name is on record for them.
-        states: which are wanted.
+        scope: the filters of `sync`, by the same rules.
+        states: the states that are listed.
         sort: one of `ORDERS`.
         reverse: whether the last comes first.
     """
 
     scope: Scope
-    states: Collection[Shown] = ENTRY_STATES
+    states: Collection[ItemState] = ENTRY_STATES
     sort: str = "date"
     reverse: bool = False
 
@@ -68,64 +67,60 @@ class _Shape(Struct):
     duration: Raw = Raw(b"null")
 
 
-class _Told(Struct):
+class _Asset(Struct):
     resource: Raw = Raw(b"null")
 
 
-def duration_ms(item: Listed) -> float:
-    """How long a video or sound is, as Kling tells it; 0 where it does not."""
+def duration_ms(item: Item) -> float:
+    """The length of a video or sound as the API gives it; 0 if it gives none."""
     if isinstance(item, FailedAsset):
         return 0
     try:
-        told = msgspec.json.decode(item.asset, type=_Told)
-        shape = msgspec.json.decode(told.resource, type=_Shape)
-        told_ms = msgspec.json.decode(shape.duration, type=float)
+        asset = msgspec.json.decode(item.asset, type=_Asset)
+        shape = msgspec.json.decode(asset.resource, type=_Shape)
+        length_ms = msgspec.json.decode(shape.duration, type=float)
     except NOT_JSON:
         return 0
-    return told_ms if 0 < told_ms < _NO_DURATION_MS else 0
+    return length_ms if 0 < length_ms < _NO_DURATION_MS else 0
 
 
-def _bytes(item: Listed) -> int:
+def _bytes(item: Item) -> int:
     return bytes_of(item) if isinstance(item, Entry) else 0
 
 
-def _name(item: Listed) -> str:
-    return (item.name or "") if isinstance(item, Entry) else ""
-
-
-ORDERS: dict[str, Callable[[Listed], float | str | tuple[int, str]]] = {
+ORDERS: dict[str, Callable[[Item], float | str | tuple[int, str]]] = {
     "date": lambda item: item.update_time_ms,
     "size": _bytes,
-    "name": lambda item: _name(item).casefold(),
+    "name": lambda item: (item.name or "").casefold(),
     "duration": duration_ms,
     "id": lambda item: (len(item.id), item.id),
 }
-"""What `--sort` takes, each with what it compares; the id decides between equals."""
+"""The values of `--sort`, each with what it compares; the id decides between equals."""
 
 
-def listed(manifest: Manifest, asked: Asked) -> list[Listed]:
-    """The entries, and failures if they are asked for, that pass the filters, in order."""
-    scope = asked.scope
-    found: list[Listed] = [
-        entry
-        for entry in manifest.entries.values()
-        if entry.state in asked.states
-        and planning.is_wanted(entry, content_types=scope.content_type, file_name=scope.file_name)
+def select(manifest: Manifest, query: Query) -> list[Item]:
+    """Choose the entries and failures that the query asks for, in its order."""
+    scope = query.scope
+    items: list[Item] = [
+        entry for entry in manifest.entries.values() if entry.state in query.states
     ]
-    if "failed" in asked.states:
-        found += (
+    if "failed" in query.states:
+        items += (
             FailedAsset(**msgspec.structs.asdict(failure)) for failure in manifest.failures.values()
         )
-    if scope.email:
-        found = [item for item in found if item.account in scope.email]
-    compared = ORDERS[asked.sort]
-    found.sort(key=lambda item: (len(item.id), item.id, item.update_time_ms))
-    found.sort(key=compared, reverse=asked.reverse)
-    return found
+    items = [
+        item
+        for item in items
+        if planning.is_wanted(item, content_types=scope.content_type, file_name=scope.file_name)
+        and (not scope.email or item.account in scope.email)
+    ]
+    items.sort(key=lambda item: (len(item.id), item.id, item.update_time_ms))
+    items.sort(key=ORDERS[query.sort], reverse=query.reverse)
+    return items
 
 
-def as_tsv(items: Iterable[Listed]) -> str:
-    """The items as lines of fields between tabs, under a header; nothing is cut or rounded.
+def as_tsv(items: Iterable[Item]) -> str:
+    """Write the items as lines of tab-separated fields under a header; nothing is cut or rounded.
 
     A backslash, a tab, a line break or another control character in a field is escaped as in C.
     """
@@ -133,16 +128,16 @@ def as_tsv(items: Iterable[Listed]) -> str:
     return "".join("\t".join(map(_escaped, line)) + "\n" for line in lines)
 
 
-def as_table(items: Sequence[Listed], *, columns: int, sort: str) -> str:
-    """The items as a table that is no wider than the terminal.
+def as_table(items: Sequence[Item], *, columns: int, sort: str) -> str:
+    """Write the items as a table that is no wider than the terminal.
 
-    Where it is narrow, first the id goes (it is in the path), then the time of day, then the type
-    (the path begins with it); a path that is still too long is cut in its middle.
+    On a narrow terminal the id is left out first (it is in the path), then the time of day, then
+    the type (the path begins with it). A path that is still too long is cut in its middle.
 
     Args:
-        items: what to show.
+        items: in their order.
         columns: the terminal's width.
-        sort: a table by duration shows it.
+        sort: one of `ORDERS`; a table by duration shows it.
     """
     from wcwidth import ljust, wcswidth  # noqa: PLC0415 - its tables take time to load
 
@@ -169,7 +164,7 @@ def as_table(items: Sequence[Listed], *, columns: int, sort: str) -> str:
 
 
 def _fitting(text: str, width: int) -> str:
-    """The text, or as much of its ends as fits around `…`."""
+    """Cut a text to a width; both ends stay, around `…`."""
     from wcwidth import iter_graphemes, wcswidth  # noqa: PLC0415
 
     if wcswidth(text) <= width:
@@ -187,12 +182,12 @@ def _fitting(text: str, width: int) -> str:
     return f"{''.join(head)}…{''.join(reversed(tail))}"
 
 
-def _cell(name: str, item: Listed) -> str:
+def _cell(name: str, item: Item) -> str:
     match name:
         case "STATE":
             return item.state if isinstance(item, Entry) else "failed"
         case "TYPE":
-            return printable(_type(item))[:12]
+            return printable(_type(item) or "-")[:12]
         case "UPDATED":
             return _time(item.update_time_ms, None, "%Y-%m-%d %H:%M")
         case "SIZE":
@@ -203,20 +198,20 @@ def _cell(name: str, item: Listed) -> str:
             return printable(item.id)
 
 
-def _fields(item: Listed) -> tuple[str, ...]:
+def _fields(item: Item) -> tuple[str, ...]:
     entry = item if isinstance(item, Entry) else None
     resource = entry.resource if entry else None
     cover = entry.cover if entry else None
     return (
         entry.state if entry else "failed",
-        _type(item) if entry else "",
+        _type(item),
         item.account or "",
         _time(item.update_time_ms, dt.UTC, "%Y-%m-%dT%H:%M:%SZ"),
         str(_bytes(item)) if entry else "",
         f"{duration_ms(item) / 1000:g}" if entry else "",
         item.id,
         str(item.update_time_ms),
-        _name(item),
+        item.name or "",
         resource.path if resource else "",
         cover.path if cover else "",
         resource.sha256 if resource else "",
@@ -237,21 +232,22 @@ def _is_control(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
 
 
-def _type(item: Listed) -> str:
-    return (item.content_type or "other") if isinstance(item, Entry) else "-"
+def _type(item: Item) -> str:
+    return item.content_type or ("other" if isinstance(item, Entry) else "")
 
 
-def _path(item: Listed) -> str:
+def _path(item: Item) -> str:
     if isinstance(item, Entry):
         return item.resource.path if item.resource else "-"
-    return f"{item.role}: {item.error}"
+    name = f"{item.name}: " if item.name else ""
+    return f"{name}{item.role} failed: {item.error}"
 
 
 def _length(milliseconds: float) -> str:
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     hours, minutes = divmod(minutes, 60)
-    told = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return told.rjust(6) if milliseconds else "-"
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return text.rjust(6) if milliseconds else "-"
 
 
 def _time(epoch_ms: int, zone: dt.tzinfo | None, form: str) -> str:

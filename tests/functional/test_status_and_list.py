@@ -42,7 +42,6 @@ from mirror.storage.root import Root
 from tests.conftest import RunProgram
 from tests.lib.effects import error, replies, serves, stalls
 from tests.lib.library import EMAIL, KINDS, Library, media
-from tests.lib.mirrored import entry_of
 from tests.lib.misbehaving import Effect, Misbehaving
 from tests.lib.processes import started, sync_arguments, wait_until
 from tests.lib.runs import run_sync
@@ -501,64 +500,6 @@ def test_list_filters_as_sync_does(
     assert ids("--state", "gone") == {items[0]["id"]}
     assert ids("--state", "current") == everything - {items[0]["id"]}
     assert ids("--state", "superseded") == set()
-
-
-@pytest.mark.parametrize(
-    ("sort", "order"),
-    [
-        ("date", [1, 2, 3, 4]),
-        ("size", [2, 4, 1, 3]),
-        ("name", [3, 1, 4, 2]),
-        ("duration", [4, 3, 2, 1]),
-        ("id", [3, 1, 2, 4]),
-    ],
-)
-def test_list_sorts(
-    *, service: Misbehaving, library: Library, dest: Path, rows: Rows, sort: str, order: list[int]
-) -> None:
-    """By date, size, name, duration or id as a number; the other way round with `--reverse`."""
-    made = {
-        1: ("b.mp4", 3000, 9000, "50"),
-        2: ("D.mp4", 1000, 8000.5, "60"),
-        3: ("A.mp4", 4000, "no number", "7"),
-        4: ("c.mp4", 2000, None, "100"),
-    }
-    for number, (name, size, duration, asset_id) in made.items():
-        item = library.add(number, "video", name=name, size=size, cover=False)
-        item["resource"]["duration"] = duration
-        item["id"] = asset_id
-    numbers = {asset_id: number for number, (*_, asset_id) in made.items()}
-    assert run_sync(service, dest).summary.exit_code == 0
-    found = [numbers[row["id"]] for row in rows("--sort", sort)]
-    if sort == "duration":  # neither 3 nor 4 has one: the id decides
-        order = [3, 4, 2, 1]
-    assert found == order
-    back = [numbers[row["id"]] for row in rows("--sort", sort, "--reverse")]
-    assert back[:2] == order[:1:-1]
-
-
-def test_tsv_is_exact(service: Misbehaving, library: Library, dest: Path, rows: Rows) -> None:
-    """Whatever a name holds, each asset is one line of as many fields; nothing is cut."""
-    added = [library.add(number, name=name, size=5000) for number, name in enumerate(NAMES)]
-    added[0]["resource"]["duration"] = 61_500
-    assert run_sync(service, dest).summary.exit_code == 0
-    found = {row["id"]: row for row in rows()}
-    assert len(found) == len(NAMES)
-    for item in added:
-        row, entry = found[item["id"]], entry_of(dest, item)
-        assert None not in row
-        assert row["path"] == entry["resource"]["path"]
-        assert row["cover"] == entry["cover"]["path"]
-        assert row["sha256"] == entry["resource"]["sha256"]
-        assert int(row["size"]) == entry["resource"]["size"] + entry["cover"]["size"]
-        assert int(row["updateTime"]) == item["updateTime"]
-        assert row["updated"].startswith("2025-06-15T")
-    names = [found[item["id"]]["name"] for item in added]
-    assert names[:4] == list(NAMES[:4])
-    assert names[4] == r"tab\there\nline\u001b[31mred\u2028.mp4"
-    assert names[5] == NAMES[5]
-    assert names[6] == r"back\\slash.mp4"
-    assert found[added[0]["id"]]["duration_s"] == "61.5"
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
