@@ -4,6 +4,7 @@ import hashlib
 import json
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import Any
 
 from msgspec import Raw
 
@@ -111,3 +112,11 @@ def small_mirror(dest: Path) -> Mirror:
     mirror.add(8, "sunset.jpg", "image/8.jpg", name="Nr 10", told=[1])
     mirror.add(9, "bell.wav", "other/9.bin", name="Nr 9", kind="hologram", told={"favored": "no"})
     return mirror
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    """The data beside a page."""
+    text = page.with_name("data.js").read_text(encoding="utf-8")
+    found = json.loads(text[text.index("{") : text.rindex(";")])
+    assert isinstance(found, dict)
+    return found

@@ -1,0 +1,1 @@
+"""`mirror/demo`, one module at a time."""

@@ -1,0 +1,1 @@
+"""`mirror/gallery`, one module at a time."""
