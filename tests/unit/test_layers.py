@@ -13,7 +13,8 @@ import pytest
 
 from mirror import __version__
 
-PACKAGE = Path(__file__).parents[2] / "mirror"
+TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS.parent / "mirror"
 
 ARCHITECTURE = PACKAGE.parent / "ARCHITECTURE.md"
 _ROW = re.compile(r"^\| `(\w+)` \| ([\w, -]+) \|", re.MULTILINE)
@@ -34,6 +35,71 @@ ALONE = {
     "wcwidth": {"report.table"},
 }
 """Libraries that these modules alone speak to."""
+
+
+HELD_BY = {
+    "cli": "test_bad_input",
+    "commands.completion": "test_completion",
+    "commands.config": "test_status_and_list",
+    "commands.console": "test_bad_input",
+    "commands.demo": "test_smoke",
+    "commands.flags": "test_bad_input",
+    "commands.gallery": "test_gallery",
+    "commands.import_": "test_import",
+    "commands.init": "test_init",
+    "commands.interview": "test_init",
+    "commands.list": "test_status_and_list",
+    "commands.man": "test_completion",
+    "commands.opening": "test_bad_input",
+    "commands.output": "test_bad_input",
+    "commands.parser": "test_bad_input",
+    "commands.process": "test_stopping",
+    "commands.prune": "test_prune",
+    "commands.registry": "test_completion",
+    "commands.schedule": "test_schedule",
+    "commands.schedule_forms": "test_schedule",
+    "commands.status": "test_status_and_list",
+    "commands.sync": "test_cron",
+    "commands.terminal": "test_init",
+    "commands.verify": "test_verify",
+    "jobs.adopted": "test_import",
+    "jobs.commit": "test_order",
+    "jobs.fetch": "test_file_faults",
+    "jobs.pipeline": "test_changes",
+    "jobs.prune": "test_prune",
+    "jobs.public": "test_python_api",
+    "jobs.rebuild": "test_rebuild",
+    "jobs.repair": "test_repair",
+    "jobs.result": "test_cron",
+    "jobs.running": "test_cron",
+    "jobs.sources": "test_import",
+    "jobs.status": "test_status_and_list",
+    "jobs.sync": "test_accounts",
+    "jobs.verify": "test_verify",
+    "net.curl": "test_transfers",
+    "net.download": "test_resume",
+    "net.kling": "test_api_faults",
+    "net.listing": "test_listing_faults",
+    "net.probe": "test_import",
+    "net.response": "test_file_faults",
+    "net.transfers": "test_transfers",
+    "net.urls": "test_hostile_urls",
+    "report.bar": "test_cron",
+    "report.console": "test_cron",
+    "report.requests": "test_token",
+    "report.schemas": "test_python_api",
+    "report.status_text": "test_status_and_list",
+    "report.table": "test_status_and_list",
+    "settings": "unit/test_config",
+    "storage.local": "test_disk",
+    "storage.root": "test_disk",
+    "storage.runs": "test_status_and_list",
+    "values": "unit/test_config",
+}
+"""Modules without a unit test of their own, and the test of a whole run that holds their rules.
+
+What a module alone knows belongs into its unit test: this list should shrink.
+"""
 
 
 def _sources() -> dict[str, Path]:
@@ -121,6 +187,25 @@ def test_the_reader_of_imports_reads_them() -> None:
     assert {"errors", "storage.local", "storage.manifest"} <= ours("jobs.sync")
     assert {"demo", "jobs.public", "commands.sync"} <= ours("commands.demo")
     assert "hashlib" in set(imported("storage.spool"))
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name not in MAY_IMPORT])
+def test_a_module_has_its_test(name: str) -> None:
+    """Its unit test lies where the module does; or a functional test is named that holds it."""
+    if name in ("", "__main__"):
+        return
+    unit = f"unit/{name.replace('.', '/test_') if '.' in name else f'test_{name}'}".rstrip("_")
+    held_by = HELD_BY.get(name, unit)
+    place = held_by if "/" in held_by else f"functional/{held_by}"
+    assert (TESTS / f"{place}.py").exists(), f"write tests/{unit}.py"
+
+
+def test_no_test_of_a_module_is_left_behind() -> None:
+    """A module that is renamed or removed takes its unit test along."""
+    for path in TESTS.glob("unit/*/test_*.py"):
+        name = f"{path.parent.name}.{path.stem.removeprefix('test_')}"
+        assert {name, f"{name}_"} & SOURCES.keys(), f"{path}: there is no mirror.{name}"
+    assert set(HELD_BY) <= set(SOURCES)
 
 
 @pytest.mark.parametrize(("library", "owners"), ALONE.items())
