@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from mirror.config import default_path, example, explain, exposes_token, load, read_token
 from mirror.errors import ExitCode, UsageError
-from mirror.settings import DEFAULT_API_URL, ENV_PREFIX, SETTINGS, Setting, Settings
-from mirror.values import size as parse_size
+from mirror.settings import ENV_PREFIX, SETTINGS, Setting, Settings
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 NAMES = [setting.name for setting in SETTINGS]
@@ -114,26 +113,6 @@ def test_flags_beat_environment_beats_file_beats_default(name: str, config_path:
         assert getattr(found, name) != from_environment
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
-def test_every_setting_has_its_names(setting: Setting) -> None:
-    """The TOML key has underscores, the variable is the same in capitals, the flag has dashes."""
-    assert setting.name == setting.name.lower()
-    assert setting.name.replace("_", "").isalpha()
-    assert setting.env == ENV_PREFIX + setting.name.upper()
-    is_secret = setting.name in ("token", "token_command", "ping_url", "on_finish")
-    assert setting.flag == (None if is_secret else "--" + setting.name.replace("_", "-"))
-    assert setting.help
-
-
-def test_the_contract_s_defaults(config_path: Path) -> None:
-    """What holds where nobody said anything."""
-    found = loaded(config_path)
-    assert found.api_url == DEFAULT_API_URL == "https://api.useapi.net/v1/kling"
-    assert (found.page_size, found.stall_timeout, found.progress) == (100, 30, "auto")
-    assert (found.min_free, found.max_gone, found.limit_rate) == (500_000_000, None, None)
-    assert (found.dest, found.token, found.email, found.all_accounts) == (None, None, (), False)
-
-
 def test_an_empty_variable_says_nothing(config_path: Path) -> None:
     """`KLING_MIRROR_JOBS= kling-mirror …` is as if it were not set."""
     environ = dict.fromkeys((setting.env for setting in SETTINGS), " ")
@@ -147,98 +126,18 @@ def test_other_variables_are_not_ours(config_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "value"),
-    [
-        ('email = "a@x, b@x,,a@x "', "email", ("a@x", "b@x")),
-        ('email = ["a@x", " b@x", "", "a@x"]', "email", ("a@x", "b@x")),
-        ("email = []", "email", ()),
-        ('content_type = ["video", "audio"]', "content_type", ("video", "audio")),
-        ('jobs = "3"', "jobs", 3),
-        ("jobs = 64", "jobs", 64),
-        ("max_wait = 0.5", "max_wait", 0.5),
-        ('max_wait = "7"', "max_wait", 7.0),
-        ("max_gone = 0", "max_gone", "0"),
-        ('max_gone = " 10% "', "max_gone", "10%"),
-        ('all_accounts = "on"', "all_accounts", True),
-        ('all_accounts = "OFF"', "all_accounts", False),
-        ("limit_rate = 0", "limit_rate", None),
-        ("limit_rate = 5000", "limit_rate", 5000),
-        ("min_free = 0", "min_free", 0),
-        (
-            'api_url = "http://127.0.0.1:8080/v1/kling/"',
-            "api_url",
-            "http://127.0.0.1:8080/v1/kling",
-        ),
-        ('api_url = "https://[::1]:8443"', "api_url", "https://[::1]:8443"),
-        ('file_name = " holiday "', "file_name", "holiday"),
-    ],
-)
-def test_values_are_understood(line: str, name: str, value: object, config_path: Path) -> None:
-    """Each form that a person would try means what it says."""
-    assert getattr(loaded(config_path, line), name) == value
-
-
-@pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("dest = 5", "text"),
-        ('dest = ""', "not empty"),
-        ("dest = 1979-05-27", "text"),
-        ('dest = "~nobody-of-this-name/x"', "nobody-of-this-name"),
-        ('dest = "a\\u0000b"', ""),
-        ('token_file = "a\\u0000b"', ""),
-        ('api_url = "useapi.net"', "https://"),
-        ('api_url = "ftp://useapi.net"', "https://"),
-        ('api_url = "https://"', "https://"),
-        ('api_url = "https:///v1"', "https://"),
-        ('api_url = "https://[::1"', "https://"),
-        ('api_url = "https://useapi.net:port"', "https://"),
-        ('api_url = "https://useapi.net:99999999"', "https://"),
-        ('api_url = "https://use api.net"', "https://"),
-        ("email = 5", "list of texts"),
-        ("email = [1]", "list of texts"),
-        ("email = { a = 1 }", "list of texts"),
-        ('content_type = ["gif"]', "video, image or audio"),
-        ('content_type = "Video"', "video, image or audio"),
-        ('all_accounts = "maybe"', "true or false"),
-        ("all_accounts = 1", "true or false"),
-        ("page_size = 0", "from 1 to 1000"),
+        ("jobs = 0", "whole number from 1 to 64"),
         ("page_size = 1001", "from 1 to 1000"),
-        ("jobs = 0", "from 1 to 64"),
-        ("jobs = -1", "from 1 to 64"),
-        ("jobs = 65", "from 1 to 64"),
-        ("jobs = 2.5", "whole number"),
-        ("jobs = true", "whole number"),
-        ('jobs = "many"', "whole number"),
-        ("jobs = [4]", "whole number"),
-        ("jobs = 1e400", "whole number"),
-        ("max_wait = 0", "above 0"),
-        ("max_wait = -1", "above 0"),
+        ('dest = "~nobody-of-this-name/x"', "nobody-of-this-name"),
+        ('dest = "a\\u0000b"', "NUL"),
+        ("dest = 1979-05-27", "text"),
+        ("email = { a = 1 }", "list of texts"),
         ("max_wait = nan", "above 0"),
-        ("max_wait = inf", "above 0"),
-        ("max_wait = true", "above 0"),
-        ('max_wait = "5 min"', "above 0"),
-        ("max_gone = -1", "10%"),
-        ("max_gone = 10.5", "10%"),
-        ('max_gone = "%"', "10%"),
-        ('max_gone = "\u0665"', "10%"),
-        ("max_gone = true", "10%"),
-        ("min_free = -1", "500K"),
-        ('min_free = "lots"', "500K"),
-        ('limit_rate = "5X"', "500K"),
-        ('limit_rate = "1e400"', "500K"),
-        ("limit_rate = true", "500K"),
-        ("limit_rate = nan", "500K"),
-        ('progress = "yes"', "auto, always or never"),
-        ('log_format = "xml"', "text or json"),
-        ("log_keep = 0", "from 1 to 1000"),
-        ('ping_url = "hc-ping.com/x"', "https://"),
-        ("progress = []", "auto, always or never"),
+        ("min_free = 1e400", "500K"),
         (f"jobs = {'9' * 5000}", ""),
         (f"jobs = 0x{'f' * 5000}", "whole number"),
-        (f"min_free = 0x{'f' * 5000}", "500K"),
-        (f"max_gone = 0x{'f' * 5000}", "10%"),
-        (f"max_wait = 0x{'f' * 5000}", "above 0"),
     ],
     ids=lambda text: text[:50],
 )
@@ -376,56 +275,6 @@ def test_the_default_config_may_be_missing(tmp_path: Path, monkeypatch: pytest.M
     default_path().write_text("jobs = 3")
     found = load({}, environ={})
     assert (found.jobs, found.config_path) == (3, default_path())
-
-
-@pytest.mark.parametrize(
-    ("text", "size_bytes"),
-    [
-        (0, 0),
-        ("0", 0),
-        ("0M", 0),
-        (1500, 1500),
-        ("1500", 1500),
-        ("500K", 500_000),
-        ("500k", 500_000),
-        ("5M", 5_000_000),
-        ("5MB", 5_000_000),
-        (" 5 mb ", 5_000_000),
-        ("1.5G", 1_500_000_000),
-        ("2T", 2_000_000_000_000),
-        ("7B", 7),
-        (1.5, 1),
-    ],
-)
-def test_sizes(text: object, size_bytes: int) -> None:
-    """Bytes, or a number with a decimal unit."""
-    assert parse_size(text) == size_bytes
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "M",
-        "B",
-        "-1",
-        "-1M",
-        "5X",
-        "5 M 3",
-        "nan",
-        "inf",
-        "1e400",
-        "1,5G",
-        True,
-        None,
-        [],
-        10**18,
-    ],
-)
-def test_what_is_no_size(text: object) -> None:
-    """What is no size is refused with examples of some."""
-    with pytest.raises(ValueError, match=r"such as 500K, 5M or 1\.5G"):
-        parse_size(text)
 
 
 def _uncommented(text: str) -> str:

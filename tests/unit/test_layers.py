@@ -90,11 +90,9 @@ HELD_BY = {
     "report.schemas": "test_python_api",
     "report.status_text": "test_status_and_list",
     "report.table": "test_status_and_list",
-    "settings": "unit/test_config",
     "storage.local": "test_disk",
     "storage.root": "test_disk",
     "storage.runs": "test_status_and_list",
-    "values": "unit/test_config",
 }
 """Modules without a unit test of their own, and the test of a whole run that holds their rules.
 

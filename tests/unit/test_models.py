@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from mirror.models import Asset, Entry, FailedFile, Failure, FileFacts, Role, StoredFile, key_of
+from mirror.models import Entry, FailedFile, Failure, FileFacts, Role, StoredFile, key_of
 
 FACTS = FileFacts(
     size=7,
@@ -33,10 +33,9 @@ ENTRY = Entry(
 
 
 def test_all_that_has_a_key_has_the_same_one() -> None:
-    """An asset, its entry and its failure are joined by it."""
-    asset = Asset(ENTRY.id, ENTRY.update_time_ms, None, None, None, {}, None, Raw(b"{}"))
+    """An entry and a failure of one asset are joined by it."""
     failure = Failure(ENTRY.id, ENTRY.update_time_ms, None, "cover", "why", 1, "then", "now")
-    keys = {asset.key, ENTRY.key, failure.key, key_of(ENTRY.id, ENTRY.update_time_ms)}
+    keys = {ENTRY.key, failure.key, key_of(ENTRY.id, ENTRY.update_time_ms)}
     assert keys == {"9007199254740993@1754630473303"}
 
 

@@ -19,7 +19,7 @@ def test_every_url_has_its_file() -> None:
 def test_every_file_is_what_its_type_says() -> None:
     """The bytes agree with the Content-Type, and the files differ from each other."""
     for path, file in FILES.items():
-        assert sniff(file.body) == split_suffix(path)[1], path
+        assert split_suffix(path)[1] in sniff(file.body), path
     assert len({file.etag for file in FILES.values()}) == len(FILES)
 
 
