@@ -68,6 +68,7 @@ HELD_BY = {
     "jobs.pipeline": "test_changes",
     "jobs.prune": "test_prune",
     "jobs.public": "test_python_api",
+    "jobs.reasons": "test_status_and_list",
     "jobs.rebuild": "test_rebuild",
     "jobs.repair": "test_repair",
     "jobs.result": "test_cron",
