@@ -1,6 +1,6 @@
-"""The effective settings: flags beat environment beats file beats defaults.
+"""The effective settings: flags beat environment, environment beats file, file beats defaults.
 
-Each value says where it is from.
+For each value its source is known.
 """
 
 import os
@@ -23,7 +23,7 @@ _NONE: Mapping[str, object] = {}
 
 
 def default_path() -> Path:
-    """The config file that is read when none is named."""
+    """The config file that is read if none is named."""
     import platformdirs  # noqa: PLC0415 - most commands that start quickly do without
 
     return platformdirs.user_config_path("kling-mirror") / "config.toml"
@@ -36,13 +36,13 @@ def load(
     config_path: Path | None = None,
     arguments: Mapping[str, object] = _NONE,
 ) -> Settings:
-    """The effective settings.
+    """Read the effective settings.
 
     Args:
-        flags: from the command line; None is a flag that was not given.
-        environ: the process's environment.
-        config_path: `--config`; the default file may be missing, this one must not.
-        arguments: from a Python caller, by name; they beat everything, and None is not given.
+        flags: from the command line; None means that a flag was not given.
+        environ: the environment of the process.
+        config_path: `--config`; it must exist, the default file need not.
+        arguments: from a Python caller, by name; they beat all others, and None means not given.
 
     Raises:
         UsageError: a file, key or value is wrong; says which, and what was expected.
@@ -74,10 +74,10 @@ def load(
 
 
 def require_set_up(settings: Settings) -> None:
-    """See that anything was configured at all, for a person who has just installed this.
+    """Require that anything is configured at all, for people who have just installed this.
 
     Raises:
-        UsageError: nothing was; says the two commands that get there.
+        UsageError: nothing is; names the two commands to begin with.
     """
     named = (settings.dest, settings.token, settings.token_file, settings.token_command)
     if settings.config_path is None and not any(named):
@@ -104,9 +104,9 @@ def require_dest(settings: Settings) -> Path:
 
 
 def read_token(settings: Settings) -> str:
-    """The API token, from the highest of flags, environment and file that names one.
+    """Read the API token: from flags, else from the environment, else from the config file.
 
-    Within one of these, `token` comes before `token_file` before `token_command`.
+    Within each of them `token` comes before `token_file`, and that before `token_command`.
 
     Args:
         settings: the effective ones.
@@ -143,13 +143,13 @@ def read_token(settings: Settings) -> str:
     token = text.strip()
     if not token:
         raise UsageError(
-            "there is no API token in it yet",
+            "there is no API token there yet",
             where=where,
             hint="put the token of your useapi.net subscription there: user:<number>-<letters>",
         )
     if not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(
-            "that is no API token: it must be one word",
+            "this is not an API token: a token is one word",
             where=where,
             hint="useapi.net shows it as user:<number>-<letters and digits>",
         )
@@ -157,7 +157,7 @@ def read_token(settings: Settings) -> str:
 
 
 def with_token(settings: Settings) -> Settings:
-    """The settings with the token itself in them, so that nobody need ask for it again.
+    """Read the token into the settings, so that it is read only once.
 
     Raises:
         UsageError: as `read_token`.
@@ -167,7 +167,7 @@ def with_token(settings: Settings) -> Settings:
 
 
 def exposes_token(settings: Settings) -> bool:
-    """Whether other users of this machine may read the token in the config file."""
+    """Whether other users of this machine can read the token in the config file."""
     if settings.token is None or settings.config_path is None or os.name == "nt":
         return False
     if settings.sources["token"] != str(settings.config_path):
@@ -176,15 +176,15 @@ def exposes_token(settings: Settings) -> bool:
 
 
 def example(**chosen: str) -> str:
-    """The commented config file: every setting, its meaning and its default.
+    """Write the commented config file: every setting, its meaning and its default.
 
     Args:
         chosen: settings to set, as TOML values; the others stay comments.
     """
     lines = [
-        "# kling-mirror's settings. A line without # is in force; what is commented out shows the",
-        "# default, or an example where there is none. Flags beat environment variables",
-        f"# ({ENV_PREFIX}DEST and so on) beat this file. `kling-mirror config` shows the outcome.",
+        "# Settings of kling-mirror. A line without # is in effect; a commented line shows the",
+        "# default, or an example if there is no default. Flags beat environment variables",
+        f"# ({ENV_PREFIX}DEST and so on), which beat this file. See `kling-mirror config`.",
     ]
     group = ""
     for setting in SETTINGS:
@@ -200,7 +200,7 @@ def example(**chosen: str) -> str:
 
 
 def explain(settings: Settings) -> str:
-    """The effective settings as TOML, each with where it came from; secrets are masked."""
+    """Write the effective settings as TOML, each with its source; secrets are masked."""
     lines = []
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
@@ -214,7 +214,7 @@ def explain(settings: Settings) -> str:
 
 
 def _is_private(setting: Setting) -> bool:
-    """Whether even a wrong value may be a secret that was put in the wrong place."""
+    """Whether even a wrong value may be a secret, put in the wrong place."""
     return setting.is_secret or setting.group == "token"
 
 
@@ -270,7 +270,7 @@ def _rank(source: str) -> int:
 
 
 def _output_of(command: str) -> str:
-    """What a command line of the user's own config prints."""
+    """Run the user's own command line, and return what it prints."""
     import subprocess  # noqa: PLC0415
 
     done = subprocess.run(  # noqa: S602 - it is the user's own command line, pipes and all

@@ -1,7 +1,7 @@
 """Every error that leaves a module of ours, each with its exit code.
 
     MirrorError                 what, where, hint; exit 1
-    ├── UsageError              2   flags, config, token: the user can mend it
+    ├── UsageError              2   wrong flags, config or token
     ├── AssetError              3   one asset: recorded, the others go on
     │   └── FetchError          3   its bytes could not be fetched
     │       └── ExpiredUrlError 3   its URL no longer answers: look it up again
@@ -13,8 +13,8 @@
     ├── LockedError             11  another run works on the same folder
     └── Interrupted             129, 130 or 143, by the signal
 
-Foreign errors (httpx, libcurl, OSError, msgspec) are translated where they arise and do not
-travel further.
+Errors of libraries and of the system (httpx, libcurl, OSError, msgspec) are translated where they
+occur, and go no further.
 """
 
 import enum
@@ -188,7 +188,7 @@ class ListingError(MirrorError):
 
 
 class DiskError(MirrorError):
-    """The mirror's folder cannot take what we have to write."""
+    """The mirror folder cannot be read or written as it must be."""
 
     exit_code = ExitCode.DISK
 

@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     dest: Annotated[
         Path | None,
-        Setting("mirror", "the mirror's folder", values.path, "DIR", example="~/kling-mirror"),
+        Setting("mirror", "the mirror folder", values.path, "DIR", example="~/kling-mirror"),
     ] = None
     api_url: Annotated[str, Setting("api", "the API's address", values.url, "URL")] = (
         DEFAULT_API_URL

@@ -1,4 +1,4 @@
-"""A person's wish to stop, carried from a signal handler to whatever runs."""
+"""A request to stop, carried from a signal handler or a thread to whatever runs."""
 
 import contextlib
 import signal
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 from mirror.errors import Interrupted
 
-_LAST_WORDS_S = 0.5
-"""How long a stop may still wait for what is told of the run to others: within its two seconds."""
+_GRACE_S = 0.5
+"""How long a stop waits for pings and hooks; it must end within two seconds."""
 _LOOK_S = 0.05
 
 
 class Stop:
-    """Set once by a signal handler (or another thread); looked at by everything that takes time."""
+    """Set once, by a signal handler or a thread; everything that takes time checks it."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -28,7 +28,7 @@ class Stop:
 
     @contextlib.contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Within the block, call this when asked to stop; at once if that has happened already."""
+        """Call this on a stop within the block; at once if the stop was asked for already."""
         self._callbacks.append(callback)
         try:
             if self.signum is not None:
@@ -38,7 +38,7 @@ class Stop:
             self._callbacks.remove(callback)
 
     def check(self) -> None:
-        """Go on, unless asked to stop.
+        """Raise if a stop was asked for.
 
         Raises:
             Interrupted: a stop was asked for.
@@ -47,18 +47,18 @@ class Stop:
             raise Interrupted(self.signum)
 
     def wait_for(self, thread: threading.Thread, *, limit_s: float) -> bool:
-        """Wait for a daemon thread, but no longer than the limit, and a moment once asked to stop.
+        """Wait for a daemon thread, up to a limit; after a stop only for a moment.
 
-        A lock that a signal handler sets could be held by whom it interrupts: so we look, often.
+        It polls: a signal handler must not take a lock, which the code that it interrupts may hold.
 
         Returns:
             Whether the thread has ended.
         """
         deadline = time.monotonic() + limit_s
-        last_words = False
+        is_last = False
         while thread.is_alive() and (left_s := deadline - time.monotonic()) > 0:
-            if self.signum is not None and not last_words:
-                last_words = True
-                deadline = min(deadline, time.monotonic() + _LAST_WORDS_S)
+            if self.signum is not None and not is_last:
+                is_last = True
+                deadline = min(deadline, time.monotonic() + _GRACE_S)
             thread.join(min(_LOOK_S, left_s))
         return not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Words for people: what came from outside made harmless, sizes, errors."""
+"""Words for people: harmless text, sizes, counts, times, errors."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,14 +11,14 @@ _JOINERS = "\u200c\u200d"
 
 
 def printable(text: str) -> str:
-    """The text without anything that a terminal would obey or hide."""
+    """Escape everything in a text that a terminal would obey or hide."""
     return "".join(
         char if char.isprintable() or char in _JOINERS else f"\\x{ord(char):02x}" for char in text
     )
 
 
 def wrapped(line: str, columns: int) -> str:
-    """A line broken between words to fit a terminal; what follows is indented a little more."""
+    """Wrap a line between words to fit a terminal; later lines are indented more."""
     import textwrap  # noqa: PLC0415 - for a terminal alone
 
     indent = line[: len(line) - len(line.lstrip())]
@@ -33,12 +33,12 @@ def wrapped(line: str, columns: int) -> str:
 
 
 def decodable(path: Path) -> str:
-    """A path as text that JSON can hold, whatever bytes are in its name."""
+    """A path as text that JSON can hold, whatever bytes its name has."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text, with an ellipsis for each secret."""
+    """Replace each secret in a text by an ellipsis."""
     for secret in secrets:
         text = text.replace(secret, "…")
     return text
@@ -54,18 +54,18 @@ def size(count: float) -> str:
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """How many there are of something: `1 file`, `2,000 files`."""
+    """A number with its noun: `1 file`, `2,000 files`."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def complain(error: MirrorError, *, stream: TextIO) -> None:
-    """One error, in at most three lines: what, where, what to do."""
+    """Write one error, in at most three lines: what, where, what to do."""
     lines = [f"kling-mirror: {error.what}", error.where, error.hint]
     stream.write("\n  ".join(printable(line) for line in lines if line) + "\n")
 
 
 def ago(seconds: float) -> str:
-    """A time that has passed, for people, in its largest unit that counts to two or more."""
+    """How long ago something was, in the largest unit of which there are at least two."""
     for unit, length_s in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length_s:
             return f"{seconds // length_s:,.0f} {unit} ago"

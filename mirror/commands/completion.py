@@ -1,4 +1,4 @@
-"""`completion`: what lets a shell complete the command line, made of the parser itself by shtab."""
+"""`completion`: print a completion script, which shtab makes from the parser itself."""
 
 import argparse
 import sys
@@ -16,12 +16,12 @@ _PATHS = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Print what lets a shell complete commands and flags. Put it where the shell looks:\n\n"
+        "Print a script that lets your shell complete commands and flags. Save it as:\n\n"
         "  bash  ~/.local/share/bash-completion/completions/kling-mirror\n"
         "  zsh   a file _kling-mirror in a folder of $fpath\n"
         "  fish  ~/.config/fish/completions/kling-mirror.fish"
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+    parser.add_argument("shell", choices=SHELLS, help="your shell")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def script(shell: str) -> str:
-    """The text that the shell is to read at its start.
+    """Make the script that the shell reads at its start.
 
     Args:
         shell: one of `SHELLS`.
@@ -38,15 +38,15 @@ def script(shell: str) -> str:
     parser, commands = full_parser()
     for each in (parser, *commands.values()):
         for action in actions_of(each):
-            _tell_values(action)
+            _add_values(action)
     return shtab.complete(parser, shell=shell)
 
 
-def _tell_values(action: argparse.Action) -> None:
-    """What may follow a flag: files, folders, or one of a few words.
+def _add_values(action: argparse.Action) -> None:
+    """Add what may follow a flag: files, folders, or one of a few words.
 
-    The parser itself is not told of the words: settings refuse others in their own way, wherever
-    they come from.
+    The parser itself does not check these words: settings refuse others in one way, wherever they
+    come from.
     """
     if isinstance(action.metavar, str) and action.metavar in _PATHS:
         action.complete = _PATHS[action.metavar]  # type: ignore[attr-defined]  # shtab reads it

@@ -1,4 +1,4 @@
-"""`config`: the effective settings, each with where it came from."""
+"""`config`: show the effective settings, and where each comes from."""
 
 import argparse
 import sys

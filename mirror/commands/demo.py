@@ -1,4 +1,4 @@
-"""`demo`: a sync from an embedded service, and what a newcomer sees of it."""
+"""`demo`: sync from an embedded service, and show a newcomer the result."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("kling-mirror-demo"),
         metavar="DIR",
-        help="the demo's folder (default: %(default)s)",
+        help="the folder of the demo (default: %(default)s)",
     )
 
 
@@ -41,7 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def tour(root: Root) -> str:
-    """What landed, and what to do next.
+    """Put into words what was mirrored, and what to do next.
 
     Args:
         root: the demo's mirror, open.
@@ -59,7 +59,7 @@ def tour(root: Root) -> str:
   {"manifest.json".ljust(longest)}  what is what, from where, since when
   {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
 
-Look through it in a browser, without a network:
+Browse it, without a network:
   {page.as_uri()}
 
 Run `kling-mirror demo` again: nothing is fetched twice. For your own library:

@@ -1,4 +1,4 @@
-"""`gallery`: write the offline page, by hand or after a command that changed the mirror."""
+"""`gallery`: write the offline page, on demand or after a command that changed the mirror."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`import`: adopt files that are here already."""
+"""`import`: adopt files that are here already, by proof."""
 
 import argparse
 import contextlib
@@ -24,8 +24,10 @@ _SHOWN = 20
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the files are; only read")
-    parser.add_argument("--dry-run", action="store_true", help="compare, and write nothing")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the folder with the files; it is only read"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="compare, write nothing")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -52,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def in_words(result: Adopted) -> list[str]:
-    """What was done, for people; the sum comes last."""
+    """Put what was done into words; the sum comes last."""
     lines = [f"not adopted: {file.source}: {file.why}" for file in result.refused[:_SHOWN]]
     if (hidden := len(result.refused) - _SHOWN) > 0:
         lines.append(f"{hidden:,} more were not adopted; --json names them all")

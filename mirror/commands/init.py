@@ -1,4 +1,4 @@
-"""`init`: the config, the token's file, and a folder that is ready to be a mirror."""
+"""`init`: write the config and the token file, and prepare the mirror folder."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         try:
             answers = interview(flags, token_file=token_file_of(flags, config_path))
         except (EOFError, KeyboardInterrupt):
-            sys.stderr.write("\nkling-mirror: left; nothing was written\n")
+            sys.stderr.write("\nkling-mirror: stopped; nothing was written\n")
             return ExitCode.SIGINT
         flags, token = answers.settings, answers.token
         sys.stderr.write("\n")
@@ -46,18 +46,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
-    """Where there is a config: prepare a mirror again that was removed on purpose.
+    """Prepare a mirror again that was removed on purpose; the config stays.
 
     Args:
         flags: the settings that were given; `dest` names the mirror.
-        config_path: stays as it is.
+        config_path: the config that exists.
         state_folder: where the roots of this user are remembered.
 
     Returns:
-        What was done and what to do next, for people.
+        What was done and what to do next, in words.
 
     Raises:
-        UsageError: nothing of the kind is asked for, and a second config is not written.
+        UsageError: `dest` is no such mirror; an existing config is never overwritten.
         DiskError: it cannot be written.
     """
     dest = config.load(flags, environ={}, config_path=Path(os.devnull)).dest
@@ -69,7 +69,7 @@ def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: 
 
 
 def token_file_of(flags: Mapping[str, object], config_path: Path) -> Path:
-    """Where the token goes: the file that was named, or one beside the config.
+    """The file for the token: the one that was named, or `token` beside the config.
 
     Raises:
         UsageError: a flag's value is wrong.
@@ -85,19 +85,19 @@ def init(
     config_path: Path,
     state_folder: Path,
 ) -> str:
-    """Prepare the mirror's folder, keep the token, and write a commented config last of all.
+    """Prepare the mirror folder, write the token, and write a commented config last of all.
 
     Args:
         flags: the settings to put into it.
-        token: what goes into the token's file; None where that is left as it is.
-        config_path: where it goes; nothing is overwritten.
+        token: the text of the token file; None leaves the file as it is.
+        config_path: the config to write; nothing is overwritten.
         state_folder: where the roots of this user are remembered.
 
     Returns:
-        What was done and what to do next, for people.
+        What was done and what to do next, in words.
 
     Raises:
-        UsageError: there is a config already, or a flag's value is wrong.
+        UsageError: a config exists, or a flag's value is wrong.
         DiskError: it cannot be written.
     """
     if config_path.exists():
@@ -141,7 +141,8 @@ def _as_toml(name: str, value: object) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError(
-            "the config cannot hold this: it is not Unicode", where=f"--{name.replace('_', '-')}"
+            "the config cannot hold this value: it is not Unicode",
+            where=f"--{name.replace('_', '-')}",
         ) from None
     return text
 
@@ -149,11 +150,11 @@ def _as_toml(name: str, value: object) -> str:
 def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
     steps = []
     if dest is None:
-        steps.append(f"set `dest`, the mirror's folder, in {config_path}")
+        steps.append(f"set `dest`, the mirror folder, in {config_path}")
     if not token_file.exists() or not token_file.stat().st_size:
         steps.append(f"put your useapi.net API token into {token_file}")
     steps.append("run `kling-mirror sync`")
-    steps.append("run `kling-mirror schedule`, for a sync every night")
+    steps.append("run `kling-mirror schedule` for a sync every night")
     told = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
     return f"Wrote {config_path}. Next:\n{told}\n"
 

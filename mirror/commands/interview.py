@@ -1,6 +1,6 @@
-"""What `init` asks a person: where to, with which token, whose assets, and which of them.
+"""The questions of `init`: which folder, which token, which accounts, which types.
 
-Nothing is written before the last answer, so that it can be left at any time.
+Nothing is written before the last answer, so a person can leave at any time.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ _SEVERAL = 2
 _AROUND_A_TOKEN = re.compile(
     r"\x1b\[20[01]~|authorization:|bearer\s|\s|[\"'`\u2018-\u201f\u200b\ufeff]", re.IGNORECASE
 )
-"""What a paste may bring along: marks of the paste itself, the header, white space, quotes."""
-_NOBODY = Path(os.devnull)
+"""What people paste with a token: paste marks of the terminal, the header, spaces, quotes."""
+_NO_CONFIG = Path(os.devnull)
 
 
 class Answers(Struct, frozen=True):
-    """What was chosen.
+    """The answers.
 
     Attributes:
         settings: by name, as flags would give them.
-        token: the API token to be kept; None where its file has it, or where it comes later.
+        token: the API token to write; None if its file has it, or if it comes later.
     """
 
     settings: dict[str, object]
@@ -44,11 +44,11 @@ class Answers(Struct, frozen=True):
 
 
 class _Found(Struct, frozen=True):
-    """What the service tells of a token that works.
+    """What a working token gives access to.
 
     Attributes:
-        assets: how many the first page has; None where an account must be named first.
-        accounts: their emails, as far as they are told.
+        assets: how many the first page has; None if an account must be named first.
+        accounts: their emails, as far as the service names them.
     """
 
     assets: int | None
@@ -56,20 +56,20 @@ class _Found(Struct, frozen=True):
 
 
 def interview(flags: Mapping[str, object], *, token_file: Path) -> Answers:
-    """Ask for all that the flags do not say.
+    """Ask for everything that the flags do not say.
 
     Args:
         flags: the settings that were given as such.
-        token_file: where the token goes, or is already.
+        token_file: the file for the token; it may exist already.
 
     Raises:
         UsageError: a flag's value is wrong or leads nowhere, or the token file holds no token.
-        EOFError, KeyboardInterrupt, Interrupted: the person had enough.
+        EOFError, KeyboardInterrupt, Interrupted: the person left.
     """
-    settings = config.load(flags, environ={}, config_path=_NOBODY)
+    settings = config.load(flags, environ={}, config_path=_NO_CONFIG)
     terminal.say(
-        "This sets up kling-mirror. Enter takes what is in brackets; Ctrl-C leaves, and nothing "
-        "is written.\n"
+        "This sets up kling-mirror. Press Enter to accept what is in brackets, Ctrl-C to leave; "
+        "nothing is written before the last answer.\n"
     )
     answers = dict(flags)
     if settings.dest is None:
@@ -90,7 +90,7 @@ def interview(flags: Mapping[str, object], *, token_file: Path) -> Answers:
 
 def _ask_dest() -> str:
     while True:
-        answer = terminal.ask("Which folder is to become the mirror", default=_DEFAULT_DEST)
+        answer = terminal.ask("Which folder for the mirror", default=_DEFAULT_DEST)
         try:
             path: Path = BY_NAME["dest"].parse(answer).absolute()
         except ValueError as error:
@@ -103,7 +103,7 @@ def _ask_dest() -> str:
 
 
 def _trouble_with(dest: Path) -> str:
-    """Why a folder cannot be made or written there; "" if nothing speaks against it."""
+    """Say why a folder cannot be created or written there; "" if it can."""
     try:
         there = next(path for path in (dest, *dest.parents) if path.exists())
         if not there.is_dir():
@@ -114,9 +114,9 @@ def _trouble_with(dest: Path) -> str:
 
 
 def _ask_token(settings: Settings, token_file: Path) -> tuple[str | None, _Found | None]:
-    """The token to be kept, and what it opens; each None where that is not known."""
+    """Ask for the token, and try it; each of the two is None if it is not known."""
     if token_file.exists() and token_file.read_bytes().strip():
-        at = config.load({"token_file": str(token_file)}, environ={}, config_path=_NOBODY)
+        at = config.load({"token_file": str(token_file)}, environ={}, config_path=_NO_CONFIG)
         terminal.say(f"There is a token in {token_file} already.")
         is_kept, found = _try(settings, config.read_token(at))
         if is_kept:
@@ -124,14 +124,16 @@ def _ask_token(settings: Settings, token_file: Path) -> tuple[str | None, _Found
     while True:
         token = as_token(
             terminal.ask_secret(
-                "The API token, as useapi.net shows it: user:<number>-<letters> (not shown here)"
+                "The API token from useapi.net: user:<number>-<letters> (it is not shown)"
             )
         )
         if not token:
             if terminal.ask_yes_or_no(f"Put it into {token_file} yourself, later", default=False):
                 return None, None
         elif not token.isascii() or not token.isprintable():
-            terminal.say("  That is no API token: it has letters, digits and signs alone.")
+            terminal.say(
+                "  That is not an API token: a token has only letters, digits and punctuation."
+            )
         else:
             is_kept, found = _try(settings, token)
             if is_kept:
@@ -139,12 +141,12 @@ def _ask_token(settings: Settings, token_file: Path) -> tuple[str | None, _Found
 
 
 def as_token(pasted: str) -> str:
-    """The token out of what a person pastes: with its header, quotes, spaces, over two lines."""
+    """Extract the token from what a person pastes: a header, quotes, spaces, two lines."""
     return _AROUND_A_TOKEN.sub("", pasted)
 
 
 def _try(settings: Settings, token: str) -> tuple[bool, _Found | None]:
-    """Whether to keep the token, after what the service says, and what it opens."""
+    """Try the token: whether to keep it, and what it gives access to."""
     terminal.say("  Asking Kling for the first page …")
     try:
         found = _look(settings, token)
@@ -154,16 +156,16 @@ def _try(settings: Settings, token: str) -> tuple[bool, _Found | None]:
             return False, None
         if error.hint:
             terminal.say(f"  {error.hint[0].upper()}{error.hint[1:]}.")
-        return terminal.ask_yes_or_no("Keep this token all the same", default=False), None
+        return terminal.ask_yes_or_no("Keep this token anyway", default=False), None
     terminal.say(f"  The token works. {_in_words(found)}")
     return True, found
 
 
 def _look(settings: Settings, token: str) -> _Found:
-    """One page of the listing, and the accounts where nobody named one.
+    """Ask for one page of the listing, and for the accounts if none is named.
 
     Raises:
-        MirrorError: the token opens nothing, or the service cannot be asked.
+        MirrorError: the token is refused, or the service does not answer.
     """
     account = settings.email[0] if settings.email else None
     with KlingApi(
@@ -184,7 +186,7 @@ def _look(settings: Settings, token: str) -> _Found:
             refusal = error
         accounts: list[str] = []
         if account is None:
-            with contextlib.suppress(MirrorError):  # the listing's own answer counts
+            with contextlib.suppress(MirrorError):  # only the answer of the listing counts
                 accounts = api.accounts()
         if refusal is not None and len(accounts) < _SEVERAL:
             raise refusal
@@ -201,7 +203,7 @@ def _in_words(found: _Found) -> str:
 
 
 def _ask_accounts(accounts: list[str]) -> dict[str, object]:
-    """All of several accounts, or some; nothing to ask where there is one."""
+    """Ask which of several accounts to mirror; ask nothing if there is one."""
     if len(accounts) < _SEVERAL:
         return {}
     terminal.say("")
@@ -215,7 +217,7 @@ def _ask_accounts(accounts: list[str]) -> dict[str, object]:
             chosen = dict.fromkeys(map(int, numbers))
             if all(1 <= number <= len(accounts) for number in chosen):
                 return {"email": [accounts[number - 1] for number in chosen]}
-        terminal.say(f"  Numbers from 1 to {len(accounts)}, such as 1,2; or all.")
+        terminal.say(f"  Enter numbers from 1 to {len(accounts)}, for example 1,2; or all.")
 
 
 def _ask_types() -> dict[str, object]:
@@ -228,4 +230,4 @@ def _ask_types() -> dict[str, object]:
             return {}
         if chosen.keys() <= set(CONTENT_TYPES):
             return {"content_type": [*chosen]}
-        terminal.say(f"  Some of {', '.join(CONTENT_TYPES)}; or all.")
+        terminal.say(f"  Enter some of {', '.join(CONTENT_TYPES)}; or all.")

@@ -15,23 +15,23 @@ from mirror.settings import BY_NAME
 _FILTERS = ("email", "content_type", "file_name")
 _MORE = """
 
-A table on a terminal; into a pipe or a file tab-separated values under a header: nothing is cut
-there, and control characters are escaped as in C. The filters are those of `sync`, but only as
-flags: a config that limits what is mirrored hides nothing that is here."""
+On a terminal it prints a table. Into a pipe or a file it prints tab-separated values under a
+header: nothing is cut there, and control characters are escaped as in C. The filters are those of
+`sync`, but only as flags: a config that limits what is mirrored hides nothing that is here."""
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser, "one JSON array")
     flags.add_schema(parser)
-    which = parser.add_argument_group("which, in what order")
+    which = parser.add_argument_group("which assets, in which order")
     for name in _FILTERS:
         flags.add_setting(which, BY_NAME[name])
     which.add_argument(
         "--state",
         action="append",
         choices=table.STATES,
-        help="only what is in this state; failed is what could not be mirrored yet (repeatable; "
-        "default: all but failed)",
+        help="only assets in this state; failed: could not be mirrored yet (repeatable; default: "
+        "all but failed)",
     )
     which.add_argument(
         "--sort",
@@ -39,7 +39,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         default="date",
         help="the order (default: date, oldest first)",
     )
-    which.add_argument("--reverse", action="store_true", help="the other way round")
+    which.add_argument("--reverse", action="store_true", help="reverse the order")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     filters = {
         name: getattr(settings, name)
         for name in _FILTERS
-        if getattr(arguments, name) is not None  # of flags alone: see _MORE
+        if getattr(arguments, name) is not None  # only flags count: see _MORE
     }
     query = table.Query(
         Scope(**filters),

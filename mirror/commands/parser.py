@@ -13,17 +13,17 @@ EXAMPLES = (
     ("kling-mirror demo", "try it, without token or network"),
     ("kling-mirror init", "set up: asks for the folder and the token"),
     ("kling-mirror sync", "mirror everything"),
-    ("kling-mirror schedule", "have that done every night: a line for cron"),
+    ("kling-mirror schedule", "do that every night: prints a line for cron"),
     ("kling-mirror status", "is everything here?"),
-    ("kling-mirror verify", "is every byte as it was?"),
+    ("kling-mirror verify", "is every byte still right?"),
 )
 _HELP_WIDTH = 80
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments, with `command` and `verbosity` among them.
+    """Parse the arguments; `command` and `verbosity` are among the result.
 
-    A wrong one ends the process with exit 2, as argparse does it.
+    A wrong argument ends the process with exit 2.
     """
     parser = _parser()
     if not argv:  # a first look
@@ -34,7 +34,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser with every flag of every command, and the commands' own parsers by their names."""
+    """Make the parser with every flag of every command, and the commands' own parsers by name."""
     parser = _parser()
     for action in actions_of(parser):
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
@@ -45,15 +45,15 @@ def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """What a parser takes; argparse has no public way to ask for it."""
+    """List what a parser takes; argparse has no public way to ask for it."""
     return parser._actions  # noqa: SLF001 - as said
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """The parser of one command. It gets its flags when they are needed: to load them takes time.
+    """The parser of one command. Its flags are added when they are needed: loading takes time.
 
     Attributes:
-        name: the command's.
+        name: the name of the command.
     """
 
     name = ""
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
-    """The flags that stand before or after the command."""
+    """Add the flags that stand before or after the command."""
     is_top = default is None
     parser.add_argument(
         "--config",
@@ -137,7 +137,7 @@ def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _filled(text: str) -> str:
-    """Paragraphs, as wide as the rest of the help."""
+    """Fill paragraphs to the width of the help."""
     return "\n\n".join(textwrap.fill(part, _HELP_WIDTH) for part in text.split("\n\n"))
 
 

@@ -1,4 +1,4 @@
-"""What the commands need of the process: signals, who we are."""
+"""What the commands need from the process: signals, how it was started, who runs it."""
 
 import contextlib
 import os
@@ -24,9 +24,9 @@ _SIGNALS = [
 def stoppable() -> Iterator["Stop"]:
     """A `Stop` that SIGINT, SIGTERM and SIGHUP set; under `nohup` SIGHUP stays ignored.
 
-    A name server or a network disk may hold a thread for longer than a stop may take. What is
-    durable is safe at any instant: after a grace the process just ends, as it does on a second
-    signal.
+    A name server or a network disk may block a thread for longer than a stop may take. What is
+    durable is safe at any moment: after a grace period the process just ends, as it does on a
+    second signal.
     """
     import threading  # noqa: PLC0415 - commands that only read are not stoppable
 
@@ -59,7 +59,7 @@ def _is_nohup(signum: signal.Signals) -> bool:
 
 
 def program() -> list[str]:
-    """The words that start this very program from anywhere, by absolute paths."""
+    """The command that starts this program from anywhere: words, with absolute paths."""
     import shutil  # noqa: PLC0415
 
     started_as = Path(sys.argv[0]).absolute()
@@ -72,5 +72,5 @@ def program() -> list[str]:
 
 
 def is_root() -> bool:
-    """Whether the user is root; nobody is on Windows."""
+    """Whether the user is root; always False on Windows."""
     return hasattr(os, "geteuid") and os.geteuid() == 0

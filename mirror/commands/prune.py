@@ -16,9 +16,11 @@ from mirror.text import counted, size
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only tell")
     parser.add_argument(
-        "--empty-trash", action="store_true", help="delete what is in the trash for good"
+        "--dry-run", action="store_true", help="show what would be done, write nothing"
+    )
+    parser.add_argument(
+        "--empty-trash", action="store_true", help="delete for good what is in the trash"
     )
 
 
@@ -35,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
-    """What was done, or would be, for people; the sum comes last."""
+    """Put what was done, or would be, into words; the sum comes last."""
     would = "would go" if dry_run else "went"
     lines = [f"to the trash: {path}" for path in pruned.files]
     lines.append(

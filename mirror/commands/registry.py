@@ -38,27 +38,27 @@ class Row(NamedTuple):
 
 
 COMMANDS = {
-    "sync": Row("sync", "mirror everything that was uploaded; fetch only what changed"),
-    "import": Row(
-        "import_",
-        "take files that were downloaded otherwise into the mirror, once they are proved right",
-    ),
+    "sync": Row("sync", "mirror everything that you uploaded; fetch only what is new or changed"),
+    "import": Row("import_", "adopt files that you have already, once they are proved right"),
     "demo": Row("demo", "sync a small library from an embedded service: no token, no network"),
     "init": Row(
         "init",
         "set up: ask for folder and token (on a terminal), write a commented config (0600) and "
-        "prepare the mirror's folder",
+        "prepare the mirror folder",
     ),
-    "status": Row("status", "tell what is mirrored, what failed, what exists only here"),
+    "status": Row("status", "show what is mirrored, what failed and what exists only here"),
     "list": Row("list", "list what is mirrored"),
-    "verify": Row("verify", "re-hash every file against the manifest"),
+    "verify": Row("verify", "check every file against its recorded hash"),
     "prune": Row("prune", "move what is gone from Kling, or superseded, to the trash"),
-    "gallery": Row("gallery", "write an offline page to look through the mirror"),
+    "gallery": Row("gallery", "write an offline page to browse the mirror"),
     "schedule": Row(
-        "schedule", "print what has `sync` run every night, for cron, systemd, launchd or Windows"
+        "schedule",
+        "print a job that runs `sync` every night: for cron, systemd, launchd or Windows",
     ),
-    "config": Row("config", "show the effective settings, each with where it came from"),
-    "completion": Row("completion", "print what lets a shell complete commands and flags"),
+    "config": Row("config", "show the settings in effect, and where each comes from"),
+    "completion": Row(
+        "completion", "print a script that lets your shell complete commands and flags"
+    ),
     "man": Row("man", "print the manual page: `kling-mirror man | man -l -` shows it"),
 }
 

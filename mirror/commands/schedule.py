@@ -21,7 +21,7 @@ from mirror.config import require_dest
 from mirror.errors import ExitCode, UsageError
 from mirror.settings import ENV_PREFIX, GROUPS, SETTINGS, Settings
 
-_NIGHT_FROM_HOUR = 3  # clocks are put forward and back before that, nearly everywhere
+_NIGHT_FROM_HOUR = 3  # summer time begins and ends before that, nearly everywhere
 _NIGHT_MINUTES = 180
 _UNSCHEDULABLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 
@@ -41,7 +41,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--at",
         type=_time_of_day,
         metavar="HH:MM",
-        help="when, every day (default: a minute of the night by chance)",
+        help="the time of day (default: a random minute of the night)",
     )
 
 
@@ -73,13 +73,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def some_night_time() -> dt.time:
-    """A minute of the night by chance: if all came at once, the service would groan."""
+    """Pick a random minute of the night, so that not all users ask the service at once."""
     hours, minute = divmod(secrets.randbelow(_NIGHT_MINUTES), 60)
     return dt.time(_NIGHT_FROM_HOUR + hours, minute)
 
 
 def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
-    """The options that make a run the same wherever it is started.
+    """List the options that make a run the same wherever it is started.
 
     Args:
         settings: the effective ones.
@@ -109,26 +109,28 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
 
 
 def left_behind(settings: Settings) -> list[str]:
-    """What a run that was started from here would have, and the scheduled one will not."""
+    """List what a run from this shell has, and the scheduled run will not have."""
     variables = [
         setting.env for setting in SETTINGS if settings.sources[setting.name] == setting.env
     ]
-    told = []
+    missing = []
     if variables:
-        told.append(
-            f"set in this shell alone, so not seen by the job: {', '.join(variables)}; put it into "
-            "the config (`kling-mirror init` writes one)"
+        missing.append(
+            f"the job does not see what is set only in this shell: {', '.join(variables)}; put it "
+            "into the config (`kling-mirror init` writes one)"
         )
     tokens = ("token", "token_file", "token_command")
     if all(settings.sources[name].startswith(("default", ENV_PREFIX)) for name in tokens):
-        told.append("the job has no API token: set token_file in the config, or give --token-file")
-    return told
+        missing.append(
+            "the job has no API token: set token_file in the config, or give --token-file"
+        )
+    return missing
 
 
 def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
-    """The folders that a run writes to; none where a command of the user's own may write anywhere.
+    """List the folders that a run writes to; none if a command of the user may write anywhere.
 
-    A folder that is not there yet cannot be named to systemd either.
+    systemd refuses a folder that does not exist yet: then there are none, either.
     """
     if settings.on_finish or settings.token_command or settings.dest is None:
         return []

@@ -1,6 +1,6 @@
-"""A nightly run as cron, systemd, launchd and Windows want it, ready to be put in its place.
+"""A nightly run as a job for cron, systemd, launchd or Windows, with the way to install it.
 
-Each form has quoting rules of its own; here they are, one function a form.
+Each form has its own quoting rules; there is one function for each.
 """
 
 import datetime as dt
@@ -22,10 +22,10 @@ _TASK = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 
 
 class Job(NamedTuple):
-    """What is to be run every night.
+    """The job to run every night.
 
     Attributes:
-        at: when, by the machine's own clock.
+        at: the local time of day.
         program: the words that start this program, by absolute paths.
         options: the options of `sync` that name the config in use and the flags that were given.
         home: the user's home folder.
@@ -42,17 +42,17 @@ class Job(NamedTuple):
 
     @property
     def sync(self) -> list[str]:
-        """The words of the run's command line."""
+        """The command line of the run, as words."""
         return [*self.program, "sync", *self.options]
 
     def again(self, form: Form) -> str:
-        """The command line that prints the same piece once more, for a shell, without advice."""
+        """The shell command that prints the same text again, without advice."""
         asked = ["-q", "schedule", f"--{form}", f"--at={self.at:%H:%M}"]
         return shlex.join([*self.program, *asked, *self.options])
 
 
 def render(form: Form, job: Job) -> tuple[str, str]:
-    """The piece, and how to put it in its place.
+    """Make the text of the job, and the advice how to install it.
 
     Raises:
         UsageError: this form cannot hold the command line.
@@ -84,7 +84,7 @@ def _cron(job: Job) -> str:
 
 
 def _for_cron(word: str) -> str:
-    r"""The word, quoted for the shell, with what some crons change on its way there left in peace.
+    r"""Quote a word for the shell, so that no cron changes it on the way there.
 
     crontab(5): an unescaped `%` ends the command, `\%` is one. Some crons take the backslash away,
     with others the shell must, so it stands outside of quotes. Two backslashes may become one, so
@@ -99,12 +99,12 @@ def _unit_folder(job: Job) -> Path:
 
 
 def _systemd(job: Job, folder: Path) -> str:
-    """A service and a timer, each after a comment with its file's name, as `systemctl cat` has it.
+    """A service and a timer, each under its file name, as `systemctl cat` prints them.
 
-    A oneshot has no limit on its time, and systemd then takes notice of the end of each run.
+    A oneshot service has no time limit, and systemd notices how each run ends.
     """
     words = " ".join(map(_for_systemd, job.sync))
-    as_is = ":" if "$" in words else ""  # systemd.service(5): no variable is put in
+    as_is = ":" if "$" in words else ""  # systemd.service(5): do not expand variables
     network = "Wants=network-online.target\nAfter=network-online.target\n" if job.is_root else ""
     return f"""\
 # {folder}/{_NAME}.service
@@ -140,7 +140,7 @@ def _sandbox(writes: Sequence[Path]) -> str:
     return f"""\
 NoNewPrivileges=yes
 ProtectSystem=strict
-# What a run writes to. Have this file printed anew after a change of dest, log_file, on_finish or
+# What a run writes to. Print this file again after you change dest, log_file, on_finish or
 # token_command.
 ReadWritePaths={paths}
 """
@@ -153,7 +153,7 @@ def _for_systemd(word: str) -> str:
 
 
 def _launchd(job: Job) -> str:
-    """A property list for the user's launchd; what the run says goes to a file of its own."""
+    """A property list for the user's launchd; stderr of the run goes to a file of its own."""
     import plistlib  # noqa: PLC0415 - for this form alone
 
     agent = {
@@ -201,24 +201,24 @@ def _windows(job: Job) -> str:
 
 
 _CRON_ADVICE = """\
-Add this line with `crontab -e`, or at once:
+Add this line with `crontab -e`, or with:
   (crontab -l 2>/dev/null; {again}) | crontab -
 """
 _SYSTEMD_ADVICE = """\
-Two files, each below its name. This puts them in their places, and starts the timer:
+Two files, each below its name. To install them and start the timer:
   mkdir -p {folder}
   {again} | awk '/^# \\//{{f=substr($0,3)}} {{print > f}}'
   systemctl{scope} daemon-reload && systemctl{scope} enable --now kling-mirror.timer
 """
 _LINGER_ADVICE = """\
-  loginctl enable-linger      # so that it runs while you are not logged in, too
+  loginctl enable-linger      # to run it also while you are not logged in
 """
 _LAUNCHD_ADVICE = """\
-This puts it in its place, and loads it:
+To install and load it:
   {again} > {place}
   launchctl bootstrap gui/$(id -u) {place}
 """
 _WINDOWS_ADVICE = """\
-Put this into a file, kling-mirror.xml, and have it registered:
+Save this as kling-mirror.xml, and register it:
   schtasks /create /tn kling-mirror /xml kling-mirror.xml
 """

@@ -1,4 +1,4 @@
-"""`status`: what is mirrored, what failed, what exists only here."""
+"""`status`: show what is mirrored, what failed and what exists only here."""
 
 import argparse
 import datetime as dt
@@ -15,9 +15,9 @@ from mirror.text import printable, wrapped
 
 _MORE = """
 
-The first line answers: am I safe? It measures the mirror by what the config asks for: a run that
-left out more (such as `sync --content-type video`) does not count as complete. With -v every asset
-that failed is named."""
+The first line says whether you are safe. A run counts as complete only if it mirrored all that the
+config asks for: one that was limited further, for example by --content-type, does not. With -v
+every failed asset is named."""
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _print(state: Status, arguments: argparse.Namespace) -> None:
-    """In words; wrapped between words where a terminal would cut them."""
+    """Print the state in words, wrapped to the width of a terminal."""
     lines = in_words(
         state,
         now=dt.datetime.now().astimezone(),

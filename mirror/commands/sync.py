@@ -1,4 +1,4 @@
-"""`sync`, the main job: around the run itself, whoever is to hear of it."""
+"""`sync`: run the main job, and report it to everybody who wants to know."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ from mirror.text import complain
 
 
 class _NoToken(argparse.Action):
-    """Refuses a token among the arguments, without showing it once more."""
+    """Refuses a token among the arguments, and does not repeat it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         parser.error(
@@ -36,7 +36,7 @@ class _NoToken(argparse.Action):
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
     parser.add_argument(
-        "--dry-run", action="store_true", help="list and decide, write nothing, tell the plan"
+        "--dry-run", action="store_true", help="list and plan, print the plan, write nothing"
     )
     flags.add_json(parser, "the summary as one JSON object")
 
@@ -69,7 +69,7 @@ def run_sync(
         try:
             settings = config.with_token(settings)
         except MirrorError:
-            stop.check()  # the password manager was stopped, too
+            stop.check()  # a stop ends the password manager, too
             raise
         report.hide(str(settings.token))
         return _sync_and_print(settings, arguments, stop, report, at_end).exit_code
@@ -109,7 +109,7 @@ def _sync_and_print(
         complain(error, stream=sys.stderr)
     if arguments.json:
         print_json(result.summary)
-        sys.stdout.flush()  # before anybody else is told
+        sys.stdout.flush()  # before pings and hooks, which take time
     return result
 
 

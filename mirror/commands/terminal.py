@@ -1,7 +1,7 @@
-"""Questions to a person at a terminal: asked on stderr, answered on stdin.
+"""Questions to a person at a terminal: on stderr, answered on stdin.
 
-stdout stays free for data. A secret is never echoed, and the terminal is left as it was found,
-whatever ends the question.
+stdout stays free for data. A secret is never echoed, and the terminal is restored however the
+question ends.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from mirror.errors import Interrupted
 from mirror.text import printable, wrapped
 
 _PASTED_WITHIN_S = 0.1
-"""The lines of one paste come within this time."""
+"""The lines of one paste arrive within this time."""
 _UNREADABLE = "\ufffd"
 
 
@@ -26,13 +26,13 @@ def is_there() -> bool:
 
 
 def say(text: str) -> None:
-    """Some lines for a person, wrapped; what a terminal would obey is made harmless."""
+    """Print lines for a person, wrapped, without control characters."""
     sys.stderr.write("".join(f"{_fitting(line)}\n" for line in text.split("\n")))
     sys.stderr.flush()
 
 
 def ask(question: str, *, default: str) -> str:
-    """One line, without the white space around it.
+    """Ask for one line; white space around it is removed.
 
     Args:
         question: without its mark.
@@ -48,11 +48,11 @@ def ask(question: str, *, default: str) -> str:
         answer = _line().strip()
         if _UNREADABLE not in answer and answer.isprintable():
             return answer or default
-        say("  There are characters in it that cannot be read. Once more, please.")
+        say("  It has characters that cannot be read. Please enter it again.")
 
 
 def ask_yes_or_no(question: str, *, default: bool) -> bool:
-    """A decision.
+    """Ask for a decision.
 
     Raises:
         EOFError, KeyboardInterrupt: as for `ask`.
@@ -62,11 +62,11 @@ def ask_yes_or_no(question: str, *, default: bool) -> bool:
         answer = _line().strip().lower()
         if answer in ("", "y", "yes", "n", "no"):
             return answer[0] == "y" if answer else default
-        say("  y or n, please.")
+        say("  Please enter y or n.")
 
 
 def ask_secret(question: str) -> str:
-    """All lines of what is typed or pasted at once, without an echo.
+    """Ask for a secret: all lines that are typed or pasted at once, without an echo.
 
     Raises:
         EOFError, KeyboardInterrupt: as for `ask`.
@@ -88,7 +88,7 @@ def ask_secret(question: str) -> str:
 
 @contextlib.contextmanager
 def _no_echo() -> Iterator[None]:
-    """Keep what is typed off the screen; on leaving, what nobody read of it is thrown away."""
+    """Turn the echo off; at the end, drop input that nobody read, and restore the echo."""
     import termios  # noqa: PLC0415 - Windows has none
 
     terminal = sys.stdin.fileno()

@@ -1,4 +1,4 @@
-"""`verify`: re-hash every file; `--repair` and `--rebuild` mend what is wrong."""
+"""`verify`: check every file's hash; `--repair` and `--rebuild` mend what is wrong."""
 
 import argparse
 import contextlib
@@ -25,9 +25,15 @@ _CPUS = os.cpu_count() or 1
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--repair", action="store_true", help="fetch what is missing or damaged anew")
     how.add_argument(
-        "--rebuild", action="store_true", help="make a lost or damaged manifest.json anew"
+        "--repair",
+        action="store_true",
+        help="restore what is missing or damaged",
+    )
+    how.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make a new manifest.json in place of one that is lost or damaged",
     )
 
 
@@ -65,7 +71,7 @@ def _rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def findings_in_words(findings: Findings) -> list[str]:
-    """The findings for people, a line each; the verdict comes last."""
+    """Put the findings into words, a line each; the verdict comes last."""
     repaired = {*findings.fetched, *findings.restored}
     named = repaired.union(findings.failed, findings.lost)
     lines = [
@@ -89,7 +95,7 @@ def findings_in_words(findings: Findings) -> list[str]:
 
 
 def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
-    """What was rebuilt, for people, a line each; the verdict comes last."""
+    """Put what was rebuilt into words, a line each; the verdict comes last."""
     lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
     lines += [f"recorded, but missing or replaced: {path}" for path in rebuilt.missing]
     made_of = [rebuilt.base or "no earlier manifest", "the journal"]

@@ -410,7 +410,7 @@ def test_what_stays_behind_is_told(program: RunProgram, tmp_path: Path) -> None:
     done = program("schedule", "--dest", "mirror", env=env, cwd=tmp_path)
     assert done.code == 0
     assert f"--dest={tmp_path / 'mirror'}" in done.out
-    assert "not seen by the job: KLING_MIRROR_TOKEN, KLING_MIRROR_JOBS" in done.err
+    assert "only in this shell: KLING_MIRROR_TOKEN, KLING_MIRROR_JOBS" in done.err
     assert "the job has no API token" in done.err
     assert TOKEN not in done.out + done.err
 
