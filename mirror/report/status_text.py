@@ -12,7 +12,7 @@ from mirror.models import Failure, Scope, Summary
 from mirror.text import ago, counted, size
 
 _OLD_S = 7 * 86_400.0
-"""Without --max-age, a mirror that is older is not called safe."""
+"""A mirror that is older is not called safe, unless --max-age says more."""
 
 _SHOWN_REASONS = 5
 _SHOWN_IDS = 3
@@ -22,22 +22,22 @@ _LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")  # of bytes, rather than an HTTP stat
 def in_words(
     state: Status, *, now: dt.datetime, max_age_s: float | None, all_failures: bool
 ) -> list[str]:
-    """The state of the mirror, for people, as lines.
+    """Describe the state of the mirror, line by line.
 
     Args:
-        state: what to tell.
+        state: as `status` has it.
         now: the time, with its zone.
         max_age_s: how old the last complete run may be; None for a week.
-        all_failures: whether to name every asset that failed.
+        all_failures: whether to name every file that failed.
     """
-    told = _Teller(now)
-    lines = [told.verdict(state, _OLD_S if max_age_s is None else max_age_s)]
-    lines += (f"  {note}" for note in told.notes(state))
+    times = _Times(now)
+    lines = [_verdict(state, times, _OLD_S if max_age_s is None else max_age_s)]
+    lines += (f"  {note}" for note in _notes(state, times))
     parts: tuple[Iterator[str], ...] = (
         _totals(state),
-        told.accounts(state.accounts),
-        _failures(state.failures, told, whole=all_failures),
-        told.runs(state.runs),
+        _accounts(state.accounts, times),
+        _failures(state.failures, times, whole=all_failures),
+        _runs(state.runs, times),
     )
     for part in parts:
         if block := list(part):
@@ -45,24 +45,23 @@ def in_words(
     return lines
 
 
-class _Teller:
-    """Tells times as seen from now."""
+class _Times:
+    """Describes recorded times (ISO 8601) as seen from now; what is no time stays as it is."""
 
     def __init__(self, now: dt.datetime) -> None:
-        self._now = now
+        self.now = now
 
     def ago(self, time: str) -> str:
-        """How long ago a time of ours is; the text itself where it is none."""
+        """How long ago it was."""
         try:
-            then = dt.datetime.fromisoformat(time)
-            return ago((self._now - then).total_seconds())
+            return ago((self.now - dt.datetime.fromisoformat(time)).total_seconds())
         except (ValueError, TypeError):
             return time
 
     def local(self, time: str) -> str:
-        """A time of ours where the reader is."""
+        """The time where the reader is."""
         try:
-            return f"{dt.datetime.fromisoformat(time).astimezone(self._now.tzinfo):%Y-%m-%d %H:%M}"
+            return f"{dt.datetime.fromisoformat(time).astimezone(self.now.tzinfo):%Y-%m-%d %H:%M}"
         except (ValueError, OverflowError, OSError):
             return time
 
@@ -70,83 +69,85 @@ class _Teller:
         """Both."""
         return f"{self.ago(time)} ({self.local(time)})"
 
-    def verdict(self, state: Status, max_age_s: float) -> str:
-        """The first line."""
-        whole = state.last_complete
-        if not state.is_complete:
-            if not (state.runs or state.current or state.only_here or state.failures):
-                return "Not safe: nothing is mirrored yet. Run `kling-mirror sync`."
-            last = "never" if whole is None else self.when(whole)
-            step = "" if state.runs or state.at_work else " Run `kling-mirror sync`."
-            return f"Not safe: {state.reasons[0]}. Last complete: {last}.{step}"
-        assert whole is not None  # noqa: S101 - what is complete has been so at a time
-        limits = ", ".join(limits_of(state.scope))
-        within = f" within its limits ({limits})" if limits else ""
-        what = "everything" if state.current else "nothing, and all of it"
-        here = f"{what} that Kling listed {self.when(whole)} is here"
-        if not state.current:
-            here = f"Kling listed no asset {self.when(whole)}"
-        age_s = (self._now - dt.datetime.fromisoformat(whole)).total_seconds()
-        if age_s > max_age_s:
-            return f"Out of date{within}: {here}, but what was uploaded since is not."
-        return f"Safe{within}: {here}."
 
-    def notes(self, state: Status) -> Iterator[str]:
-        """What else bears on safety."""
-        for reason in state.reasons[1:]:
-            yield f"Also: {reason}."
-        newest = state.runs[0] if state.runs else None
-        for error in newest.errors if newest else ():
-            if error.exit_code < ExitCode.SIGHUP:  # a stop says it all
-                yield f"→ {error.error}"
-        if newest and limits_of(newest.scope) and newest.scope != state.scope:
-            limits = ", ".join(limits_of(newest.scope))
-            yield f"The last run was limited: {limits}. What it left out is no newer than before."
-            if state.last_complete is None:
-                yield "If the mirror is meant so, put that into the config: status then counts it."
-        if state.last_verified is not None:
-            yield f"All files were last verified {self.when(state.last_verified)}."
-        elif state.current:
-            yield "The files were never verified: `kling-mirror verify` reads every byte."
-        if state.at_work is not None:
-            since = self.when(state.at_work.since)
-            yield f"A run is at work: process {state.at_work.pid}, since {since}."
-        if state.free < state.reserve:
-            yield (
-                f"The disk has {size(state.free)} free, less than the {size(state.reserve)} that "
-                "are to stay free (min_free): `sync` will stop. Free some space."
-            )
+def _verdict(state: Status, times: _Times, max_age_s: float) -> str:
+    """The first line."""
+    last = state.last_complete
+    if not state.is_complete:
+        if not (state.runs or state.current or state.only_here or state.failures):
+            return "Not safe: nothing is mirrored yet. Run `kling-mirror sync`."
+        when = "never" if last is None else times.when(last)
+        step = "" if state.runs or state.at_work else " Run `kling-mirror sync`."
+        return f"Not safe: {state.reasons[0]}. Last complete: {when}.{step}"
+    assert last is not None  # noqa: S101 - what is complete became so at a time
+    limits = ", ".join(limits_of(state.scope))
+    within = f" within its limits ({limits})" if limits else ""
+    listed = f"everything that Kling listed {times.when(last)} is here"
+    if not state.current:
+        listed = f"Kling listed no asset {times.when(last)}"
+    if (times.now - dt.datetime.fromisoformat(last)).total_seconds() > max_age_s:
+        return f"Out of date{within}: {listed}, but later uploads are not."
+    return f"Safe{within}: {listed}."
 
-    def accounts(self, accounts: Sequence[AccountTotal]) -> Iterator[str]:
-        """Each account, where there are several."""
-        if len(accounts) < 2:  # noqa: PLR2004 - one account is the whole
-            return
-        yield "Accounts:"
-        width = max(len(total.account or "(no account)") for total in accounts)
-        for total in accounts:
-            name = total.account or "(no account)"
-            last = total.last_complete
-            told = "never complete" if last is None else f"complete {self.ago(last)}"
-            failed = f", {total.failed:,} failed" if total.failed else ""
-            gone = f", {total.only_here:,} only here" if total.only_here else ""
-            yield f"  {name:<{width}}  {_amount(total)}  {told}{failed}{gone}"
 
-    def runs(self, runs: Sequence[Summary]) -> Iterator[str]:
-        """The last runs, newest first."""
-        if runs:
-            yield "Last runs (local time):"
-        for run in runs:
-            limits = "".join(f", {limit}" for limit in limits_of(run.scope))
-            code = f"exit {run.exit_code}"
-            end = "" if run.exit_code == ExitCode.COMPLETE else f"; it {meaning(run)}"
-            yield (
-                f"  {self.local(run.started)}  {self.ago(run.started):<14}  {code:<8}  "
-                f"{_done(run)}{limits}{end} ({run.duration_s:,.0f} s)"
-            )
+def _notes(state: Status, times: _Times) -> Iterator[str]:
+    """What else matters for safety."""
+    for reason in state.reasons[1:]:
+        yield f"Also: {reason}."
+    newest = state.runs[0] if state.runs else None
+    for error in newest.errors if newest else ():
+        if error.exit_code < ExitCode.SIGHUP:  # of a stop there is no more to say
+            yield f"→ {error.error}"
+    if newest and limits_of(newest.scope) and newest.scope != state.scope:
+        limits = ", ".join(limits_of(newest.scope))
+        yield f"The last run was limited: {limits}. The rest is no newer than before."
+        if state.last_complete is None:
+            yield "If you want only that, put the limit into the config: `status` then counts it."
+    if state.last_verified is not None:
+        yield f"All files were last verified {times.when(state.last_verified)}."
+    elif state.current:
+        yield "The files were never verified: `kling-mirror verify` reads every byte."
+    if state.at_work is not None:
+        since = times.when(state.at_work.since)
+        yield f"A run is at work: process {state.at_work.pid}, since {since}."
+    if state.free < state.reserve:
+        yield (
+            f"The disk has {size(state.free)} free, less than the {size(state.reserve)} of "
+            "`min_free`: the next `sync` will stop. Free some space."
+        )
+
+
+def _accounts(accounts: Sequence[AccountTotal], times: _Times) -> Iterator[str]:
+    """Each account, if there are several."""
+    if len(accounts) < 2:  # noqa: PLR2004 - one account is the whole
+        return
+    yield "Accounts:"
+    width = max(len(total.account or "(no account)") for total in accounts)
+    for total in accounts:
+        name = total.account or "(no account)"
+        last = total.last_complete
+        complete = "never complete" if last is None else f"complete {times.ago(last)}"
+        failed = f", {total.failed:,} failed" if total.failed else ""
+        gone = f", {total.only_here:,} only here" if total.only_here else ""
+        yield f"  {name:<{width}}  {_amount(total)}  {complete}{failed}{gone}"
+
+
+def _runs(runs: Sequence[Summary], times: _Times) -> Iterator[str]:
+    """The last runs, newest first."""
+    if runs:
+        yield "Last runs (local time):"
+    for run in runs:
+        limits = "".join(f", {limit}" for limit in limits_of(run.scope))
+        code = f"exit {run.exit_code}"
+        end = "" if run.exit_code == ExitCode.COMPLETE else f"; it {meaning(run)}"
+        yield (
+            f"  {times.local(run.started)}  {times.ago(run.started):<14}  {code:<8}  "
+            f"{_done(run)}{limits}{end} ({run.duration_s:,.0f} s)"
+        )
 
 
 def limits_of(scope: Scope) -> list[str]:
-    """What a run leaves out, as one would say it."""
+    """Describe what a run leaves out."""
     limits = []
     if scope.email:
         limits.append(f"only {' and '.join(scope.email)}")
@@ -171,7 +172,7 @@ def _totals(state: Status) -> Iterator[str]:
         )
         yield f"  {'total':<{width}}  {_amount(every)}"
     if state.only_here:
-        yield f"  {state.only_here:,} of them exist only here: Kling lists them no more"
+        yield f"  {state.only_here:,} of them exist only here: Kling no longer lists them"
     if state.history.files or state.superseded:
         versions = counted(state.superseded, "earlier version")
         yield f"  history keeps {versions} in {_folder(state.history)}"
@@ -180,8 +181,8 @@ def _totals(state: Status) -> Iterator[str]:
     yield f"  {size(state.bytes + state.trash.bytes)} used, {size(state.free)} free in {state.dest}"
 
 
-def _failures(failures: Sequence[Failure], told: _Teller, *, whole: bool) -> Iterator[str]:
-    """What waits to be fetched, by reason; reasons that differ in large numbers alone are one."""
+def _failures(failures: Sequence[Failure], times: _Times, *, whole: bool) -> Iterator[str]:
+    """The files to be fetched yet, by reason; reasons that differ only in large numbers are one."""
     if not failures:
         return
     yield f"Waiting to be fetched ({len(failures):,}); each run tries again:"
@@ -193,9 +194,8 @@ def _failures(failures: Sequence[Failure], told: _Teller, *, whole: bool) -> Ite
         first = group[0]
         yield f"  {len(group):,} x {first.role}: {first.error}"
         for failure in group if whole else group[:_SHOWN_IDS]:
-            tries = counted(failure.attempts, "run")
-            account = f"  {failure.account}" if failure.account else ""
-            yield f"    {failure.id}{account}  {tries}, first {told.ago(failure.first)}"
+            runs = counted(failure.attempts, "run")
+            yield f"    {_asset(failure)}  failed in {runs}, first {times.ago(failure.first)}"
         if not whole and len(group) > _SHOWN_IDS:
             yield f"    and {len(group) - _SHOWN_IDS:,} more"
     if not whole and len(groups) > _SHOWN_REASONS:
@@ -204,16 +204,16 @@ def _failures(failures: Sequence[Failure], told: _Teller, *, whole: bool) -> Ite
         yield "  All of them: `kling-mirror list --state failed`"
 
 
+def _asset(failure: Failure) -> str:
+    """Which asset it is, by everything that is known of it."""
+    known = failure.name, failure.content_type, failure.id, failure.account
+    return "  ".join(filter(None, known))
+
+
 def _done(run: Summary) -> str:
-    did = run.assets
-    counts = {
-        "new": did.new,
-        "changed": did.changed,
-        "repaired": did.repaired,
-        "failed": did.failed,
-        "gone": did.gone,
-    }
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no change"
+    words = ("new", "changed", "repaired", "failed", "gone")
+    counts = ((getattr(run.assets, word), word) for word in words)
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "no change"
 
 
 def _amount(total: Total | AccountTotal) -> str:

@@ -255,9 +255,7 @@ def test_a_run_that_the_disk_stopped_is_on_record(
         "Not safe: the last run was stopped by a problem with the disk (exit 6)"
     )
     assert "less than the" not in say()
-    assert "less than the 900,000 TB that are to stay free" in say(
-        env={"KLING_MIRROR_MIN_FREE": "900000T"}
-    )
+    assert "less than the 900,000 TB of `min_free`" in say(env={"KLING_MIRROR_MIN_FREE": "900000T"})
 
 
 def test_a_run_under_way_and_a_run_that_was_killed(
@@ -401,7 +399,7 @@ def test_failures_are_grouped_by_reason(
         "Not safe: 12 of 12 assets could not be mirrored yet. Last complete: never."
     )
     assert text.index("8 x resource: the server answered 403") < text.index("4 x resource: ")
-    assert "2 runs, first just now" in text
+    assert "failed in 2 runs, first just now" in text
     assert "    and 5 more" in text
     assert "kling-mirror list --state failed" in text
     ids = {f"{9_100_000_000_000_000_000 + number}" for number in range(12)}
@@ -428,7 +426,7 @@ def test_what_exists_only_here_and_what_was_replaced(
     assert run_sync(service, dest).summary.exit_code == 0
     text = say()
     assert first(text).startswith("Safe: ")
-    assert "1 of them exist only here: Kling lists them no more" in text
+    assert "1 of them exist only here: Kling no longer lists them" in text
     assert "history keeps 1 earlier version in 1 file (300 B)" in text
     state = json.loads(say("--json"))
     assert (state["current"], state["only_here"], state["superseded"]) == (8, 1, 1)
