@@ -15,7 +15,7 @@ from mirror.commands.interview import interview
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, UsageError
 from mirror.storage.durable import Disk, disk_error
-from mirror.storage.local import KnownRoots
+from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
 from mirror.text import printable
 from mirror.values import to_toml

@@ -2,8 +2,6 @@
 
 import base64
 import hashlib
-import os
-import stat
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -12,10 +10,13 @@ from markupsafe import Markup
 
 from mirror.errors import DiskError
 from mirror.gallery import data
-from mirror.storage.durable import Disk, disk_error
+from mirror.storage.durable import disk_errors
+from mirror.storage.interface import Storage
 from mirror.storage.layout import GALLERY_FOLDER
 from mirror.storage.root import Root
 
+_PAGE = f"{GALLERY_FOLDER}/index.html"
+_DATA = f"{GALLERY_FOLDER}/data.js"
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
@@ -35,16 +36,10 @@ def write(root: Root) -> Path:
         DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
     """
     script = data.script(list(root.manifest.entries.values()), mirror=root.dest.name or "Kling")
-    folder = root.dest / GALLERY_FOLDER
-    page = folder / "index.html"
-    disk = Disk()
-    try:
-        _make_folder(folder, disk)
-        _replace(folder / "data.js", script, mark=data.MARK, disk=disk)
-        _replace(page, _page(script), mark=_MARK, disk=disk)
-    except OSError as error:
-        raise disk_error(error, error.filename or folder) from None
-    return page
+    with disk_errors(root.storage.location(GALLERY_FOLDER)):
+        _replace(root.storage, _DATA, script, mark=data.MARK)
+        _replace(root.storage, _PAGE, _page(script), mark=_MARK)
+    return root.dest / _PAGE
 
 
 def _page(script: bytes) -> bytes:
@@ -90,29 +85,27 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _make_folder(folder: Path, disk: Disk) -> None:
-    if folder.resolve() != folder.parent.resolve() / folder.name:
-        raise DiskError(
-            "a link is in the way where the gallery's folder should be",
-            where=str(folder),
-            hint="move the link away",
-        )
-    disk.make_folder(folder)
-
-
-def _replace(path: Path, content: bytes, *, mark: bytes, disk: Disk) -> None:
+def _replace(storage: Storage, path: str, content: bytes, *, mark: bytes) -> None:
     """Put the content there, unless it is; what was not written by us is not ours to replace."""
-    try:
-        is_file = stat.S_ISREG(os.lstat(path).st_mode)
-        present = path.read_bytes() if is_file else b""
-    except FileNotFoundError:
-        disk.write_atomic(path, content)
-        return
-    if not present.startswith(mark):
+    present = _present(storage, path)
+    if present is not None and not present.startswith(mark):
         raise DiskError(
             "something that is not ours is in the gallery's way",
-            where=str(path),
+            where=storage.location(path),
             hint="move it away, and write the gallery again",
         )
     if present != content:
-        disk.write_atomic(path, content)
+        storage.write_document(path, content)
+
+
+def _present(storage: Storage, path: str) -> bytes | None:
+    """What is there: a file's content, None for nothing, b"" for what is no file."""
+    try:
+        with storage.open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        if storage.size_of(path) is not None:
+            raise
+        return b""

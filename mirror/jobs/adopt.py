@@ -331,7 +331,7 @@ class _Job:
             return True
         partial = self._partial(asset, role)
         async with self._copying:  # one at a time: each finds the room that the one before left
-            self._root.storage.check_room(file.local.size)
+            self._root.spool.check_room(file.local.size)
             await asyncio.to_thread(partial.take, file.local.path)
         copied = await asyncio.to_thread(read, partial.path, self._stop)
         if copied.sha256 == file.local.sha256:
@@ -342,7 +342,7 @@ class _Job:
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
         """Apart from the one of `sync`, which may hold the beginning of the file."""
-        return self._root.storage.partial(f"import {asset.key}", role)
+        return self._root.spool.partial(f"import {asset.key}", role)
 
     def _outcome(self, action: Action, found: dict[Role, _Found]) -> Fetched:
         asset = action.asset

@@ -9,7 +9,6 @@ The order is the invariant (nothing is recorded that is not there):
 import asyncio
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
@@ -31,8 +30,8 @@ from mirror.models import (
 )
 from mirror.net.decode import stripped
 from mirror.storage import layout
-from mirror.storage.local import Placement
-from mirror.storage.manifest import Change, PutEntry, PutFailure
+from mirror.storage.interface import Placement
+from mirror.storage.journal import Change, PutEntry, PutFailure
 from mirror.storage.root import Root
 from mirror.storage.spool import Partial
 
@@ -126,16 +125,16 @@ class Committer:
         placements = [placement for _, moves in planned.values() for placement in moves]
         self._check_stop()
         for start in range(0, len(placements), _MOST_OPEN):
-            with self._storage.opened(placements[start : start + _MOST_OPEN]) as descriptors:
-                await self._in_thread(self._storage.sync_all, descriptors)
+            waiting = self._storage.secure(placements[start : start + _MOST_OPEN])
+            await self._in_thread(waiting)
         self._check_stop()
         replaced = [old for outcome in fetched for old in outcome.action.supersedes]
         kept = await self._in_thread(self._supersede, replaced) if replaced else set()
-        folders = self._storage.place(placements, kept=kept)
+        self._storage.place(placements, kept=kept)
         entries = {key: entry for key, (entry, _) in planned.items()}
         changes = [*map(PutEntry, entries.values()), *map(PutFailure, failures)]
         unneeded = kept - {placement.path for placement in placements}
-        await self._in_thread(self._record, folders, changes, unneeded)
+        await self._in_thread(self._record, changes, unneeded)
         return [entries.get(outcome.action.asset.key) for outcome in batch]
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
@@ -147,8 +146,8 @@ class Committer:
         self._manifest.record([PutEntry(self._superseded(entry, kept)) for entry in replaced])
         return kept
 
-    def _record(self, folders: Set[Path], changes: Sequence[Change], unneeded: Set[str]) -> None:
-        self._storage.sync_folders(folders)
+    def _record(self, changes: Sequence[Change], unneeded: Set[str]) -> None:
+        self._storage.settle()
         self._manifest.record(changes)
         for path in unneeded:
             self._storage.remove(path)

@@ -5,7 +5,6 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 
 import asyncio
 import contextlib
-import hashlib
 from pathlib import Path
 
 from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
@@ -19,7 +18,8 @@ from mirror.net.retry import Pause, Policy
 from mirror.net.transfers import Transfers
 from mirror.storage import media
 from mirror.storage.durable import disk_error
-from mirror.storage.local import Store, link_or_copy
+from mirror.storage.hashing import hash_file
+from mirror.storage.root import Root
 from mirror.storage.spool import Note, Partial
 from mirror.threads import in_thread
 
@@ -31,7 +31,7 @@ class Fetcher:
     """Fetches assets, several at a time.
 
     Args:
-        storage: gives each file its place in `partial/`.
+        root: open, with the lock.
         transfers: moves the bytes.
         api: looks an asset up again.
         max_attempts: how often one file is asked for.
@@ -40,14 +40,15 @@ class Fetcher:
 
     def __init__(
         self,
-        storage: Store,
+        root: Root,
         transfers: Transfers,
         api: KlingApi,
         *,
         max_attempts: int,
         max_wait_s: float,
     ) -> None:
-        self._storage = storage
+        self._storage = root.storage
+        self._spool = root.spool
         self._transfers = transfers
         self._api = api
         self._policy = Policy(max_attempts, max_wait_s)
@@ -100,14 +101,14 @@ class Fetcher:
         url = asset.urls.get(role)
         if not url:
             raise AssetError("Kling lists no URL for it")
-        partial = self._storage.partial(asset.key, role)
+        partial = self._spool.partial(asset.key, role)
         mine = _replaced(action, role, url)
         try:
             if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
                 mine = None
             received = await self._attempts(url, partial, mine)
             if mine is not None and received.facts is mine:
-                await asyncio.to_thread(link_or_copy, self._storage.path(mine.path), partial.path)
+                await asyncio.to_thread(self._storage.copy_out, mine.path, partial)
                 return FetchedFile(partial, Path(mine.path).suffix, mine, reused=True)
         except OSError as error:
             raise disk_error(error, error.filename or partial.path) from None
@@ -119,7 +120,7 @@ class Fetcher:
 
     def _is_as_recorded(self, stored: StoredFile) -> bool:
         try:
-            return _digest(self._storage.path(stored.path), "sha256") == stored.sha256
+            return hash_file(self._storage.open(stored.path)).sha256 == stored.sha256
         except OSError:
             return False
 
@@ -164,7 +165,8 @@ class Fetcher:
                 self._pause.extend(min(error.retry_after_s, self._policy.max_wait_s))
             raise
         for algorithm, digest in received.digests:
-            if await asyncio.to_thread(_digest, partial.path, algorithm) != digest:
+            hashed = await asyncio.to_thread(hash_file, partial.path.open("rb"), (algorithm,))
+            if hashed.digests[algorithm] != digest:
                 partial.discard()
                 raise FetchError(f"the file does not match the {algorithm} that came with it")
         return received
@@ -183,8 +185,3 @@ def _replaced(action: Action, role: Role, url: str) -> StoredFile | None:
     if old is None or action.kind is not Kind.CHANGED or old.url != without_query(url):
         return None
     return old if (old.etag or "").startswith('"') else None
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -4,14 +4,13 @@ It is the only command that makes the mirror forget. For each entry: its files g
 `trash/`, the entry is dropped from the manifest, and only then the old names go.
 """
 
-import shutil
 from collections.abc import Iterator
 
 from msgspec import Struct, field
 
 from mirror.models import Entry, to_json
 from mirror.stopping import Stop
-from mirror.storage.manifest import DropEntry
+from mirror.storage.journal import DropEntry
 from mirror.storage.root import Root
 
 _BATCH = 256
@@ -56,14 +55,14 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     for batch in _batches(entries):
         stop.check()
         paths = [stored.path for entry in batch for stored in entry.files()]
-        there = [path for path in paths if storage.path(path).is_file()]
+        sizes = {path: size for path in paths if (size := storage.size_of(path)) is not None}
         pruned.entries += [entry.key for entry in batch]
-        pruned.files += there
-        pruned.bytes += sum(storage.path(path).stat().st_size for path in there)
+        pruned.files += sizes
+        pruned.bytes += sum(sizes.values())
         if not dry_run:
-            storage.trash(there, when, [to_json(entry) for entry in batch])
+            storage.trash(sizes, when, [to_json(entry) for entry in batch])
             manifest.record(DropEntry(entry.key) for entry in batch)
-            for path in there:
+            for path in sizes:
                 storage.remove(path)
     if not dry_run:
         root.compact()
@@ -73,10 +72,10 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
 def _finish_earlier(root: Root) -> None:
     """Take away the old names that a crash left of files that are in the trash already."""
     known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
-    for folder, entry in root.storage.trashed():
+    for name, entry in root.storage.trashed():
         for stored in entry.files():
             if stored.path not in known:
-                root.storage.remove_if_trashed(stored.path, folder)
+                root.storage.remove_if_trashed(stored.path, name)
 
 
 def empty_trash(root: Root, pruned: Pruned, *, dry_run: bool) -> None:
@@ -85,12 +84,10 @@ def empty_trash(root: Root, pruned: Pruned, *, dry_run: bool) -> None:
     Raises:
         OSError: the disk fails.
     """
-    trash = root.storage.trash_folder
-    files = [path for path in trash.rglob("*") if path.is_file()]
-    pruned.emptied = len(files)
-    pruned.emptied_bytes = sum(path.stat().st_size for path in files)
-    if not dry_run and trash.exists():
-        shutil.rmtree(trash)
+    sizes = [found.size for found in root.storage.walk("trash")]
+    pruned.emptied, pruned.emptied_bytes = len(sizes), sum(sizes)
+    if not dry_run:
+        root.storage.empty_trash()
 
 
 def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:

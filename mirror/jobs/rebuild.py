@@ -7,20 +7,20 @@ makes an entry of it. What else the API said of it is lost until the asset chang
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from mirror.clock import now_iso
 from mirror.errors import ManifestError
-from mirror.jobs.verify import files_in_tree, sha256_of
 from mirror.models import ROLES, Entry, StoredFile
 from mirror.progress import Progress
 from mirror.stopping import Stop
-from mirror.storage.layout import CONTENT_FOLDERS
-from mirror.storage.local import Store
-from mirror.storage.manifest import BACKUP_NAME, NAME, Change, DropEntry, PutEntry
+from mirror.storage.hashing import hash_file
+from mirror.storage.interface import Found, Storage
+from mirror.storage.journal import Change, DropEntry, PutEntry
+from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER
+from mirror.storage.manifest import BACKUP_NAME, NAME
 from mirror.storage.media import split_suffix
 from mirror.storage.root import Root
 
@@ -66,21 +66,23 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     for change in corrections:
         manifest.apply(change)
     known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    loose = sorted(path for path in files_in_tree(root.dest) if path not in known)
+    in_tree = (found for found in storage.walk("tree") if found.path not in known)
+    loose = sorted(in_tree, key=lambda found: found.path)
     progress.expect(len(loose))
     found: dict[str, Entry] = {}
-    for path in loose:
+    for file in loose:
         stop.check()
-        if not _add(found, path, storage):
-            rebuilt.unknown.append(path)
+        if not _add(found, file, storage):
+            rebuilt.unknown.append(file.path)
         progress.advance(1)
     for key, entry in found.items():
         if entry.resource is None or key in manifest.entries:
             rebuilt.unknown += [stored.path for stored in entry.files()]
         else:
             rebuilt.from_files.append(key)
-    if base != NAME and storage.path(NAME).exists():
-        storage.set_aside(NAME)
+    if base != NAME and storage.document_version(NAME) is not None:
+        when = now_iso().replace(":", "")
+        storage.copy_document(NAME, f"{PRIVATE_FOLDER}/{NAME}.damaged-{when}")
     manifest.record([*corrections, *(PutEntry(found[key]) for key in rebuilt.from_files)])
     manifest.compact(keep_backup=base == NAME)
     rebuilt.entries = len(manifest.entries)
@@ -108,14 +110,13 @@ def _held_against_files(root: Root, rebuilt: Rebuilt, stop: Stop) -> list[Change
     is in history, and what lies at its place is a version that the backup does not know.
     """
     storage, history = root.storage, {}
-    for path in sorted((storage.private / "history").rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            history[sha256_of(path)] = path.relative_to(root.dest).as_posix()
+    for path in sorted(found.path for found in storage.walk("history") if found.is_file):
+        history[hash_file(storage.open(path)).sha256] = path
     changes: list[Change] = []
     for entry in root.manifest.entries.values():
         stop.check()
-        replaced = [it for it in entry.files() if _is_replaced(storage.path(it.path), it)]
-        absent = [it for it in entry.files() if not storage.path(it.path).is_file()]
+        replaced = [it for it in entry.files() if _is_replaced(storage, it)]
+        absent = [it for it in entry.files() if storage.size_of(it.path) is None]
         rebuilt.missing += [stored.path for stored in (*replaced, *absent)]
         if not replaced:
             continue
@@ -128,8 +129,10 @@ def _held_against_files(root: Root, rebuilt: Rebuilt, stop: Stop) -> list[Change
     return changes
 
 
-def _is_replaced(path: Path, stored: StoredFile) -> bool:
-    return path.is_file() and (path.is_symlink() or sha256_of(path) != stored.sha256)
+def _is_replaced(storage: Storage, stored: StoredFile) -> bool:
+    if storage.size_of(stored.path) is None:
+        return False
+    return hash_file(storage.open(stored.path)).sha256 != stored.sha256
 
 
 def _kept(stored: StoredFile | None, history: Mapping[str, str]) -> StoredFile | None:
@@ -138,19 +141,18 @@ def _kept(stored: StoredFile | None, history: Mapping[str, str]) -> StoredFile |
     return msgspec.structs.replace(stored, path=history[stored.sha256])
 
 
-def _add(found: dict[str, Entry], path: str, storage: Store) -> bool:
+def _add(found: dict[str, Entry], file: Found, storage: Storage) -> bool:
     """Make an entry of a file, or add it to its asset's; False where its name tells nothing."""
-    folders = path.split("/")[:-1]
-    stem, suffix = split_suffix(path.rpartition("/")[2])
+    folders = file.path.split("/")[:-1]
+    stem, suffix = split_suffix(file.path.rpartition("/")[2])
     is_cover = stem.endswith(_COVER)
-    file = storage.path(path)
     match = _NAME.fullmatch(stem.removesuffix(_COVER))
-    if match is None or not folders or file.is_symlink():
+    if match is None or not folders or not file.is_file:
         return False
-    time_ms = file.stat().st_mtime_ns // 1_000_000
+    time_ms = file.mtime_ns // 1_000_000
     if match["id"] == str(time_ms) and (inner := _NAME.fullmatch(match["stem"] or "")):
         match = inner  # a collision was settled by the time, behind the id
-    stored = _stored(file, path)
+    stored = _stored(file, storage)
     entry = Entry(
         id=match["id"],
         update_time_ms=time_ms,
@@ -177,11 +179,11 @@ def _add(found: dict[str, Entry], path: str, storage: Store) -> bool:
     return True
 
 
-def _stored(file: Path, path: str) -> StoredFile:
+def _stored(file: Found, storage: Storage) -> StoredFile:
     return StoredFile(
-        path=path,
-        size=file.stat().st_size,
-        sha256=sha256_of(file),
+        path=file.path,
+        size=file.size,
+        sha256=hash_file(storage.open(file.path)).sha256,
         etag=None,
         last_modified=None,
         content_type=None,

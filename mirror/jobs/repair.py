@@ -7,22 +7,21 @@ Each file is looked up at Kling by its asset's key. Where Kling has it no more, 
 import asyncio
 import contextlib
 import itertools
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from mirror.jobs import verify
 from mirror.jobs.commit import Committer, Fetched
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.running import opened, run_stoppable
-from mirror.jobs.verify import Finding, Findings, sha256_of
+from mirror.jobs.verify import Finding, Findings
 from mirror.models import Action, Asset, Entry, Kind, StoredFile, key_of
 from mirror.net.decode import MalformedAnswerError, decode_item
 from mirror.net.kling import KlingApi
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
-from mirror.storage.local import Placement
+from mirror.storage.hashing import hash_file
+from mirror.storage.interface import Placement
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
@@ -48,6 +47,7 @@ class Repairer:
         jobs: int,
     ) -> None:
         self._storage = root.storage
+        self._spool = root.spool
         self._manifest = root.manifest
         self._api = api
         self._fetcher = fetcher
@@ -107,32 +107,33 @@ class Repairer:
             return None
         return await in_thread(self._api.look_up, known)
 
-    def _copies(self, wanted: Sequence[StoredFile]) -> Mapping[str, Path]:
+    def _copies(self, wanted: Sequence[StoredFile]) -> Mapping[str, str]:
         """Files that hold wanted bytes, by hash: of other entries, in history and in the trash."""
         sizes = {stored.size for stored in wanted}
         hashes = {stored.sha256 for stored in wanted}
         recorded = (
-            self._storage.path(stored.path)
+            stored.path
             for entry in self._manifest.entries.values()
             for stored in entry.files()
             if stored.sha256 in hashes
         )
-        kept = (path for folder in self._storage.keeping_folders() for path in folder.rglob("*"))
-        copies: dict[str, Path] = {}
+        history, trash = self._storage.walk("history"), self._storage.walk("trash")
+        kept = (found.path for found in itertools.chain(history, trash))
+        copies: dict[str, str] = {}
         for path in itertools.chain(recorded, kept):
             with contextlib.suppress(OSError):
-                if path.is_file() and path.stat().st_size in sizes:
-                    copies[sha256_of(path)] = path
+                if self._storage.size_of(path) in sizes:
+                    copies[hash_file(self._storage.open(path)).sha256] = path
         return copies
 
-    def _restore(self, finding: Finding, stored: StoredFile, copy: Path) -> None:
+    def _restore(self, finding: Finding, stored: StoredFile, copy: str) -> None:
         """Put the recorded bytes back where they are recorded: the entry is true again."""
-        partial = self._storage.partial(_key(finding), finding.role)
-        shutil.copyfile(copy, partial.path)
+        partial = self._spool.partial(_key(finding), finding.role)
+        self._storage.copy_out(copy, partial)
         placement = Placement(partial, stored.path, finding.update_time_ms)
-        with self._storage.opened([placement]) as descriptors:
-            self._storage.sync_all(descriptors)
-        self._storage.sync_folders(self._storage.place([placement], kept=frozenset()))
+        self._storage.secure([placement])()
+        self._storage.place([placement], kept=frozenset())
+        self._storage.settle()
 
 
 def _key(finding: Finding) -> str:

@@ -72,11 +72,11 @@ async def opened(
             or await in_thread(leads_home, settings.api_url),
             allowed_hosts=settings.allowed_hosts,
         ),
-        room=root.storage.check_room,
+        room=root.spool.check_room,
         on_bytes=on_bytes or progress.received,
     )
     fetcher = Fetcher(
-        root.storage,
+        root,
         transfers,
         api,
         max_attempts=settings.max_attempts,

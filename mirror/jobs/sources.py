@@ -4,7 +4,6 @@ It may be another mirror of this program, then its manifest is asked first; any 
 have names at the best. Hidden files and links are left alone.
 """
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ from mirror.jobs.matching import ByName
 from mirror.models import Action, Entry, Role, StoredFile
 from mirror.stopping import Stop
 from mirror.storage import media
-from mirror.storage.layout import OUR_NAMES, PRIVATE_FOLDER
-from mirror.storage.manifest import NAME, Manifest
-
-_CHUNK_BYTES = 1 << 20
+from mirror.storage.hashing import hash_file
+from mirror.storage.layout import OUR_NAMES
+from mirror.storage.manifest import NAME
+from mirror.storage.root import Root
 
 
 class LocalFile(Struct, frozen=True):
@@ -54,17 +53,9 @@ def read(path: Path, stop: Stop, algorithms: Iterable[str] = ()) -> LocalFile:
         OSError: it cannot be read.
         Interrupted: stopped.
     """
-    hashers = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *algorithms)}
-    head, size = b"", 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            stop.check()
-            head = head or chunk[: media.HEAD_BYTES]
-            size += len(chunk)
-            for hasher in hashers.values():
-                hasher.update(chunk)
-    digests = {name: hasher.hexdigest() for name, hasher in hashers.items()}
-    return LocalFile(path, size, head, digests)
+    wanted = ("sha256", *algorithms)
+    hashed = hash_file(path.open("rb"), wanted, on_chunk=lambda _: stop.check())
+    return LocalFile(path, hashed.size, hashed.head, hashed.digests)
 
 
 class Sources:
@@ -99,7 +90,7 @@ class Sources:
     ) -> None:
         self.trouble: MirrorError | None = None
         self._folder = folder
-        self._manifest = Manifest(folder, folder / PRIVATE_FOLDER / "journal")
+        self._manifest = Root(folder).manifest
         is_mirror = (folder / NAME).is_file()
         if is_mirror:
             try:

@@ -4,18 +4,15 @@ Every recorded file is looked for, by name and size; none is read.
 """
 
 import datetime as dt
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from msgspec import Struct, field
 
 from mirror.jobs import reasons as why
 from mirror.models import Entry, Failure, Scope, StoredFile, Summary
 from mirror.storage import runs as log
-from mirror.storage.local import Holder
+from mirror.storage.interface import Area, Holder, Storage
 from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
 from mirror.storage.runs import Verified
@@ -118,7 +115,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         reserve: bytes that are to stay free.
     """
     storage, manifest = root.storage, root.manifest
-    runs = log.read(storage.runs)
+    runs = log.read(storage)
     entries = manifest.entries.values()
     failures = [failure for failure in manifest.failures.values() if not _is_over(failure, root)]
     states = Counter(entry.state for entry in entries)
@@ -128,7 +125,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     counted = _counted(manifest, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
-    verified = log.last_verified(storage.read_verified())
+    verified = log.last_verified(storage)
     missing, damaged = _wrong_files(root, verified)
     reasons = [
         *why.of_files(missing, damaged),
@@ -142,7 +139,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     elif not log.knows_accounts(runs, wanted):
         reasons.append("no run has been over all accounts yet")
         whole.clear()
-    history, trash = map(_folder_total, storage.keeping_folders())
+    history, trash = (_folder_total(storage, area) for area in ("history", "trash"))
     return Status(
         dest=str(root.dest),
         is_complete=not reasons,
@@ -153,7 +150,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         only_here=states["gone"],
         superseded=states["superseded"],
         bytes=sum(map(bytes_of, entries)),
-        free=shutil.disk_usage(root.dest).free,
+        free=root.spool.free(),
         reserve=reserve,
         types=_types(entries),
         accounts=accounts,
@@ -285,13 +282,9 @@ def _last_complete(account: str | None, over: Iterable[Summary]) -> str | None:
     return next((time for time in reversed([*complete]) if not log.is_ahead(time)), None)
 
 
-def _folder_total(folder: Path) -> FolderTotal:
+def _folder_total(storage: Storage, area: Area) -> FolderTotal:
     total = FolderTotal()
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            total.files += 1
-            try:
-                total.bytes += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - of many
-            except OSError:
-                continue
+    for found in storage.walk(area):
+        total.files += 1
+        total.bytes += found.size
     return total

@@ -21,8 +21,8 @@ from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
-from mirror.storage.local import KnownRoots
-from mirror.storage.manifest import Change, DropFailure, PutEntry
+from mirror.storage.journal import Change, DropFailure, PutEntry
+from mirror.storage.known import KnownRoots
 from mirror.storage.root import AtEnd, Root
 from mirror.threads import in_thread
 
@@ -191,7 +191,7 @@ class _Run:
             self._root.compact()
         summary = self._tally.result().summary
         if summary.exit_code == ExitCode.COMPLETE and not self._is_filtered:
-            self._root.storage.clear_partials()
+            self._root.spool.clear()
 
     def _note_run(self) -> None:
         """Add the run to the log, so that `status` tells of it; a full disk may have no room."""

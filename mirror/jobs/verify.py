@@ -5,14 +5,10 @@ What it found is kept for `status`, which hashes nothing.
 
 import concurrent.futures
 import contextlib
-import hashlib
 import itertools
-import os
-import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
@@ -21,12 +17,11 @@ from mirror.clock import now_iso
 from mirror.models import ROLES, Entry, Role, StoredFile, to_json
 from mirror.progress import Progress
 from mirror.stopping import Stop
-from mirror.storage.layout import OUR_NAMES
+from mirror.storage.hashing import hash_file
 from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
-from mirror.storage.runs import Verified
+from mirror.storage.runs import VERIFIED, Verified
 
-_CHUNK_BYTES = 1 << 20
 _TICK_S = 0.2
 _AHEAD = 16
 """Files that wait for each thread."""
@@ -105,7 +100,7 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         if problem is not None:
             finding = Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
             wrong.append((finding, stored))
-    extra = _without_entry(files_in_tree(root.dest), root.manifest)
+    extra = _without_entry((found.path for found in root.storage.walk("tree")), root.manifest)
     if wrong or extra:
         now = root.manifest_now()
         still = {stored for _, _, stored in recorded(now)}
@@ -127,7 +122,7 @@ def note(root: Root, findings: Findings) -> None:
         if stored.path in wrong and root.storage.is_intact(stored)
     ]
     with contextlib.suppress(OSError):
-        root.storage.note_verified(to_json(Verified(now_iso(), damaged)))
+        root.storage.write_document(VERIFIED, to_json(Verified(now_iso(), damaged)))
 
 
 def _hashed(
@@ -138,11 +133,13 @@ def _hashed(
     No more files wait for a thread than keep the threads busy: a large mirror takes no more memory.
     """
 
+    def read(count: int) -> None:
+        stop.check()
+        progress.received(count)
+
     def problem_of(stored: StoredFile) -> Problem | None:
         try:
-            if (path := root.storage.path(stored.path)).is_symlink():
-                return "damaged"  # the bytes are elsewhere, whatever they are
-            found = _sha256(path, progress, stop)
+            found = hash_file(root.storage.open(stored.path), on_chunk=read).sha256
         except FileNotFoundError:
             return "missing"
         except OSError:
@@ -164,26 +161,6 @@ def _hashed(
             yield record, future.result()
 
 
-def sha256_of(path: Path) -> str:
-    """A file's hash.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256(path: Path, progress: Progress, stop: Stop) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            stop.check()
-            hasher.update(chunk)
-            progress.received(len(chunk))
-    return hasher.hexdigest()
-
-
 def recorded(manifest: Manifest) -> Iterator[Record]:
     """Every recorded file, with its entry and its role."""
     for entry in manifest.entries.values():
@@ -194,19 +171,5 @@ def recorded(manifest: Manifest) -> Iterator[Record]:
 
 def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
     """Those that no entry names."""
-    known = {_same(stored.path) for _, _, stored in recorded(manifest)}
+    known = {stored.path for _, _, stored in recorded(manifest)}
     return [path for path in paths if path not in known]
-
-
-def files_in_tree(dest: Path) -> Iterator[str]:
-    """Every file below the root that could be an asset's, as our paths are written."""
-    for folder, names, files in os.walk(dest):
-        if Path(folder) == dest:
-            names[:] = [name for name in names if name not in OUR_NAMES]
-            files = [name for name in files if name not in OUR_NAMES]  # noqa: PLW2901 - as above
-        for name in files:
-            yield _same((Path(folder) / name).relative_to(dest).as_posix())
-
-
-def _same(path: str) -> str:
-    return unicodedata.normalize("NFC", path)  # macOS may give names back decomposed

@@ -6,14 +6,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from mirror.clock import now_iso
 from mirror.errors import DiskError
 
 StrPath = str | os.PathLike[str]
 
 _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
+_BINARY = getattr(os, "O_BINARY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BUFFER_BYTES = 1 << 20
+_RANGE_BYTES = 1 << 30
 
 
 def disk_error(error: OSError, where: Path | str) -> DiskError:
@@ -36,7 +41,7 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
+def disk_errors(where: Path | str) -> Iterator[None]:
     """Tell of the operating system's refusals in our words.
 
     Raises:
@@ -138,7 +143,7 @@ class Disk:
     ) -> None:
         """Replace a file's content in one step: a reader, or a crash, sees the old or the new."""
         temporary = _temporary(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         try:
             with os.fdopen(os.open(temporary, flags, mode), "wb", _BUFFER_BYTES) as file:
                 self._step("write")
@@ -157,10 +162,7 @@ class Disk:
         temporary = _temporary(target)
         self._step("link")
         try:
-            try:
-                os.link(source, temporary, follow_symlinks=False)
-            except (OSError, NotImplementedError):
-                shutil.copy2(source, temporary, follow_symlinks=False)
+            if not give_name(source, temporary):
                 self.sync_file(temporary)
             self.rename(temporary, target)
         finally:  # also because rename does nothing when both are one file
@@ -186,6 +188,139 @@ class Disk:
         self._step("truncate")
         os.ftruncate(descriptor, size)
         self.sync(descriptor)
+
+
+class AppendedFile:
+    """A file that only grows, each time durably, and is emptied now and then: a journal.
+
+    Args:
+        path: the file; it need not exist yet.
+        disk: takes the durable steps.
+    """
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._descriptor = -1
+
+    def read(self) -> bytes:
+        """All of it; b"" where there is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def append(self, data: bytes, *, at: int) -> None:
+        """Write behind the first bytes, durably: all of it or, on an error, nothing.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        self._open(at)
+        self._disk.append(self._descriptor, data, at=at)
+
+    def empty(self, *, at: int) -> None:
+        """Cut it off at its beginning, durably; all behind the first bytes is kept elsewhere.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        self._open(at)
+        self._disk.truncate(self._descriptor, 0)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self, size: int) -> None:
+        if self._descriptor >= 0:
+            return
+        flags = os.O_RDWR | os.O_CREAT | _BINARY | _NO_FOLLOW
+        is_new = not self._path.exists()
+        self._descriptor = os.open(self._path, flags, FILE_MODE)
+        if is_new:
+            self._disk.sync_folder(self._path.parent)
+        self._keep_tail(size)
+        os.ftruncate(self._descriptor, size)
+
+    def _keep_tail(self, size: int) -> None:
+        """What is cut off holds no promise, but it is not ours to destroy unseen."""
+        with self._path.open("rb") as file:
+            file.seek(size)
+            tail = file.read()
+        if b"\n" in tail:
+            name = f"{self._path.name}.damaged-{now_iso().replace(':', '')}"
+            self._disk.write_atomic(self._path.with_name(name), tail)
+
+
+def give_name(source: StrPath, target: StrPath) -> bool:
+    """Give a file's bytes a second name that is free: by a hard link, or else by a copy.
+
+    Returns:
+        Whether it is a link, and not a copy that is yet to be made durable.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(source, target, follow_symlinks=False)
+        return False
+    return True
+
+
+def copy_bytes(source: int, target: int) -> None:
+    """Copy all of an open file into another; blocks are shared where the file system can do that.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # not between these two file systems
+            while os.copy_file_range(source, target, _RANGE_BYTES):
+                pass
+            return
+    os.lseek(source, 0, os.SEEK_SET)
+    os.lseek(target, 0, os.SEEK_SET)
+    os.ftruncate(target, 0)
+    while chunk := os.read(source, _BUFFER_BYTES):
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(target, view) :]
+
+
+def append_to(path: Path) -> BinaryIO:
+    """A file of ours to be added to, made if need be; a link in its place is not followed.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW
+    return os.fdopen(os.open(path, flags | _BINARY, FILE_MODE), "ab")
+
+
+def have_same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files are one, or have the same content.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    if one.samefile(other):
+        return True
+    with one.open("rb") as left, other.open("rb") as right:
+        while chunk := left.read(_BUFFER_BYTES):
+            if chunk != right.read(_BUFFER_BYTES):
+                return False
+    return True
 
 
 def begin_writing(descriptor: int) -> None:

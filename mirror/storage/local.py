@@ -1,7 +1,7 @@
-"""The mirror's root on disk: marker, lock, files on their way and in their places, free space.
+"""A folder on a disk as the root: the first implementation of `interface.Storage`.
 
-Only this module makes, moves or removes files in the tree. It never deletes a byte that it did not
-write in `partial/`: what is replaced goes to `history/` first.
+Only this module makes, moves or removes files in the tree. It never deletes a byte there: what is
+replaced goes to `history/` first.
 """
 
 import contextlib
@@ -9,38 +9,33 @@ import itertools
 import os
 import shutil
 import stat
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
-from mirror.errors import DiskError, LockedError, UsageError
-from mirror.models import NOT_JSON, Entry, Role, StoredFile
+from mirror.errors import DiskError
+from mirror.models import NOT_JSON, Entry, StoredFile
 from mirror.storage import layout
-from mirror.storage.durable import FILE_MODE, Disk, disk_error
-from mirror.storage.spool import Partial, noted_in
-from mirror.text import size
+from mirror.storage.durable import (
+    AppendedFile,
+    Disk,
+    append_to,
+    disk_error,
+    give_name,
+    have_same_bytes,
+)
+from mirror.storage.interface import Area, Found, Holder, Placement, Storage
+from mirror.storage.lock import FolderLock
+from mirror.storage.spool import Partial
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
-_LOOKED_AT_S = 0.2
-"""For so long a new run waits for the lock: `status` may be looking at it."""
-
-
-class Placement(Struct, frozen=True):
-    """A complete partial file and the place it is meant for.
-
-    Attributes:
-        partial: where its bytes are.
-        path: its place, relative to the root.
-        mtime_ms: epoch milliseconds, the asset's updateTime.
-    """
-
-    partial: Partial
-    path: str
-    mtime_ms: int
+_RUNS_TAIL_BYTES = 1 << 20
 
 
 class _Marker(Struct):
@@ -50,166 +45,139 @@ class _Marker(Struct):
     created: str
 
 
-class Holder(Struct, frozen=True):
-    """A run that holds the lock.
-
-    Attributes:
-        pid: its process.
-        since: ISO 8601 UTC.
-    """
-
-    pid: int
-    since: str
-
-
-class KnownRoots:
-    """The roots that this user has mirrored to, remembered outside of them.
-
-    An empty folder where a mirror has been means that its volume is not mounted: filling the mount
-    point would be a second, wrong mirror on the wrong disk.
+class LocalFolder(Storage):
+    """A folder as a mirror's root.
 
     Args:
-        folder: the user's state folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "roots.json"
-
-    def __contains__(self, dest: Path) -> bool:
-        return str(dest.resolve()) in self._read()
-
-    def add(self, dest: Path, root_id: str) -> None:
-        """Remember a root. A state folder that cannot be written costs only this protection."""
-        known = self._read()
-        name = str(dest.resolve())
-        if known.get(name) == root_id:
-            return
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            Disk().write_atomic(self._path, msgspec.json.encode({**known, name: root_id}))
-
-    def _read(self) -> dict[str, str]:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, *NOT_JSON):
-            return {}
-
-
-class Store:
-    """A mirror's root. Use `create` or `open`, then `locked` before anything is written.
-
-    Args:
-        dest: the root; an absolute path.
-        min_free: bytes that must stay free on its disk.
+        dest: the folder; an absolute path.
         disk: takes the durable steps.
     """
 
-    def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
-        self.dest = dest
-        self.private = dest / layout.PRIVATE_FOLDER
-        self.journal = self.private / "journal"
-        self.runs = self.private / "runs.jsonl"
-        self._verified = self.private / "verified.json"
-        self._partials = self.private / "partial"
-        self._marker = self.private / "root.json"
-        self._holder = self.private / "lock.json"
-        self._min_free = min_free
+    def __init__(self, dest: Path, *, disk: Disk | None = None) -> None:
+        self._dest = dest
+        self._private = dest / layout.PRIVATE_FOLDER
+        self._trash = self._private / "trash"
+        self._runs = self._private / "runs.jsonl"
+        self._marker = self._private / "root.json"
         self._disk = disk or Disk()
+        self._journal = AppendedFile(self._private / "journal", self._disk)
+        self._lock = FolderLock(self._private, dest=dest, disk=self._disk)
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
         self._places: dict[str, Path] = {}
-        self._noted: set[str] | None = None
+        self._unsettled: set[Path] = set()
+
+    # The root itself.
+
+    @property
+    def where(self) -> str:
+        """The root, as messages name it."""
+        return str(self._dest)
+
+    def location(self, path: str) -> str:
+        """A file or document, as messages name it."""
+        return str(self._path(path))
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where partial files are: on the root's own disk, so that placing one is a rename."""
+        return self._private / "partial"
 
     @property
     def is_prepared(self) -> bool:
         """Whether the folder is a mirror's root."""
         return self._marker.is_file()
 
-    def prepare(self, known: KnownRoots, *, begin: Callable[[], None], again: bool = False) -> None:
-        """Make the folder a mirror's root, or see that it is one.
-
-        Args:
-            known: the roots of earlier runs.
-            begin: called before the folder counts as a root, to put an empty manifest there.
-            again: begin anew even where an earlier root is missing.
-
-        Raises:
-            DiskError: it cannot be, or an earlier root's volume is not mounted.
-        """
+    def prepare(self, begin: Callable[[], None]) -> str:
+        """Make the folder a mirror's root, or see that it is one."""
         try:
-            if not again:
-                self.require_mounted(known)
-            self._real_folder(self.private)
+            self._real_folder(self._private)
             if not self.is_prepared:
                 begin()
                 import uuid  # noqa: PLC0415 - for new roots alone
 
                 marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
                 self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
-            self._real_folder(self._partials)
-            known.add(self.dest, self._root_id())
+            self._real_folder(self.spool_folder)
+            return self._root_id()
         except OSError as error:
-            raise disk_error(error, error.filename or self.dest) from None
+            raise disk_error(error, error.filename or self._dest) from None
 
-    def require_mounted(self, known: KnownRoots) -> None:
-        """See that a root of earlier runs is there.
-
-        Raises:
-            DiskError: it is not.
-        """
-        if not self.is_prepared and self.dest in known:
-            raise DiskError(
-                "a mirror was here, and is not: is its disk mounted?",
-                where=str(self.dest),
-                hint="mount the disk; if you removed the mirror on purpose, begin anew "
-                f"with `kling-mirror init --dest {self.dest}`",
-            )
-
-    def require_prepared(self) -> None:
-        """See that the folder is a mirror's root, for commands that only read it.
-
-        Raises:
-            UsageError: it is none.
-        """
-        if not self.is_prepared:
-            raise UsageError(
-                "there is no mirror here",
-                where=str(self.dest),
-                hint="give the mirror's folder with --dest, or make one with `kling-mirror sync`",
-            )
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[Self]:
-        """Hold the lock: one run at a time.
-
-        Raises:
-            LockedError: another run holds it.
-            DiskError: the file system cannot lock, or not be written.
-        """
-        import filelock  # noqa: PLC0415 - commands that only read start without it
-
-        lock = filelock.FileLock(self.private / "lock", timeout=_LOOKED_AT_S, thread_local=False)
+    def _root_id(self) -> str:
         try:
-            self._real_folder(self._partials)
-            self._appending(self.private / "lock").close()  # with our mode, if it is new
-            lock.acquire()
-        except filelock.Timeout:
-            raise LockedError(
-                f"another run is at work{self._named_holder()}",
-                where=str(self.dest),
-                hint="wait until it is done",
-            ) from None
+            return msgspec.json.decode(self._marker.read_bytes(), type=_Marker).id
+        except (OSError, *NOT_JSON):
+            return ""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the lock: one run at a time."""
+        try:
+            self._real_folder(self.spool_folder)
         except OSError as error:
-            raise disk_error(error, self.private / "lock") from None
+            raise disk_error(error, error.filename or self._private) from None
+        return self._lock.held()
+
+    def holder(self) -> Holder | None:
+        """The run that is at work now; None also if it was killed, as far as can be found out."""
+        return self._lock.holder()
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    # The documents.
+
+    def read_document(self, name: str) -> bytes:
+        """The whole content of a document."""
+        return self._path(name).read_bytes()
+
+    def document_version(self, name: str) -> object:
+        """What tells a document from the one that takes its place; None where there is none."""
         try:
-            with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
-                holder = msgspec.json.encode(Holder(os.getpid(), now_iso()))
-                self._disk.write_atomic(self._holder, holder)
-            yield self
-        finally:
-            with contextlib.suppress(OSError):
-                self._holder.unlink()
-            lock.release()
+            found = self._path(name).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def write_document(self, name: str, content: bytes | Iterable[bytes]) -> None:
+        """Replace a document in one step: a reader, or a crash, sees the old or the new."""
+        path = self._path(name)
+        self._real_folder(path.parent)
+        self._disk.write_atomic(path, content)
+
+    def copy_document(self, name: str, copy: str) -> None:
+        """Keep a document under a second name as well, durably."""
+        self._disk.keep_copy(self._path(name), self._path(copy))
+
+    # The journal, and the log of runs.
+
+    def read_journal(self) -> bytes:
+        """All of it."""
+        return self._journal.read()
+
+    def append_journal(self, data: bytes, *, at: int) -> None:
+        """Write behind the first bytes, durably: all of it or, on an error, nothing."""
+        self._journal.append(data, at=at)
+
+    def empty_journal(self, *, at: int) -> None:
+        """Begin it anew, durably."""
+        self._journal.empty(at=at)
+
+    def read_runs(self) -> bytes:
+        """The end of the log of runs."""
+        try:
+            with self._runs.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _RUNS_TAIL_BYTES))
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def append_run(self, line: bytes) -> None:
+        """Add a run to the log."""
+        with append_to(self._runs) as file:
+            file.write(_line_break_after(self._runs) + line + b"\n")
+
+    # Files in their places.
 
     def is_intact(self, stored: StoredFile) -> bool:
         """Whether a file is in its place with its size. The bytes are `verify`'s business."""
@@ -219,108 +187,93 @@ class Store:
             return False
         return found.st_size == stored.size and stat.S_ISREG(found.st_mode)
 
-    def path(self, relative: str) -> Path:
-        """The absolute path of one of the mirror's files."""
-        return self.dest / relative
+    def size_of(self, path: str) -> int | None:
+        """The size of a regular file, or None where there is none."""
+        try:
+            found = os.lstat(self._prefix + path)
+        except (OSError, ValueError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def partial(self, key: str, role: Role) -> Partial:
-        """Where an asset's file is while it is on its way."""
-        if self._noted is None:
-            self._noted = noted_in(self._partials)
-        return Partial(f"{self._partials}{os.sep}{layout.short_hash(key)}.{role}", self._noted)
+    def open(self, path: str) -> BinaryIO:
+        """A file to read; a link in its place is not followed, nor is a pipe waited for."""
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(self._prefix + path, flags | getattr(os, "O_BINARY", 0))
+        return os.fdopen(descriptor, "rb", buffering=0)
 
-    def clear_partials(self) -> None:
-        """Remove what is left of files that nobody waits for any more."""
-        for left in self._partials.iterdir():
-            left.unlink()
+    def copy_out(self, path: str, partial: Partial) -> None:
+        """Give a file's bytes to a partial file."""
+        partial.discard()
+        give_name(self._path(path), partial)
 
-    def check_room(self, needed: int) -> int:
-        """See that so many bytes fit, and leave the reserve.
+    def walk(self, area: Area) -> Iterator[Found]:
+        """Every file in a part of the root, but for documents and what belongs to others."""
+        top = str(self._dest if area == "tree" else self._private / area)
+        for folder, names, files in os.walk(top):
+            if area == "tree" and folder == top:
+                names[:] = [name for name in names if name not in layout.OUR_NAMES]
+                files = [name for name in files if name not in layout.OUR_NAMES]  # noqa: PLW2901 - as above
+            for name in files:
+                path = os.path.join(folder, name)  # noqa: PTH118 - for every file
+                with contextlib.suppress(FileNotFoundError):  # a run is at work
+                    found = os.lstat(path)
+                    yield Found(
+                        self._relative(path),
+                        found.st_size,
+                        found.st_mtime_ns,
+                        stat.S_ISREG(found.st_mode),
+                    )
 
-        Returns:
-            How many more would.
+    def _relative(self, path: str) -> str:
+        """A path as our own are written; macOS may give names back decomposed."""
+        relative = path.removeprefix(self._prefix).replace(os.sep, "/")
+        return relative if relative.isascii() else unicodedata.normalize("NFC", relative)
 
-        Raises:
-            DiskError: they do not.
-        """
-        free = shutil.disk_usage(self.private).free
-        if free - needed < self._min_free:
-            raise DiskError(
-                f"the disk is nearly full: {size(free)} free, {size(needed)} to come, and "
-                f"{size(self._min_free)} are to stay free",
-                where=str(self.dest),
-                hint="free some space, or lower --min-free",
-            )
-        return free - needed - self._min_free
+    # Files on their way into their places.
 
-    @contextlib.contextmanager
-    def opened(self, placements: Iterable[Placement]) -> Iterator[list[int]]:
-        """Partial files with their final times, open, to be made durable.
-
-        Raises:
-            OSError: the disk fails.
-        """
+    def secure(self, placements: Sequence[Placement]) -> Callable[[], None]:
+        """Give partial files their final times, and open them; what waits does the fsyncs."""
         descriptors: list[int] = []
+
+        def close() -> None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+        def wait() -> None:
+            try:
+                self._disk.sync_all(descriptors)
+            finally:
+                close()
+
         try:
             for placement in placements:
                 path = os.fspath(placement.partial)
                 mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
                 os.utime(path, ns=(mtime_ns, mtime_ns))
                 descriptors.append(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
-            yield descriptors
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def sync_all(self, descriptors: Sequence[int]) -> None:
-        """Make the bytes of files that `opened` gave durable.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        self._disk.sync_all(descriptors)
+        except BaseException:
+            close()
+            raise
+        return wait
 
     def keep(self, path: str, version: str) -> str:
-        """Give a file a durable second name in `history/`.
-
-        Args:
-            path: relative to the root.
-            version: what tells it from its successor.
-
-        Returns:
-            The second name's path, relative to the root.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        source = self.path(path)
+        """Give a file a durable second name in `history/`."""
+        source = self._path(path)
         wanted = layout.history_path(path, version)
         kept, count = wanted, 1
-        while self.path(kept).exists() and not _same_bytes(source, self.path(kept)):
+        while self._path(kept).exists() and not have_same_bytes(source, self._path(kept)):
             count += 1
             kept = layout.history_path(path, f"{version}-{count}")
-        self._real_folder(self.path(kept).parent)
-        self._disk.keep_copy(source, self.path(kept))
+        self._real_folder(self._path(kept).parent)
+        self._disk.keep_copy(source, self._path(kept))
         return kept
 
-    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> set[Path]:
-        """Move files into their places.
-
-        Args:
-            placements: whose partial files are durable.
-            kept: paths whose present files are in `history/` already.
-
-        Returns:
-            The folders that `sync_folders` has yet to make durable.
-
-        Raises:
-            OSError: the disk fails, or a folder is a link that leads out of the root.
-        """
-        folders = set()
+    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
+        """Rename files into their places."""
         for placement in placements:
             name = placement.path.rpartition("/")[0]
             if (folder := self._places.get(name)) is None:
-                folder = self._places[name] = self.path(name)
+                folder = self._places[name] = self._path(name)
                 self._real_folder(folder)
             is_new = placement.path not in kept and not self._keep_stranger(placement)
             self._disk.rename(placement.partial, self._prefix + placement.path)
@@ -328,108 +281,59 @@ class Store:
                 placement.partial.discard()
             elif placement.partial.has_note():
                 placement.partial.forget()
-            folders.add(folder)
-        return folders
+            self._unsettled.add(folder)
 
-    def sync_folders(self, folders: Iterable[Path]) -> None:
-        """Make the names in folders durable.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        for folder in folders:
+    def settle(self) -> None:
+        """Fsync the folders into which files were renamed."""
+        for folder in self._unsettled:
             self._disk.sync_folder(folder)
+        self._unsettled.clear()
 
     def remove(self, path: str) -> None:
-        """Take away a name whose file is in `history/`."""
-        self._disk.unlink(self.path(path))
+        """Take away a name whose file has another, if it is there."""
+        self._disk.unlink(self._path(path))
 
-    def set_aside(self, path: str) -> None:
-        """Keep a damaged file of ours under `.kling-mirror/`.
+    # The trash.
 
-        Raises:
-            OSError: the disk fails.
-        """
-        when = now_iso().replace(":", "")
-        self._disk.keep_copy(self.path(path), self.private / f"{path}.damaged-{when}")
+    def new_trash_name(self) -> str:
+        """A name for what one `prune` moves."""
+        now = now_iso().replace(":", "")
+        names = (f"{now}-{number}" if number > 1 else now for number in itertools.count(1))
+        return next(name for name in names if not (self._trash / name).exists())
 
-    @property
-    def trash_folder(self) -> Path:
-        """Where `prune` moves files."""
-        return self.private / "trash"
-
-    def keeping_folders(self) -> tuple[Path, Path]:
-        """The folders of files that are out of the tree, and not deleted."""
-        return self.private / "history", self.trash_folder
-
-    def trash(self, paths: Iterable[str], when: str, records: Iterable[bytes]) -> None:
-        """Give files a durable second name in the trash, with the entries that they belonged to.
-
-        Args:
-            paths: relative to the root.
-            when: names the folder of one `prune`.
-            records: JSON of the entries, a line each beside the files.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        folder = self.trash_folder / when
+    def trash(self, paths: Iterable[str], name: str, records: Iterable[bytes]) -> None:
+        """Give files a durable second name in the trash, with the entries that they belonged to."""
+        folder = self._trash / name
         self._real_folder(folder)
         for path in paths:
             target = _in_trash(folder, path)
             self._real_folder(target.parent)
-            self._disk.keep_copy(self.path(path), target)
-        with self._appending(folder / "entries.jsonl") as file:
+            self._disk.keep_copy(self._path(path), target)
+        with append_to(folder / "entries.jsonl") as file:
             file.writelines(record + b"\n" for record in records)
             file.flush()
             self._disk.sync(file.fileno())
 
-    def new_trash_name(self) -> str:
-        """A name for the folder of one `prune`."""
-        now = now_iso().replace(":", "")
-        names = (f"{now}-{number}" if number > 1 else now for number in itertools.count(1))
-        return next(name for name in names if not (self.trash_folder / name).exists())
-
-    def trashed(self) -> Iterator[tuple[Path, Entry]]:
-        """Every entry that is in the trash, with the folder of its `prune`."""
-        for record in sorted(self.trash_folder.glob("*/entries.jsonl")):
+    def trashed(self) -> Iterator[tuple[str, Entry]]:
+        """Every entry that is in the trash, with the name of its `prune`."""
+        for record in sorted(self._trash.glob("*/entries.jsonl")):
             for line in record.read_bytes().splitlines():
                 with contextlib.suppress(*NOT_JSON):
-                    yield record.parent, msgspec.json.decode(line, type=Entry)
+                    yield record.parent.name, msgspec.json.decode(line, type=Entry)
 
-    def remove_if_trashed(self, path: str, folder: Path) -> None:
-        """Take away a name whose very bytes are in that folder of the trash."""
+    def remove_if_trashed(self, path: str, name: str) -> None:
+        """Take away a name whose very bytes are in that part of the trash."""
         with contextlib.suppress(FileNotFoundError):
-            if _same_bytes(self.path(path), _in_trash(folder, path)):
+            if have_same_bytes(self._path(path), _in_trash(self._trash / name, path)):
                 self.remove(path)
 
-    def append_run(self, line: bytes) -> None:
-        """Add a run to `runs.jsonl`.
+    def empty_trash(self) -> None:
+        """Delete the trash for good."""
+        if self._trash.exists():
+            shutil.rmtree(self._trash)
 
-        Raises:
-            OSError: the disk fails.
-        """
-        with self._appending(self.runs) as file:
-            file.write(_line_break_after(self.runs) + line + b"\n")
-
-    def read_verified(self) -> bytes | None:
-        """What `note_verified` wrote last, or None."""
-        with contextlib.suppress(OSError):
-            return self._verified.read_bytes()
-        return None
-
-    def note_verified(self, data: bytes) -> None:
-        """Keep what a `verify` found, in place of what the one before found.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        self._disk.write_atomic(self._verified, data)
-
-    def _appending(self, path: Path) -> BinaryIO:
-        """A file of ours to be added to; a link in its place is not followed."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        return os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0), FILE_MODE), "ab")
+    def _path(self, relative: str) -> Path:
+        return self._dest / relative
 
     def _keep_stranger(self, placement: Placement) -> bool:
         """Whether a file that nobody recorded lies in the way; it is kept, unless it is ours."""
@@ -437,15 +341,15 @@ class Store:
             found = os.lstat(self._prefix + placement.path)
         except FileNotFoundError:
             return False
-        target = self.path(placement.path)
-        if stat.S_ISREG(found.st_mode) and not _same_bytes(target, placement.partial.path):
+        target = self._path(placement.path)
+        if stat.S_ISREG(found.st_mode) and not have_same_bytes(target, placement.partial.path):
             self.keep(placement.path, f"replaced-{found.st_mtime_ns // 1_000_000}")
         return True
 
     def _real_folder(self, folder: Path) -> None:
         if folder in self._folders:
             return
-        if not folder.resolve().is_relative_to(self.dest.resolve()):
+        if not folder.resolve().is_relative_to(self._dest.resolve()):
             raise DiskError(
                 "a link in the mirror leads out of it",
                 where=str(folder),
@@ -453,42 +357,6 @@ class Store:
             )
         self._disk.make_folder(folder)
         self._folders.add(folder)
-
-    def _root_id(self) -> str:
-        try:
-            return msgspec.json.decode(self._marker.read_bytes(), type=_Marker).id
-        except (OSError, *NOT_JSON):
-            return ""
-
-    def holder(self) -> Holder | None:
-        """The run that is at work now; None also if it was killed.
-
-        The lock alone knows that: the pid of a killed run may be another process's by now. Nothing
-        is locked where a run is noted, but in the moment in which a killed one is found out.
-        """
-        holder = self._noted_holder()
-        if holder is None:
-            return None
-        try:
-            import fcntl  # noqa: PLC0415 - Windows has none
-        except ImportError:
-            return holder
-        try:
-            with (self.private / "lock").open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:  # locked; or nobody can say
-            return holder
-        return None
-
-    def _noted_holder(self) -> Holder | None:
-        try:
-            return msgspec.json.decode(self._holder.read_bytes(), type=Holder)
-        except (OSError, *NOT_JSON):
-            return None
-
-    def _named_holder(self) -> str:
-        holder = self._noted_holder()
-        return f": pid {holder.pid}, since {holder.since}" if holder is not None else ""
 
 
 def _line_break_after(path: Path) -> bytes:
@@ -501,28 +369,3 @@ def _line_break_after(path: Path) -> bytes:
 
 def _in_trash(folder: Path, path: str) -> Path:
     return folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file's bytes a second name in `partial/`, not yet durable.
-
-    Raises:
-        OSError: the disk fails.
-    """
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    if one.stat().st_size != other.stat().st_size:
-        return False
-    if one.samefile(other):
-        return True
-    with one.open("rb") as left, other.open("rb") as right:
-        while chunk := left.read(1 << 20):
-            if chunk != right.read(1 << 20):
-                return False
-    return True

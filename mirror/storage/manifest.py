@@ -1,20 +1,13 @@
-r"""`manifest.json` and its journal: what the mirror holds, kept so that no crash can make it lie.
+"""`manifest.json` and its journal: what the mirror holds, kept so that no crash can make it lie.
 
 Every change is one line appended to the journal and made durable; the document itself is replaced
 once, at the end of a run. Loading reads the document and replays the journal over it. Journal
 lines set or delete whole records, so that replaying them again changes nothing: a crash between
 replacing the document and emptying the journal is harmless.
-
-A line is `<crc32, 8 hex digits> <JSON>\n`. What follows the first line that is not whole was being
-written when the power went; nothing of it had been promised.
 """
 
-import io
-import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -22,44 +15,25 @@ from msgspec import Struct
 from mirror.clock import now_iso
 from mirror.errors import ManifestError
 from mirror.models import NOT_JSON, Entry, Failure, TwinEntry, TwinFailure
-from mirror.storage.durable import Disk, disk_error
-
-R = TypeVar("R", Entry, Failure)
+from mirror.storage.durable import disk_error
+from mirror.storage.interface import Storage
+from mirror.storage.journal import (
+    Change,
+    DropEntry,
+    DropFailure,
+    PutEntry,
+    PutFailure,
+    Record,
+    as_twin,
+    decoded,
+    encoded,
+)
 
 FORMAT: Final = "kling-mirror"
 VERSION: Final = 1
 NAME = "manifest.json"
 BACKUP_NAME = "manifest.json.bak"
 SUMS_NAME = "SHA256SUMS"
-
-
-class PutEntry(Struct, frozen=True, tag="entry", tag_field="op", omit_defaults=True):
-    """The asset is mirrored so; a failure of it is over."""
-
-    entry: Entry
-    is_twin: bool = False
-
-
-class DropEntry(Struct, frozen=True, tag="drop", tag_field="op"):
-    """The manifest knows the asset no more."""
-
-    key: str
-
-
-class PutFailure(Struct, frozen=True, tag="failure", tag_field="op", omit_defaults=True):
-    """The asset could not be mirrored."""
-
-    failure: Failure
-    is_twin: bool = False
-
-
-class DropFailure(Struct, frozen=True, tag="settled", tag_field="op"):
-    """The failure concerns nobody any more."""
-
-    key: str
-
-
-Change = PutEntry | DropEntry | PutFailure | DropFailure
 
 
 class _Document(Struct):
@@ -75,7 +49,6 @@ class _Head(Struct):
     version: int
 
 
-_change_decoder = msgspec.json.Decoder(Change)
 _document_decoder = msgspec.json.Decoder(_Document)
 
 
@@ -83,25 +56,18 @@ class Manifest:
     """What the mirror holds. Loaded whole; changed through `record` alone.
 
     Args:
-        root: the mirror's root.
-        journal: the journal's path.
-        disk: takes the durable steps.
+        storage: where it is kept.
 
     Attributes:
         entries: by key.
         failures: by key.
     """
 
-    def __init__(self, root: Path, journal: Path, disk: Disk | None = None) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.entries: dict[str, Entry] = {}
         self.failures: dict[str, Failure] = {}
-        self._path = root / NAME
-        self._backup = root / BACKUP_NAME
-        self._sums = root / SUMS_NAME
-        self._journal_path = journal
+        self._storage = storage
         self._journal_bytes = 0
-        self._descriptor = -1
-        self._disk = disk or Disk()
 
     @property
     def is_compact(self) -> bool:
@@ -116,8 +82,8 @@ class Manifest:
         Raises:
             OSError: the disk fails.
         """
-        if not self._path.exists() and not self._backup.exists():
-            self._disk.write_atomic(self._path, self._as_document())
+        if not any(map(self._storage.document_version, (NAME, BACKUP_NAME))):
+            self._storage.write_document(NAME, self._as_document())
 
     def load(self, name: str = NAME) -> None:
         """Read the document and the journal.
@@ -129,14 +95,13 @@ class Manifest:
             ManifestError: newer than this program, missing, or damaged; nothing was touched.
             DiskError: it cannot be read.
         """
-        path = self._path.with_name(name)
         while True:
-            before = _identity(path)
+            before = self._storage.document_version(name)
             self.entries, self.failures, self._journal_bytes = {}, {}, 0
-            self._read_document(self._document_bytes(path))
+            self._read_document(name)
             self.replay()
-            if _identity(path) == before:  # else a run has replaced it, and emptied the journal
-                return
+            if self._storage.document_version(name) == before:
+                return  # else a run has replaced it, and emptied the journal
 
     def replay(self) -> None:
         """Take in the journal.
@@ -145,17 +110,12 @@ class Manifest:
             DiskError: it cannot be read.
         """
         try:
-            data = self._journal_path.read_bytes()
-        except FileNotFoundError:
-            return
+            data = self._storage.read_journal()
         except OSError as error:
-            raise disk_error(error, self._journal_path) from None
-        for line in io.BytesIO(data):
-            change = _parsed(line)
-            if change is None:
-                break
+            raise disk_error(error, self._storage.location("journal")) from None
+        for change, size in decoded(data):
             self.apply(change)
-            self._journal_bytes += len(line)
+            self._journal_bytes += size
 
     def record(self, changes: Iterable[Change]) -> None:
         """Make changes durable in the journal, then true in memory.
@@ -164,12 +124,10 @@ class Manifest:
             OSError: the journal could not be written; nothing changed in memory.
         """
         changes = list(changes)
-        data = b"".join(map(_line, changes))
+        data = encoded(changes)
         if not data:
             return
-        if self._descriptor < 0:
-            self._open_journal()
-        self._disk.append(self._descriptor, data, at=self._journal_bytes)
+        self._storage.append_journal(data, at=self._journal_bytes)
         self._journal_bytes += len(data)
         for change in changes:
             self.apply(change)
@@ -183,34 +141,28 @@ class Manifest:
         Raises:
             OSError: the disk fails; the old manifest and the journal stand.
         """
-        if keep_backup and self._path.exists():
-            self._disk.keep_copy(self._path, self._backup)
-        self._disk.write_atomic(self._path, self._as_document())
-        self._disk.write_atomic(self._sums, self._as_sums())
-        if self._descriptor < 0:
-            self._open_journal()
-        self._disk.truncate(self._descriptor, 0)
+        if keep_backup and self._storage.document_version(NAME) is not None:
+            self._storage.copy_document(NAME, BACKUP_NAME)
+        self._storage.write_document(NAME, self._as_document())
+        self._storage.write_document(SUMS_NAME, self._as_sums())
+        self._storage.empty_journal(at=self._journal_bytes)
         self._journal_bytes = 0
 
-    def close(self) -> None:
-        """Let go of the journal."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _document_bytes(self, path: Path) -> bytes:
+    def _document_bytes(self, name: str) -> bytes:
+        where = self._storage.location(name)
         try:
-            return path.read_bytes()
+            return self._storage.read_document(name)
         except FileNotFoundError:
             raise ManifestError(
                 "the manifest is missing from a folder that has been a mirror",
-                where=str(path),
+                where=where,
                 hint="make it anew with `kling-mirror verify --rebuild`",
             ) from None
         except OSError as error:
-            raise disk_error(error, path) from None
+            raise disk_error(error, where) from None
 
-    def _read_document(self, data: bytes) -> None:
+    def _read_document(self, name: str) -> None:
+        data = self._document_bytes(name)
         try:
             document = _document_decoder.decode(data)
             if (document.format, document.version) != (FORMAT, VERSION):
@@ -221,33 +173,15 @@ class Manifest:
             if (version := _newer_version(data)) is not None:
                 raise ManifestError(
                     f"the manifest is of version {version}, this program knows {VERSION}",
-                    where=str(self._path),
+                    where=self._storage.location(name),
                     hint="update kling-mirror: pip install --upgrade kling-mirror",
                     is_newer=True,
                 ) from None
             raise ManifestError(
                 f"the manifest is damaged: {error}",
-                where=str(self._path),
+                where=self._storage.location(name),
                 hint="nothing was touched; make it anew with `kling-mirror verify --rebuild`",
             ) from None
-
-    def _open_journal(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        is_new = not self._journal_path.exists()
-        self._descriptor = os.open(self._journal_path, flags, 0o644)
-        if is_new:
-            self._disk.sync_folder(self._journal_path.parent)
-        self._keep_tail()
-        os.ftruncate(self._descriptor, self._journal_bytes)
-
-    def _keep_tail(self) -> None:
-        """What is cut off a journal holds no promise, but it is not ours to destroy unseen."""
-        with self._journal_path.open("rb") as file:
-            file.seek(self._journal_bytes)
-            tail = file.read()
-        if b"\n" in tail:
-            name = f"journal.damaged-{now_iso().replace(':', '')}"
-            self._disk.write_atomic(self._journal_path.with_name(name), tail)
 
     def apply(self, change: Change) -> None:
         """Make a change true in memory alone."""
@@ -289,15 +223,6 @@ def _newer_version(data: bytes) -> int | None:
     return head.version if head.format == FORMAT and head.version > VERSION else None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from the one that takes its place."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
 def _one_a_line(records: Mapping[str, Entry | Failure]) -> Iterator[bytes]:
     encode = msgspec.json.encode
     between = b"{\n"
@@ -307,39 +232,9 @@ def _one_a_line(records: Mapping[str, Entry | Failure]) -> Iterator[bytes]:
     yield b"\n}" if records else b"{}"
 
 
-def _with_twins(records: dict[str, R], twin: type[R]) -> dict[str, R]:
+def _with_twins(records: dict[str, Record], twin: type[Record]) -> dict[str, Record]:
     """The records, those as twins whose keys say so; nearly always there are none."""
     for key in [key for key in records if key.count("@") > 1]:
         if records[key].key != key:
-            records[key] = _as(twin, records[key])
+            records[key] = as_twin(twin, records[key])
     return records
-
-
-def _as(twin: type[R], record: R) -> R:
-    return twin(**msgspec.structs.asdict(record))
-
-
-def _line(change: Change) -> bytes:
-    match change:
-        case PutEntry(TwinEntry()) | PutFailure(TwinFailure()):
-            change = msgspec.structs.replace(change, is_twin=True)
-    # Line breaks can only stand between JSON's tokens: a manifest that was edited by hand has them.
-    data = msgspec.json.encode(change).replace(b"\n", b" ")
-    return b"%08x %s\n" % (zlib.crc32(data), data)
-
-
-def _parsed(line: bytes) -> Change | None:
-    """The change on a line of the journal, or None if the line is not whole."""
-    checksum, _, data = line.rstrip(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(data):
-        return None
-    try:
-        change: Change = _change_decoder.decode(data)
-    except NOT_JSON:
-        return None
-    match change:
-        case PutEntry(entry, is_twin=True):
-            return PutEntry(_as(TwinEntry, entry))
-        case PutFailure(failure, is_twin=True):
-            return PutFailure(_as(TwinFailure, failure))
-    return change

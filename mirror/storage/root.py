@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
+from mirror.errors import UsageError
 from mirror.storage.durable import Disk, disk_errors
-from mirror.storage.local import KnownRoots, Store
+from mirror.storage.interface import Storage
+from mirror.storage.known import KnownRoots, missing_root
+from mirror.storage.local import LocalFolder
 from mirror.storage.manifest import Manifest
+from mirror.storage.spool import Spool
 
 AtEnd = Callable[["Root"], None]
 """Called by a job with the root, still open, once its work is done."""
@@ -26,14 +30,17 @@ class Root:
         disk: takes the durable steps; a crash test brings its own.
 
     Attributes:
-        storage: the files.
+        storage: the files in their places.
+        spool: the files on their way.
         manifest: the entries and failures.
     """
 
     def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
         self.dest = dest
-        self.storage = Store(dest, min_free=min_free, disk=disk)
-        self.manifest = Manifest(dest, self.storage.journal, disk)
+        folder = LocalFolder(dest, disk=disk)
+        self.storage: Storage = folder
+        self.spool = Spool(folder.spool_folder, min_free=min_free)
+        self.manifest = Manifest(self.storage)
 
     @classmethod
     def read(cls, dest: Path) -> Self:
@@ -44,7 +51,7 @@ class Root:
             ManifestError, DiskError: the manifest cannot be read.
         """
         root = cls(dest)
-        root.storage.require_prepared()
+        root._require_prepared()
         root.manifest.load()
         return root
 
@@ -68,7 +75,7 @@ class Root:
             DiskError: the disk fails, here or inside the block.
         """
         root = cls(dest, min_free=min_free, disk=disk)
-        root.storage.require_prepared()
+        root._require_prepared()
         with root.opened(load=load):
             yield root
 
@@ -101,7 +108,7 @@ class Root:
         """
         root = cls(dest, min_free=min_free, disk=disk)
         if dry_run and not root.storage.is_prepared:
-            root.storage.require_mounted(known)
+            root._require_mounted(known)
             yield root
             return
         root.prepare(known)
@@ -118,7 +125,24 @@ class Root:
         Raises:
             DiskError: it cannot be, or an earlier root's volume is not mounted.
         """
-        self.storage.prepare(known, begin=self.manifest.begin, again=again)
+        with disk_errors(self.dest):
+            if not again:
+                self._require_mounted(known)
+            known.add(self.dest, self.storage.prepare(self.manifest.begin))
+
+    def _require_mounted(self, known: KnownRoots) -> None:
+        """See that a root of earlier runs is there."""
+        if not self.storage.is_prepared and self.dest in known:
+            raise missing_root(self.dest)
+
+    def _require_prepared(self) -> None:
+        """See that there is a root, for commands that make none."""
+        if not self.storage.is_prepared:
+            raise UsageError(
+                "there is no mirror here",
+                where=self.storage.where,
+                hint="give the mirror's folder with --dest, or make one with `kling-mirror sync`",
+            )
 
     @contextlib.contextmanager
     def opened(self, *, load: bool = True) -> Iterator[None]:
@@ -127,7 +151,7 @@ class Root:
         Raises:
             LockedError, ManifestError, DiskError: as `locked` says.
         """
-        with self.storage.locked(), contextlib.closing(self.manifest), disk_errors(self.dest):
+        with self.storage.lock(), contextlib.closing(self.storage), disk_errors(self.dest):
             if load:
                 self.manifest.load()
             yield
@@ -138,13 +162,9 @@ class Root:
         Raises:
             ManifestError, DiskError: it cannot be read.
         """
-        now = self.unread_manifest()
+        now = Manifest(self.storage)
         now.load()
         return now
-
-    def unread_manifest(self) -> Manifest:
-        """The root's manifest, not loaded."""
-        return Manifest(self.dest, self.storage.journal)
 
     def compact(self) -> None:
         """Write `manifest.json` anew, if something was recorded since.

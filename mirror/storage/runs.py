@@ -2,15 +2,16 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from mirror.errors import ExitCode
 from mirror.models import NOT_JSON, Scope, StoredFile, Summary
+from mirror.storage.interface import Storage
+from mirror.storage.layout import PRIVATE_FOLDER
 
-_TAIL_BYTES = 1 << 20
-"""So much of `runs.jsonl` is read: some years of nightly runs."""
+VERIFIED = f"{PRIVATE_FOLDER}/verified.json"
+"""The document in which `verify` keeps what it found."""
 
 _CLOCKS_DIFFER_S = 300
 """So much may the clocks of two machines that share a mirror differ."""
@@ -29,11 +30,11 @@ class Verified(msgspec.Struct, frozen=True):
     damaged: list[StoredFile]
 
 
-def last_verified(data: bytes | None) -> Verified | None:
+def last_verified(storage: Storage) -> Verified | None:
     """What the last `verify` found; None where there was none, or it cannot be read."""
     try:
-        return msgspec.json.decode(data or b"", type=Verified)
-    except NOT_JSON:
+        return msgspec.json.decode(storage.read_document(VERIFIED), type=Verified)
+    except (OSError, *NOT_JSON):
         return None
 
 
@@ -43,12 +44,10 @@ def is_ahead(time: str) -> bool:
     return (then - dt.datetime.now(dt.UTC)).total_seconds() > _CLOCKS_DIFFER_S
 
 
-def read(path: Path) -> list[Summary]:
+def read(storage: Storage) -> list[Summary]:
     """The last runs, oldest first; a line that a crash or a hand has spoilt is passed over."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-            lines = file.read().splitlines()
+        lines = storage.read_runs().splitlines()
     except OSError:
         return []
     runs = []

@@ -1,7 +1,8 @@
 """Files on their way: the bytes so far, and a note beside them that makes them resumable.
 
-The note says how many bytes it vouches for and their SHA-256, so that a partial file that lost or
-changed bytes (a power cut) is found out before it is continued, and nothing spliced is ever built.
+The spool is a local folder, whatever kind of storage the root is. A note says how many bytes it
+vouches for and their SHA-256, so that a partial file that lost or changed bytes (a power cut) is
+found out before it is continued, and nothing spliced is ever built.
 """
 
 import contextlib
@@ -12,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mirror.models import NOT_JSON, FileFacts
+from mirror.errors import DiskError
+from mirror.models import NOT_JSON, FileFacts, Role
+from mirror.storage.durable import copy_bytes
+from mirror.storage.layout import short_hash
+from mirror.text import size
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -43,6 +48,58 @@ class Resume:
         self.note = note
         self.hasher = hasher
         self.head = head
+
+
+class Spool:
+    """The folder of partial files, and the room on its disk.
+
+    Args:
+        folder: where partial files are; it need not exist yet.
+        min_free: bytes that must stay free on its disk.
+    """
+
+    def __init__(self, folder: Path, *, min_free: int = 0) -> None:
+        self._folder = folder
+        self._min_free = min_free
+        self._noted: set[str] | None = None
+
+    def partial(self, key: str, role: Role) -> "Partial":
+        """Where an asset's file is while it is on its way."""
+        if self._noted is None:
+            self._noted = noted_in(self._folder)
+        return Partial(f"{self._folder}{os.sep}{short_hash(key)}.{role}", self._noted)
+
+    def clear(self) -> None:
+        """Remove what is left of files that nobody waits for any more."""
+        for left in self._folder.iterdir():
+            left.unlink()
+
+    def free(self) -> int:
+        """Bytes that are free on the disk.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        return shutil.disk_usage(self._folder).free
+
+    def check_room(self, needed: int) -> int:
+        """See that so many bytes fit, and leave the reserve.
+
+        Returns:
+            How many more would.
+
+        Raises:
+            DiskError: they do not.
+        """
+        free = self.free()
+        if free - needed < self._min_free:
+            raise DiskError(
+                f"the disk is nearly full: {size(free)} free, {size(needed)} to come, and "
+                f"{size(self._min_free)} are to stay free",
+                where=str(self._folder),
+                hint="free some space, or lower --min-free",
+            )
+        return free - needed - self._min_free
 
 
 def noted_in(folder: Path) -> set[str]:
@@ -149,14 +206,7 @@ class Partial:
             OSError: the disk fails.
         """
         with source.open("rb") as left, os.fdopen(self.open(0), "wb") as right:
-            with contextlib.suppress(OSError):  # not between these two file systems
-                if hasattr(os, "copy_file_range"):
-                    while os.copy_file_range(left.fileno(), right.fileno(), 1 << 30):
-                        pass
-                    return
-            left.seek(0)
-            os.lseek(right.fileno(), 0, os.SEEK_SET)
-            shutil.copyfileobj(left, right, _CHUNK_BYTES)
+            copy_bytes(left.fileno(), right.fileno())
 
     def forget(self) -> None:
         """Drop the note: the bytes, if any, are worth nothing."""

@@ -17,7 +17,7 @@ from mirror.clock import now_iso
 from mirror.models import Asset, Entry, Role, StoredFile
 from mirror.net.decode import decode_page, stripped, without_query
 from mirror.storage import layout
-from mirror.storage.local import KnownRoots
+from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
 from tests.lib.library import EMAIL, PNG, Library
 

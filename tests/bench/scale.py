@@ -16,7 +16,7 @@ from mirror.jobs.planning import decide
 from mirror.models import Asset, Entry, Kind, StoredFile
 from mirror.net.decode import decode_page
 from mirror.net.listing import is_proven
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 
 _PAGE = 100
 
@@ -24,7 +24,7 @@ _PAGE = 100
 def main(step: str, count: str, folder: str) -> None:
     """Does the step, and prints how many assets it was done for."""
     root = Path(folder)
-    manifest = Manifest(root, root / "journal")
+    manifest = Root(root).manifest
     if step == "make":
         manifest.entries = {asset.key: _entry(asset) for asset in _assets(int(count))}
         manifest.compact(keep_backup=False)

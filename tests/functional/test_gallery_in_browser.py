@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from mirror.storage.manifest import PutEntry
+from mirror.storage.journal import PutEntry
 from tests.lib.browser import chromium
 
 if TYPE_CHECKING:

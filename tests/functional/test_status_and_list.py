@@ -360,8 +360,9 @@ def test_whatever_happened_status_has_an_answer(
     """Safe only after a run that was complete, whatever runs and records there are."""
     dest = tmp_path_factory.getbasetemp() / "whatever"
     root = Root(dest)
-    root.storage.private.mkdir(parents=True, exist_ok=True)
-    root.storage.runs.write_bytes(b"".join(to_json(run) + b"\n" for run in runs))
+    (dest / ".kling-mirror" / "partial").mkdir(parents=True, exist_ok=True)
+    log = b"".join(to_json(run) + b"\n" for run in runs)
+    (dest / ".kling-mirror" / "runs.jsonl").write_bytes(log)
     manifest = root.manifest
     for number, (account, state) in enumerate(held):
         entry = Entry(

@@ -155,7 +155,8 @@ def test_a_lock_that_is_held_is_told(
     """A run that was turned away has mirrored nothing: a person should know."""
     library.add(1)
     dest.mkdir()
-    with Root(dest).storage.locked():
+    (dest / ".kling-mirror").mkdir()
+    with Root(dest).opened(load=False):
         assert night(ping_url=monitor.url).code == 11
     assert monitor.endings == ["/start", "/fail"]
     assert monitor.summary(1)["exit_code"] == 11

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mirror.models import Entry
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 from tests.lib.library import Library
 
 PRIVATE = ".kling-mirror"
@@ -108,7 +108,7 @@ def check_invariant(dest: Path, served: Served | None = None) -> dict[str, Entry
         _check_nothing_promised(dest)
         return {}
     _check_shape(path.read_bytes())
-    manifest = Manifest(dest, dest / PRIVATE / "journal")
+    manifest = Root(dest).manifest
     manifest.load()
     for entry in manifest.entries.values():
         _check_entry(dest, entry)

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from mirror import gallery
 from mirror.models import Entry, State, StoredFile
-from mirror.storage.manifest import PutEntry
+from mirror.storage.journal import PutEntry
 from mirror.storage.root import Root
 
 MEDIA = package_files("mirror.demo") / "media"

@@ -91,7 +91,11 @@ HELD_BY = {
     "report.schemas": "test_python_api",
     "report.status_text": "test_status_and_list",
     "report.table": "test_status_and_list",
+    "storage.interface": "test_disk",
+    "storage.journal": "unit/storage/test_manifest",
+    "storage.known": "test_disk",
     "storage.local": "test_disk",
+    "storage.lock": "test_two_at_once",
     "storage.root": "test_disk",
     "storage.runs": "test_status_and_list",
 }
@@ -99,6 +103,40 @@ HELD_BY = {
 
 What a module alone knows belongs into its unit test: this list should shrink.
 """
+
+
+ABOVE_STORAGE = ("jobs", "gallery", "net", "report", "commands")
+FILES = frozenset(("os", "shutil", "pathlib", "stat", "tempfile", "glob"))
+TOUCHES_FILES = {
+    "commands.demo": "the folder that a flag names",
+    "commands.import_": "the folder that a flag names",
+    "commands.init": "config and token",
+    "commands.interview": "the token's file and the home folder, in answers",
+    "commands.opening": "the environment, and the config's path",
+    "commands.output": "the terminal's width",
+    "commands.process": "where the program is",
+    "commands.schedule": "paths for crontab and units",
+    "commands.schedule_forms": "paths for crontab and units",
+    "commands.terminal": "the terminal's width",
+    "commands.verify": "how many processors there are",
+    "gallery.page": "what it returns: the page's path, for a browser",
+    "jobs.adopt": "the folder to import from",
+    "jobs.fetch": "the suffix of a path",
+    "jobs.matching": "the folder to import from",
+    "jobs.public": "the environment, and the config's path",
+    "jobs.result": "the root's path, for messages",
+    "jobs.sources": "the folder to import from",
+    "jobs.sync": "the user's state folder",
+    "net.download": "descriptors of partial files",
+    "net.transfers": "the environment's proxies",
+    "report.bar": "the terminal's width",
+    "report.logfile": "the log file",
+    "report.on_finish": "the hook's environment",
+    "report.systemd": "the notification's socket",
+    "report.watchers": "the log file's path",
+}
+"""Modules above storage/ that import what touches files, and what for: never a root's files."""
+SHOWS_THE_PAGE = ("gallery.page", "commands.demo")
 
 
 def _sources() -> dict[str, Path]:
@@ -183,7 +221,7 @@ def test_no_imports_go_round() -> None:
 
 def test_the_reader_of_imports_reads_them() -> None:
     """The checks above see imports at the top, inside functions, and behind `TYPE_CHECKING`."""
-    assert {"errors", "storage.local", "storage.manifest"} <= ours("jobs.sync")
+    assert {"errors", "storage.journal", "storage.root"} <= ours("jobs.sync")
     assert {"demo", "jobs.public", "commands.sync"} <= ours("commands.demo")
     assert "hashlib" in set(imported("storage.spool"))
 
@@ -197,6 +235,18 @@ def test_a_module_has_its_test(name: str) -> None:
     held_by = HELD_BY.get(name, unit)
     place = held_by if "/" in held_by else f"functional/{held_by}"
     assert (TESTS / f"{place}.py").exists(), f"write tests/{unit}.py"
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if package_of(name) in ABOVE_STORAGE])
+def test_the_root_is_touched_by_the_storage_alone(name: str) -> None:
+    """Whoever touches files outside of storage/ touches no file of a root, and says why it does."""
+    touched = FILES.intersection(imported(name))
+    assert not touched or name in TOUCHES_FILES, f"{name} imports {', '.join(touched)}"
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            assert not ast.unparse(node.left).endswith("root.dest") or name in SHOWS_THE_PAGE
+        if isinstance(node, ast.Attribute):
+            assert not ast.unparse(node).startswith(("storage._", "self._storage._"))
 
 
 def test_no_test_of_a_module_is_left_behind() -> None:

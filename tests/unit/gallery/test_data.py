@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from mirror.gallery import data
 from mirror.models import Entry
-from mirror.storage.manifest import PutEntry
+from mirror.storage.journal import PutEntry
 from tests.lib.small_mirror import Mirror, data_of, small_mirror
 
 

@@ -8,7 +8,7 @@ import pytest
 from mirror.jobs.status import AccountTotal, FolderTotal, Status, Total
 from mirror.models import Failure, RunError, Scope, Summary
 from mirror.report.status_text import in_words
-from mirror.storage.local import Holder
+from mirror.storage.interface import Holder
 from tests.unit.report.conftest import MakeResult
 
 NOW = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)

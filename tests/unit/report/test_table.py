@@ -13,7 +13,7 @@ from wcwidth import wcswidth
 
 from mirror.models import Entry, Failure, Scope, StoredFile
 from mirror.report.table import ORDERS, Item, Query, as_table, as_tsv, select
-from mirror.storage.manifest import Manifest
+from mirror.storage.root import Root
 
 
 def stored(path: str, size: int) -> StoredFile:
@@ -55,7 +55,7 @@ ENTRIES = (
 
 def listed(tmp_path: Path, query: Query) -> list[str]:
     """The ids of what a query finds."""
-    manifest = Manifest(tmp_path, tmp_path / "journal")
+    manifest = Root(tmp_path).manifest
     manifest.entries = {one.key: one for one in ENTRIES}
     manifest.failures = {FAILURE.key: FAILURE}
     return [item.id for item in select(manifest, query)]

@@ -17,17 +17,9 @@ from msgspec import Raw
 
 from mirror.errors import ExitCode, ManifestError
 from mirror.models import Entry, Failure, State, StoredFile, TwinEntry, TwinFailure, key_of
-from mirror.storage.manifest import (
-    BACKUP_NAME,
-    NAME,
-    SUMS_NAME,
-    Change,
-    DropEntry,
-    DropFailure,
-    Manifest,
-    PutEntry,
-    PutFailure,
-)
+from mirror.storage.journal import Change, DropEntry, DropFailure, PutEntry, PutFailure
+from mirror.storage.local import LocalFolder
+from mirror.storage.manifest import BACKUP_NAME, NAME, SUMS_NAME, Manifest
 
 SOME = settings(max_examples=80, deadline=None, database=None)
 
@@ -97,11 +89,12 @@ class Root:
         self.path = folder / NAME
         self.journal = folder / ".kling-mirror" / "journal"
         self.journal.parent.mkdir(parents=True)
+        self.storage = LocalFolder(folder)
         self.new().begin()
 
     def new(self) -> Manifest:
         """A manifest that has not been loaded."""
-        return Manifest(self.folder, self.journal)
+        return Manifest(self.storage)
 
     def load(self) -> Manifest:
         """The manifest as a new run finds it."""
@@ -117,7 +110,7 @@ class Root:
             if compact:
                 manifest.compact()
         finally:
-            manifest.close()
+            self.storage.close()
         return manifest
 
     def bytes(self) -> dict[str, bytes]:
@@ -151,7 +144,7 @@ def recorded_one_by_one(root: Root, changes: Sequence[Change]) -> list[object]:
     for change in changes:
         manifest.record([change])
         states.append(told(manifest))
-    manifest.close()
+    root.storage.close()
     return states
 
 

@@ -1,0 +1,251 @@
+"""What a run needs of a mirror's root, whatever kind of storage that is.
+
+`local.LocalFolder` is the folder on a disk. An object store can be another: it knows neither rename
+nor fsync, so the steps here are named by what they promise. `secure` makes complete files safe from
+a power cut, `place` puts them where the tree has them, `settle` makes that durable; for a folder
+these are fsync, rename and the folder's fsync, for a store one conditional PUT may be all three.
+Files on their way are not its business: the spool is always a local folder (see `spool`).
+
+All paths are texts relative to the root, with `/`. What the system refuses is an `OSError`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Literal
+
+from msgspec import Struct
+
+from mirror.models import Entry, StoredFile
+from mirror.storage.spool import Partial
+
+Area = Literal["tree", "history", "trash"]
+"""Where files can be: in their places; replaced by others; pruned."""
+
+
+class Placement(Struct, frozen=True):
+    """A complete partial file and the place it is meant for.
+
+    Attributes:
+        partial: where its bytes are.
+        path: its place.
+        mtime_ms: epoch milliseconds, the asset's updateTime.
+    """
+
+    partial: Partial
+    path: str
+    mtime_ms: int
+
+
+class Found(Struct, frozen=True, gc=False):
+    """A file that a walk met.
+
+    Attributes:
+        path: in Unicode's NFC, as our own paths are.
+        size: bytes.
+        mtime_ns: epoch nanoseconds.
+        is_file: whether it is a regular file, and not a link or the like.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    is_file: bool
+
+
+class Holder(Struct, frozen=True):
+    """A run that holds the lock.
+
+    Attributes:
+        pid: its process.
+        since: ISO 8601 UTC.
+    """
+
+    pid: int
+    since: str
+
+
+class Storage(ABC):
+    """A mirror's root: its files, the documents beside them, and the lock."""
+
+    # The root itself.
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The root, as messages name it."""
+
+    @abstractmethod
+    def location(self, path: str) -> str:
+        """A file or document, as messages name it."""
+
+    @property
+    @abstractmethod
+    def is_prepared(self) -> bool:
+        """Whether there is a mirror's root."""
+
+    @abstractmethod
+    def prepare(self, begin: Callable[[], None]) -> str:
+        """Make it a mirror's root, or see that it is one.
+
+        Args:
+            begin: called before it counts as a root, to put an empty manifest there.
+
+        Returns:
+            The root's id.
+
+        Raises:
+            DiskError: it cannot be.
+        """
+
+    @abstractmethod
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the lock: one run at a time.
+
+        Raises:
+            LockedError: another run holds it.
+            DiskError: there can be no lock.
+        """
+
+    @abstractmethod
+    def holder(self) -> Holder | None:
+        """The run that is at work now; None also if it was killed, as far as can be found out."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    # The documents: the manifest, its backup and sums, the gallery.
+
+    @abstractmethod
+    def read_document(self, name: str) -> bytes:
+        """The whole content of a document; a `FileNotFoundError` where there is none."""
+
+    @abstractmethod
+    def document_version(self, name: str) -> object:
+        """What tells a document from the one that takes its place; None where there is none."""
+
+    @abstractmethod
+    def write_document(self, name: str, content: bytes | Iterable[bytes]) -> None:
+        """Replace a document in one step: a reader, or a crash, sees the old or the new."""
+
+    @abstractmethod
+    def copy_document(self, name: str, copy: str) -> None:
+        """Keep a document under a second name as well, durably."""
+
+    # The journal, and the log of runs.
+
+    @abstractmethod
+    def read_journal(self) -> bytes:
+        """All of it; b"" where there is none."""
+
+    @abstractmethod
+    def append_journal(self, data: bytes, *, at: int) -> None:
+        """Write behind the first bytes, durably: all of it or, on an error, nothing.
+
+        What lies behind these bytes was never promised: a torn line, which is cut off.
+        """
+
+    @abstractmethod
+    def empty_journal(self, *, at: int) -> None:
+        """Begin it anew, durably; what it has behind the first bytes is kept elsewhere."""
+
+    @abstractmethod
+    def read_runs(self) -> bytes:
+        """The end of the log of runs, some years of it; b"" where there is none."""
+
+    @abstractmethod
+    def append_run(self, line: bytes) -> None:
+        """Add a run to the log."""
+
+    # Files in their places.
+
+    @abstractmethod
+    def is_intact(self, stored: StoredFile) -> bool:
+        """Whether a file is in its place with its size. The bytes are `verify`'s business."""
+
+    @abstractmethod
+    def size_of(self, path: str) -> int | None:
+        """The size of a regular file, or None where there is none."""
+
+    @abstractmethod
+    def open(self, path: str) -> BinaryIO:
+        """A file to read; a link in its place is not followed, but an error."""
+
+    @abstractmethod
+    def copy_out(self, path: str, partial: Partial) -> None:
+        """Give a file's bytes to a partial file, without a way over the network if there is one."""
+
+    @abstractmethod
+    def walk(self, area: Area) -> Iterator[Found]:
+        """Every file in a part of the root, but for documents and what belongs to others."""
+
+    # Files on their way into their places, a batch at a time and in this order.
+
+    @abstractmethod
+    def secure(self, placements: Sequence[Placement]) -> Callable[[], None]:
+        """Begin to make complete partial files safe from a power cut.
+
+        Returns:
+            What waits until they are; it may be called in a thread of its own.
+        """
+
+    @abstractmethod
+    def keep(self, path: str, version: str) -> str:
+        """Give a file a durable second name in `history/`.
+
+        Args:
+            path: the file's.
+            version: what tells it from its successor.
+
+        Returns:
+            The second name.
+        """
+
+    @abstractmethod
+    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
+        """Put secured files into their places, where readers find them.
+
+        Args:
+            placements: the files.
+            kept: paths whose present files are in `history/` already.
+
+        Raises:
+            DiskError: a folder is a link that leads out of the root.
+        """
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Make durable what was placed."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Take away a name whose file has another, if it is there."""
+
+    # The trash.
+
+    @abstractmethod
+    def new_trash_name(self) -> str:
+        """A name for what one `prune` moves."""
+
+    @abstractmethod
+    def trash(self, paths: Iterable[str], name: str, records: Iterable[bytes]) -> None:
+        """Give files a durable second name in the trash, with the entries that they belonged to.
+
+        Args:
+            paths: the files.
+            name: of this `prune`.
+            records: JSON of the entries, a line each beside the files.
+        """
+
+    @abstractmethod
+    def trashed(self) -> Iterator[tuple[str, Entry]]:
+        """Every entry that is in the trash, with the name of its `prune`."""
+
+    @abstractmethod
+    def remove_if_trashed(self, path: str, name: str) -> None:
+        """Take away a name whose very bytes are in that part of the trash."""
+
+    @abstractmethod
+    def empty_trash(self) -> None:
+        """Delete the trash for good."""

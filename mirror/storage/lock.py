@@ -1,0 +1,95 @@
+"""The lock of a folder: one run at a time, and who that is."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from mirror.clock import now_iso
+from mirror.errors import LockedError
+from mirror.models import NOT_JSON
+from mirror.storage.durable import Disk, append_to, disk_error
+from mirror.storage.interface import Holder
+
+_LOOKED_AT_S = 0.2
+"""For so long a new run waits for the lock: `status` may be looking at it."""
+
+
+class FolderLock:
+    """The lock of a mirror's root.
+
+    Args:
+        private: the root's own folder.
+        dest: the root, as messages name it.
+        disk: takes the durable steps.
+    """
+
+    def __init__(self, private: Path, *, dest: Path, disk: Disk) -> None:
+        self._path = private / "lock"
+        self._note = private / "lock.json"
+        self._dest = dest
+        self._disk = disk
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            LockedError: another run holds it.
+            DiskError: the file system cannot lock, or not be written.
+        """
+        import filelock  # noqa: PLC0415 - commands that only read start without it
+
+        lock = filelock.FileLock(self._path, timeout=_LOOKED_AT_S, thread_local=False)
+        try:
+            append_to(self._path).close()  # with our mode, if it is new
+            lock.acquire()
+        except filelock.Timeout:
+            raise LockedError(
+                f"another run is at work{self._named_holder()}",
+                where=str(self._dest),
+                hint="wait until it is done",
+            ) from None
+        except OSError as error:
+            raise disk_error(error, self._path) from None
+        try:
+            with contextlib.suppress(OSError):  # a full disk must not hinder a run that reads
+                holder = msgspec.json.encode(Holder(os.getpid(), now_iso()))
+                self._disk.write_atomic(self._note, holder)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._note.unlink()
+            lock.release()
+
+    def holder(self) -> Holder | None:
+        """The run that is at work now; None also if it was killed.
+
+        The lock alone knows that: the pid of a killed run may be another process's by now. Nothing
+        is locked where a run is noted, but in the moment in which a killed one is found out.
+        """
+        holder = self._noted_holder()
+        if holder is None:
+            return None
+        try:
+            import fcntl  # noqa: PLC0415 - Windows has none
+        except ImportError:
+            return holder
+        try:
+            with self._path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:  # locked; or nobody can say
+            return holder
+        return None
+
+    def _noted_holder(self) -> Holder | None:
+        try:
+            return msgspec.json.decode(self._note.read_bytes(), type=Holder)
+        except (OSError, *NOT_JSON):
+            return None
+
+    def _named_holder(self) -> str:
+        holder = self._noted_holder()
+        return f": pid {holder.pid}, since {holder.since}" if holder is not None else ""
