@@ -1,10 +1,10 @@
-"""What the page knows: the manifest's entries as rows, one script beside the page.
+"""The page's data: the manifest's entries as rows, in a script beside the page.
 
 `fetch` does not read files beside a page that was opened from `file://`; a script does. Rows are
 arrays, named once by `fields`, one asset a line: compact, and a diff shows what changed.
 
-Whatever the service said arrives here as data. It is JSON, and escaped so that neither the HTML
-parser nor a script's can take any of it for something else.
+Whatever the service sent is data here: JSON, escaped so that neither the HTML parser nor a script
+parser can take any of it for something else.
 """
 
 import json
@@ -17,15 +17,15 @@ from mirror.models import Entry
 from mirror.storage.media import shown_as, split_suffix
 
 MARK = b"/* kling-mirror gallery: data */\n"
-"""How the file begins; what begins otherwise was not written by us."""
+"""The file's first line; a file that begins otherwise was not written by us."""
 
 FORMAT = 1
-"""The rows' format; a page of another one says so instead of showing nonsense."""
+"""The format of the rows; a page of another format says so instead of showing nonsense."""
 
 _SHOWN_FIELDS = frozenset(
     ("id", "name", "contentType", "createTime", "updateTime", "resource", "cover", "favored")
 )
-_SAYS_NOTHING = ("", "{}", "[]", "null")
+_EMPTY = ("", "{}", "[]", "null")
 _LONGEST_TEXT = 2000
 _EXACT_IN_JS = 2**53
 _ESCAPES = {
@@ -39,7 +39,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         updated: epoch milliseconds; text where JavaScript's numbers are not exact.
         created: epoch milliseconds, or None.
-        gone: since when it exists only here, ISO 8601 UTC, or None.
+        gone: since when Kling no longer lists it, ISO 8601 UTC, or None.
         favored: 1 where the asset is a favourite.
         kind: how a browser can show the resource (`image`, `video`, `audio`), or "".
         duration: milliseconds, or 0.
@@ -52,7 +52,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         fetched: when the resource was fetched, ISO 8601 UTC.
         cover: the cover's path; "" where there is none.
         coverSha: the cover's SHA-256, hex.
-        more: which of `more` says what else Kling told of it.
+        more: the place in `more` of the other fields that Kling sent.
     """
 
     id: str
@@ -85,14 +85,14 @@ class _Head(Struct):
 
 
 def script(entries: list[Entry], *, mirror: str) -> bytes:
-    """The data as a script that sets `klingMirror`; the same entries give the same bytes.
+    """Write the data as a script that sets `klingMirror`; the same entries give the same bytes.
 
     Args:
         entries: what to show.
         mirror: the mirror's name.
     """
     more: dict[tuple[tuple[str, str], ...], int] = {}
-    in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms))
+    in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms, entry.key))
     rows = [_row(entry, more) for entry in in_order]
     encode = msgspec.json.encode
     head = encode(_Head(FORMAT, _text(mirror), Row.__struct_fields__))
@@ -107,8 +107,8 @@ def script(entries: list[Entry], *, mirror: str) -> bytes:
 
 
 def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
-    told = _told(entry)
-    shape = told.get("resource")
+    asset = _asset(entry)
+    shape = asset.get("resource")
     shape = shape if isinstance(shape, dict) else {}
     resource, cover = entry.resource, entry.cover
     return Row(
@@ -120,7 +120,7 @@ def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
         account=entry.account,
         state=entry.state,
         gone=entry.gone_since,
-        favored=int(told.get("favored") in (True, "true")),
+        favored=int(asset.get("favored") in (True, "true")),
         kind=(shown_as(split_suffix(resource.path)[1]) or "") if resource else "",
         duration=_number(shape.get("duration")),
         width=_number(shape.get("width")),
@@ -132,40 +132,40 @@ def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
         fetched=resource.fetched if resource else "",
         cover=cover.path if cover else "",
         coverSha=cover.sha256 if cover else "",
-        more=more.setdefault(_other_fields(told), len(more)),
+        more=more.setdefault(_other_fields(asset), len(more)),
     )
 
 
-def _told(entry: Entry) -> dict[str, object]:
-    """The API's own object, as far as it is one."""
+def _asset(entry: Entry) -> dict[str, object]:
+    """The API's own object; empty if it is none."""
     try:
-        told = json.loads(bytes(entry.asset))
+        asset = json.loads(bytes(entry.asset))
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return asset if isinstance(asset, dict) else {}
 
 
-def _other_fields(told: dict[str, object]) -> tuple[tuple[str, str], ...]:
-    """What the page has no place of its own for, each as text, without what says nothing."""
+def _other_fields(asset: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    """The fields for which the page has no place of its own, as text, without the empty ones."""
     fields = []
-    for name, value in told.items():
+    for name, value in asset.items():
         try:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         except RecursionError:
             text = "…"
-        if name not in _SHOWN_FIELDS and text not in _SAYS_NOTHING:
+        if name not in _SHOWN_FIELDS and text not in _EMPTY:
             fields.append((_text(name), _text(text)))
     return tuple(fields)
 
 
 def _text(text: str) -> str:
-    """The text without lone surrogates, which no encoding has, and of a bearable length."""
+    """Cut a text to a bearable length, and replace lone surrogates, which no encoding has."""
     cut = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
     return cut.encode(errors="replace").decode()
 
 
 def _number(value: object) -> float:
-    """A measure that can be shown, or 0."""
+    """The value if it is a measure that can be shown, else 0."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
     return value if 0 < value < _EXACT_IN_JS and math.isfinite(value) else 0

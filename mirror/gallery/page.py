@@ -1,4 +1,4 @@
-"""The page's two files, written only where they differ from what is there."""
+"""The page's two files, written only if they differ from the files that are there."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main
 
 
 def write(root: Root) -> Path:
-    """Write the page for the manifest's entries, or leave it where it says the same already.
+    """Write the page for the manifest's entries, unless it is there already.
 
     The data comes before the page, so that a page is never newer than its data.
 

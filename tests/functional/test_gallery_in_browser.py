@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
+from mirror.models import TwinEntry
 from mirror.storage.journal import PutEntry
 from tests.lib.browser import chromium
 
@@ -281,6 +283,24 @@ def test_an_asset_tells_what_is_known(page: Page, written: Path) -> None:
     page.until(lambda: page.is_playing(".shown video"))
 
 
+def test_two_assets_of_one_id_and_time(tmp_path: Path, browser: "Chrome") -> None:
+    """They differ in type alone, and each has a page of its own."""
+    mirror = small_mirror(tmp_path / "mirror")
+    key = f"9100000000000000002@{T0 + 2000}"
+    image: dict[str, Any] = {"content_type": "image", "name": "2.jpg", "cover": None}
+    image["resource"] = mirror.put("sunset.jpg", "image/2.jpg")
+    twin = TwinEntry(**asdict(mirror.manifest.entries[key]) | image)
+    mirror.manifest.record([PutEntry(twin)])
+    page = Page(browser, mirror.write())
+    for address, name in ((key, "pinwheels-2.mp4"), (f"{key}@image", "2.jpg")):
+        page.open(address)
+        assert page.find("h2").text == name
+        links = page.browser.find_elements("css selector", ".versions a")
+        assert {link.get_attribute("hash") for link in links} == {
+            f"#{quote(each, safe='')}" for each in (key, f"{key}@image")
+        }
+
+
 def test_hostile_names_are_text(page: Page) -> None:
     """A name that looks like HTML is shown as it is, in the grid and on its own page."""
     assert EVIL in page.names()
@@ -482,7 +502,7 @@ def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser
     page = Page(browser, mirror.write())
     (mirror.root.dest / "image/8.jpg").unlink()
     page.open(f"9100000000000000008@{T0 + 8000}")
-    page.until(lambda: "not there" in page.find(".shown").text)
+    page.until(lambda: "is missing" in page.find(".shown").text)
     page.open(f"9100000000000000009@{T0 + 9000}")
     assert "cannot show this kind" in page.find(".shown").text
     assert not page.find(".open").is_displayed()
@@ -497,7 +517,7 @@ def test_an_empty_mirror_and_missing_data(tmp_path: Path, browser: "Chrome") -> 
     assert "Nothing here yet" in page.find("#message").text
     shutil.move(written.with_name("data.js"), tmp_path / "data.js")
     page.open()
-    assert "data.js belongs beside this page" in page.find("#message").text
+    assert "data.js must be beside this page" in page.find("#message").text
 
 
 def test_a_large_mirror_keeps_the_document_small(tmp_path: Path, browser: "Chrome") -> None:

@@ -17,7 +17,7 @@ class Detail {
     dialog.addEventListener("wheel", still, { passive: false });
   }
 
-  /** Show an asset, and its place among those that the grid shows. */
+  /** Show an asset, and its place among the assets of the grid. */
   show(one, assets) {
     this.asset = one;
     const at = assets.indexOf(one);
@@ -38,7 +38,7 @@ class Detail {
     this.part("h2").focus({ preventScroll: true });
   }
 
-  /** Close it, and let go of the file that it showed. */
+  /** Close it, and release the file that it showed. */
   close() {
     this.asset = null;
     this.clear();
@@ -59,13 +59,13 @@ class Detail {
     open.hidden = false;
     open.href = fileUrl(one.path);
     const cannot = (words) => {
-      open.hidden = true; // by itself, too, a browser shows only what is a picture, film or sound
+      open.hidden = true; // in a tab of its own, too, a browser shows only pictures, videos and sounds
       const message = element("div", "cannot");
       message.append(icon(one.type), element("p", "", words));
       place.replaceChildren(message);
     };
     if (!one.path) return cannot("Kling has no file for this asset.");
-    if (!one.kind) return cannot("A browser cannot show this kind of file. Its path is beside it.");
+    if (!one.kind) return cannot("A browser cannot show this kind of file. You find its path in the details.");
     const shown = element(one.kind === "image" ? "img" : one.kind);
     if (one.kind === "image") {
       shown.alt = one.title;
@@ -76,7 +76,7 @@ class Detail {
       if (one.kind === "video" && one.cover) shown.poster = fileUrl(one.cover);
     }
     shown.addEventListener("error", () => {
-      if (this.asset === one) cannot("This file is not there, or this browser cannot show it.");
+      if (this.asset === one) cannot("This file is missing, or this browser cannot show it.");
     });
     shown.src = fileUrl(one.path);
     if (one.kind === "audio") {
@@ -101,8 +101,8 @@ class Detail {
     const since = one.gone ? timeWords(days, one.gone) : "–";
     note.textContent = {
       current: "",
-      gone: `Exists only here: Kling lists it no more${since === "–" ? "" : `, since ${since}`}.`,
-      superseded: "Superseded: Kling has replaced it, this version is kept in history.",
+      gone: `Exists only here: Kling no longer lists it${since === "–" ? "" : ` (since ${since})`}.`,
+      superseded: "Superseded: Kling has a newer version. This one is kept in history.",
     }[one.state];
   }
 
@@ -120,8 +120,8 @@ class Detail {
       row.append(element("dt", "", term), value);
       list.append(row);
     };
-    const said = one.saidType && one.type === "other" ? ` (${one.saidType.slice(0, 100)})` : "";
-    add("Type", TYPE_WORDS[one.type] + said);
+    const sent = one.sentType && one.type === "other" ? ` (${one.sentType.slice(0, 100)})` : "";
+    add("Type", TYPE_WORDS[one.type] + sent);
     add("Favourite", one.favored ? "Yes" : "");
     add("Duration", one.duration ? durationWords(one.duration) : "");
     add("Dimensions", one.width > 1 && one.height > 1 ? `${one.width} × ${one.height}` : "");
@@ -175,7 +175,7 @@ class Detail {
   }
 }
 
-/** A button that copies a text, and says so. */
+/** A button that copies a text, and confirms it. */
 function copyButton(term, text) {
   const button = element("button", "copy", "Copy");
   button.type = "button";

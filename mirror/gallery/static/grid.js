@@ -2,8 +2,8 @@
 
 const CAPTION_REM = 3.15;
 const ROWS_BEYOND = 2; // above and below what is in sight
-const PICTURE_DELAY_MS = 90; // a row that flies past asks for no picture
-const WAYMARK_MS = 900; // for so long after the last scrolling it says where one is
+const PICTURE_DELAY_MS = 90; // a row that only passes by loads no picture
+const WAYMARK_MS = 900; // how long the waymark stays after the last scrolling
 
 class Grid {
   /** @param {HTMLUListElement} list @param {HTMLTemplateElement} template @param {HTMLElement} waymark */
@@ -39,7 +39,7 @@ class Grid {
     });
   }
 
-  /** Show other assets, from the top; `words` says of each what the waymark tells. */
+  /** Show other assets, from the top; `words` gives the waymark's text for an asset. */
   show(assets, words) {
     this.stop();
     this.words = words;
@@ -49,22 +49,22 @@ class Grid {
     this.assets = assets;
     this.active = 0;
     this.lay();
-    this.spare.forEach(letGo);
+    this.spare.forEach(release);
     this.spare.clear();
   }
 
-  /** Take the measures anew, and put everything into its place. */
+  /** Measure again, and put everything into its place. */
   lay() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const wished = { height: Math.min(270, 130 + innerWidth * 0.0625), caption: Math.round(CAPTION_REM * rem) };
+    const wanted = { height: Math.min(270, 130 + innerWidth * 0.0625), caption: Math.round(CAPTION_REM * rem) };
     this.laidWidth = this.list.clientWidth;
-    this.layout = new Layout(this.assets, Math.max(100, this.laidWidth), wished);
+    this.layout = new Layout(this.assets, Math.max(100, this.laidWidth), wanted);
     this.list.style.height = `${this.layout.height}px`;
     for (const [at, tile] of this.tiles) this.put(tile, at);
     this.render();
   }
 
-  /** The list is as wide as it was not before: lay it anew around what was in sight. */
+  /** If the width changed, lay the list out again around what was in sight. */
   resize() {
     if (this.list.clientWidth === this.laidWidth) return;
     const { top, layout } = { top: this.top(), layout: this.layout };
@@ -82,13 +82,13 @@ class Grid {
     return this.layout.rows[this.layout.rowOf[at]];
   }
 
-  /** Tell for a moment where in the order one is: a month, a size, a letter. */
+  /** Show for a moment where in the order the reader is: a month, a size, a letter. */
   mark() {
     const row = this.layout.rows[this.layout.rowAt(this.top() + innerHeight / 3)];
     this.waymark.textContent = row ? this.words(this.assets[row.first]) : "";
-    this.waymark.classList.toggle("telling", this.layout.height > 3 * innerHeight);
+    this.waymark.classList.toggle("visible", this.layout.height > 3 * innerHeight);
     clearTimeout(this.waymarkTimer);
-    this.waymarkTimer = setTimeout(() => this.waymark.classList.remove("telling"), WAYMARK_MS);
+    this.waymarkTimer = setTimeout(() => this.waymark.classList.remove("visible"), WAYMARK_MS);
   }
 
   /** Put the rows in sight into the document, and take the others out. */
@@ -103,7 +103,7 @@ class Grid {
       if (tile.contains(document.activeElement) || tile.contains(this.player)) wanted.add(at);
       else if (!wanted.has(at)) {
         this.tiles.delete(at);
-        letGo(tile);
+        release(tile);
       }
     }
     // Tiles stand in the document in their order: Tab and a screen reader follow it.
@@ -183,7 +183,7 @@ class Grid {
     tile.classList.add("playing");
     tile.append(media);
     media.focus({ preventScroll: true });
-    media.play().catch(() => {}); // the error event tells, and its controls are there
+    media.play().catch(() => {}); // the error event follows, and the controls are there
   }
 
   /** Stop what plays in a tile. */
@@ -233,8 +233,8 @@ class Grid {
     const last = layout.rows.length - 1;
     const row = layout.rowOf[at];
     const page = Math.max(1, layout.rowAt(layout.rows[row].top + innerHeight) - row - 1);
-    const inRow = (wished) => {
-      const there = Math.min(last, Math.max(0, wished));
+    const inRow = (wanted) => {
+      const there = Math.min(last, Math.max(0, wanted));
       return there === row ? at : layout.nearest(there, at);
     };
     switch (key) {
@@ -267,8 +267,8 @@ class Grid {
   }
 }
 
-/** Take a tile out of the document, and let go of the files that it showed. */
-function letGo(tile) {
+/** Take a tile out of the document, and release the files that it showed. */
+function release(tile) {
   tile.querySelectorAll("video, audio").forEach(silence);
   tile.querySelector("img")?.removeAttribute("src");
   tile.remove();
@@ -282,13 +282,13 @@ function badge(name, words, shown = null) {
   return made;
 }
 
-/** Give a tile its picture: the cover; without one the image itself, or a film's first frame. */
+/** Give a tile its picture: the cover; without one the image itself, or a video's first frame. */
 function picture(tile, one, path = one.cover || one.path) {
   const isCover = path === one.cover;
   if (!path || !(isCover || one.kind === "image" || one.kind === "video")) return;
-  const isFilm = !isCover && one.kind === "video";
-  const shown = element(isFilm ? "video" : "img");
-  if (isFilm) {
+  const isVideo = !isCover && one.kind === "video";
+  const shown = element(isVideo ? "video" : "img");
+  if (isVideo) {
     shown.muted = true;
     shown.preload = "metadata";
     shown.tabIndex = -1;
@@ -298,13 +298,13 @@ function picture(tile, one, path = one.cover || one.path) {
     shown.alt = "";
     shown.draggable = false;
   }
-  shown.addEventListener(isFilm ? "loadeddata" : "load", () => tile.classList.add("seen"));
+  shown.addEventListener(isVideo ? "loadeddata" : "load", () => tile.classList.add("seen"));
   shown.addEventListener("error", () => {
-    if (!shown.isConnected) return; // let go of
+    if (!shown.isConnected) return; // released
     shown.remove();
     if (isCover) picture(tile, one, one.path);
     else tile.querySelector(".picture").append(element("span", "lost", "Cannot be shown"));
   });
-  shown.src = isFilm ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
+  shown.src = isVideo ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
   tile.querySelector(".picture").append(shown);
 }

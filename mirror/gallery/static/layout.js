@@ -2,11 +2,11 @@
 // No DOM.
 
 const GAP = 14;
-const NARROWEST_PX = 128; // what would be narrower or wider is cropped
+const NARROWEST_PX = 128; // a picture that would be narrower or wider is cropped
 const WIDEST = 2.4; // times its height
 
 class Layout {
-  /** @param {object[]} assets @param {number} width @param {{height: number, caption: number}} wished */
+  /** @param {object[]} assets @param {number} width @param {{height: number, caption: number}} wanted */
   constructor(assets, width, { height, caption }) {
     const narrowest = Math.min(1, NARROWEST_PX / height);
     this.proportions = assets.map((one) => Math.min(WIDEST, Math.max(narrowest, one.proportion)));

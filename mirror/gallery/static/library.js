@@ -1,10 +1,14 @@
-// The data as assets, and the questions that the page asks of them. No DOM.
+// The data as assets: select and sort them. No DOM.
 
 class Library {
   constructor(data) {
     this.name = data.mirror;
     this.assets = data.rows.map((row) => asset(row, data));
-    this.byKey = new Map(this.assets.map((one) => [one.key, one]));
+    this.byKey = new Map();
+    for (const one of this.assets) {
+      if (this.byKey.has(one.key)) one.key += `@${one.sentType ?? ""}`; // as in the manifest
+      this.byKey.set(one.key, one);
+    }
     this.accounts = [...new Set(this.assets.map((one) => one.account))].sort();
     this.orders = new Map();
   }
@@ -21,7 +25,7 @@ class Library {
     return this.sorted("-date").filter((one) => one.id === id);
   }
 
-  /** The assets that match every filter, in the order wished for. */
+  /** The assets that match every filter, in the chosen order. */
   select({ text, type, account, state, favored, sort }) {
     const words = folded(text).split(/\s+/).filter(Boolean);
     return this.sorted(sort).filter(
@@ -30,11 +34,11 @@ class Library {
         (!account || one.account === account.slice(1)) &&
         (!state || one.state === state) &&
         (!favored || one.favored) &&
-        words.every((word) => sought(one).includes(word)),
+        words.every((word) => searched(one).includes(word)),
     );
   }
 
-  /** All assets in an order such as "name" or "-size"; what lacks the measure comes last. */
+  /** All assets in an order such as "name" or "-size"; those without the measure come last. */
   sorted(order) {
     if (!this.orders.has(order)) {
       const sign = order.startsWith("-") ? -1 : 1;
@@ -63,7 +67,7 @@ const MEASURES = {
 
 const LONGEST_LABEL = 300;
 
-/** A picture's width to its height, or what is likely. */
+/** A picture's width divided by its height, or a likely value. */
 function proportion({ type, width, height }) {
   if (width > 1 && height > 1) return width / height;
   return type === "image" || type === "video" ? 4 / 3 : 1;
@@ -74,17 +78,17 @@ function folded(text) {
   return text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
 }
 
-/** What the search looks through; made when it is first asked for. */
-function sought(one) {
-  one.sought ??= folded(`${one.name ?? ""}\n${one.id}`);
-  return one.sought;
+/** The text that is searched; made when it is first needed. */
+function searched(one) {
+  one.searched ??= folded(`${one.name ?? ""}\n${one.id}`);
+  return one.searched;
 }
 
-/** One row with its fields' names, and what follows from them. */
+/** One row as an object, with what follows from its fields. */
 function asset(row, data) {
   const one = Object.fromEntries(data.fields.map((field, at) => [field, row[at]]));
   one.key = `${one.id}@${one.updated}`;
-  one.saidType = one.type;
+  one.sentType = one.type;
   one.type = Object.hasOwn(TYPE_WORDS, one.type ?? "") ? one.type : "other";
   one.title = one.name?.trim() || one.id;
   one.label = one.title.slice(0, LONGEST_LABEL);

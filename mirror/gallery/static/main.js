@@ -2,8 +2,8 @@
 
 const part = (selector) => document.querySelector(selector);
 
-/** Say that there is nothing to show, why, and what to do. */
-function say(title = "", hint = "", { clear = false } = {}) {
+/** Show a message in place of the grid: what is wrong, and what to do. */
+function showMessage(title = "", hint = "", { clear = false } = {}) {
   const message = part("#message");
   message.hidden = !title;
   message.querySelector(".title").textContent = title;
@@ -16,7 +16,7 @@ function start(library) {
   const grid = new Grid(part("#grid"), part("#tile"), part("#waymark"));
   const detail = new Detail(part("#detail"), library);
   let selected = [];
-  let camePerLink = false; // whether Back leads from an asset's page to the grid
+  let cameByLink = false; // whether Back leads from an asset's page to the grid
 
   function prepare() {
     part("#mirror").textContent = library.name;
@@ -36,21 +36,21 @@ function start(library) {
     tools.hidden = library.assets.length === 0;
   }
 
-  function wishes() {
-    const said = new FormData(tools);
-    const wish = (name) => said.get(name) ?? "";
+  function chosen() {
+    const form = new FormData(tools);
+    const value = (name) => form.get(name) ?? "";
     return {
-      text: wish("text"),
-      type: wish("type"),
-      account: wish("account"),
-      state: wish("state"),
-      favored: said.has("favored"),
-      sort: wish("sort"),
+      text: value("text"),
+      type: value("type"),
+      account: value("account"),
+      state: value("state"),
+      favored: form.has("favored"),
+      sort: value("sort"),
     };
   }
 
   function select() {
-    const { sort, ...filters } = wishes();
+    const { sort, ...filters } = chosen();
     const isFiltered = Object.values(filters).some(Boolean);
     selected = library.select({ sort, ...filters });
     const bytes = selected.reduce((sum, one) => sum + one.total, 0);
@@ -63,12 +63,12 @@ function start(library) {
       choice.classList.toggle("chosen", choice.value !== "");
     }
     grid.show(selected, WAYMARKS[sort.replace("-", "")]);
-    if (selected.length) say();
-    else if (all) say("No asset matches", "Try fewer words, or clear the filters.", { clear: true });
-    else say("Nothing here yet", "Once kling-mirror sync has mirrored an asset, it appears here.");
+    if (selected.length) showMessage();
+    else if (all) showMessage("No asset matches", "Try fewer words, or clear the filters.", { clear: true });
+    else showMessage("Nothing here yet", "Assets appear here after kling-mirror sync.");
   }
 
-  /** What the address says: an asset's page, or the grid. */
+  /** Show what the address names: an asset's page, or the grid. */
   function follow() {
     const one = library.byKey.get(keyIn(location.hash));
     if (one) {
@@ -83,9 +83,9 @@ function start(library) {
     if (!one) document.title = `${library.name} – gallery`;
   }
 
-  /** Leave the asset's page as Back would, or without it where Back leads elsewhere. */
+  /** Leave the asset's page: by Back, unless that leads elsewhere. */
   function leave() {
-    if (camePerLink) history.back();
+    if (cameByLink) history.back();
     else replaceHash("");
   }
 
@@ -110,14 +110,14 @@ function start(library) {
   });
 
   addEventListener("hashchange", () => {
-    camePerLink = library.byKey.has(keyIn(location.hash)) && !detail.asset;
+    cameByLink = library.byKey.has(keyIn(location.hash)) && !detail.asset;
     follow();
   });
   detail.dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     leave();
   });
-  detail.dialog.addEventListener("close", () => detail.asset && leave()); // the browser insisted
+  detail.dialog.addEventListener("close", () => detail.asset && leave()); // the browser closed it
   detail.dialog.addEventListener("click", (event) => {
     if (event.target.closest(".close") || event.target === detail.dialog) leave();
     else if (event.target.closest(".step")) goTo(event.target.closest(".back") ? detail.previous : detail.next);
@@ -147,7 +147,7 @@ function start(library) {
   follow();
 }
 
-/** The key in an address such as #id@time; one that is not ours is none. */
+/** The key in an address such as #id@time; "" if it cannot be read. */
 function keyIn(hash) {
   try {
     return decodeURIComponent(hash.slice(1));
@@ -158,9 +158,9 @@ function keyIn(hash) {
 
 const data = globalThis.klingMirror;
 if (!data) {
-  say("The data is missing", "data.js belongs beside this page. Run kling-mirror gallery to write both anew.");
+  showMessage("The data is missing", "data.js must be beside this page. Run kling-mirror gallery to write both again.");
 } else if (String(data.format) !== document.documentElement.dataset.format) {
-  say("Page and data do not match", "Run kling-mirror gallery to write both anew.");
+  showMessage("Page and data do not match", "Run kling-mirror gallery to write both again.");
 } else {
   start(new Library(data));
 }

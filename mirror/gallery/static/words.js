@@ -1,4 +1,4 @@
-// How things are said: counts, sizes, dates, durations. Text only; nothing here makes HTML.
+// Words: counts, sizes, dates, durations. Text only; nothing here makes HTML.
 
 const numbers = new Intl.NumberFormat("en-GB");
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
@@ -31,13 +31,13 @@ function durationWords(ms) {
   return parts.map((part, at) => (at ? String(part).padStart(2, "0") : String(part))).join(":");
 }
 
-/** A time in words of the given format, or a dash where it is none. */
+/** A time in words of the given format, or a dash if it is no time. */
 function timeWords(format, time) {
   const date = new Date(time);
   return Number.isNaN(date.getTime()) || date.getTime() === 0 ? "–" : format.format(date);
 }
 
-/** Where in an order an asset stands. */
+/** The waymark's text: where in an order an asset is. */
 const WAYMARKS = {
   date: (one) => timeWords(months, one.date),
   size: (one) => sizeWords(one.size),
@@ -69,7 +69,7 @@ function icon(name) {
   return svg;
 }
 
-/** Stop a player and let go of its file. */
+/** Stop a player and release its file. */
 function silence(media) {
   media.pause();
   media.removeAttribute("src");
