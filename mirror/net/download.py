@@ -19,13 +19,14 @@ from mirror.models import FileFacts
 from mirror.net import digests, statuses
 from mirror.net.response import CONTENT_RANGE, Answer
 from mirror.net.retry import http_date
+from mirror.net.strangers import page_title
 from mirror.storage.durable import begin_writing, disk_error
 from mirror.storage.media import HEAD_BYTES, error_page_type
 from mirror.storage.spool import Note, Partial, Resume
 
 _NOTE_EVERY_BYTES = 8 << 20
-_LUMP_BYTES = 512 * 1024
-_PIECES_AHEAD = 16
+_CHUNK_BYTES = 512 * 1024
+_CHUNKS_AHEAD = 16
 _MOST_DIGITS = 18
 _DATE_IS_STRONG_AFTER_S = 60
 
@@ -45,32 +46,32 @@ class Received(Struct, frozen=True):
 
 
 class Writer:
-    """A thread that writes and hashes what is large, piece by piece, in order.
+    """A thread that writes and hashes large files, chunk by chunk, in order.
 
-    It is begun when there is work for it. At most `_PIECES_AHEAD` pieces wait: the network waits
-    for the disk, not the memory.
+    It starts when there is work for it. At most `_CHUNKS_AHEAD` chunks wait: the network waits for
+    the disk, and memory stays flat.
     """
 
     def __init__(self) -> None:
-        self._pieces: Queue[Callable[[], object] | None] = Queue(_PIECES_AHEAD)
+        self._work: Queue[Callable[[], object] | None] = Queue(_CHUNKS_AHEAD)
         self._thread: threading.Thread | None = None
 
-    def put(self, piece: Callable[[], object]) -> None:
-        """Have a piece of work done, behind all that was put before."""
+    def put(self, work: Callable[[], object]) -> None:
+        """Have something done, after all that was put before."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work_off, name="writer", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
             self._thread.start()
-        self._pieces.put(piece)
+        self._work.put(work)
 
     def close(self) -> None:
         """Return once all is written."""
         if self._thread is not None:
-            self._pieces.put(None)
+            self._work.put(None)
             self._thread.join()
 
-    def _work_off(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            piece()
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
 
 
 class Writers:
@@ -99,9 +100,11 @@ class Receiver(Answer[Received]):
         partial: where the bytes go.
         resume: what can be continued.
         known: of a copy that may still be right: the result's facts, where it is.
-        check_room: told how many bytes are announced; raises where they do not fit.
-        on_bytes: told of bytes that came in.
+        check_room: called with the number of bytes that are announced; raises where they do not
+            fit.
+        on_bytes: called with the number of bytes that came in.
         max_size: bytes of the file, at the most, or None.
+        is_media: whether an image, a video or a sound is expected: text is none.
         writers: for large files.
     """
 
@@ -116,6 +119,7 @@ class Receiver(Answer[Received]):
         check_room: Callable[[int], None],
         on_bytes: Callable[[int], None],
         max_size: int | None,
+        is_media: bool,
         writers: Writers,
     ) -> None:
         super().__init__(url=url, on_bytes=on_bytes)
@@ -125,6 +129,7 @@ class Receiver(Answer[Received]):
         self.known = known
         self._check_room = check_room
         self._max_size = max_size
+        self._is_media = is_media
         self._writers = writers
         self._writer: Writer | None = None
         self._descriptor = -1
@@ -151,7 +156,7 @@ class Receiver(Answer[Received]):
             self._begin()
         self._chunks.append(data)
         self._held += len(data)
-        if self._held >= _LUMP_BYTES:
+        if self._held >= _CHUNK_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -171,8 +176,7 @@ class Receiver(Answer[Received]):
             raise disk_error(error, self.partial.path) from None
 
     def _open(self) -> None:
-        if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-            raise FetchError("the file came compressed, though that was not asked for")
+        self._check_uncoded()
         offset = self._offset()
         if offset and self.resume is not None:
             self._hasher = self.resume.hasher
@@ -182,7 +186,7 @@ class Receiver(Answer[Received]):
         self._check_size(offset + self.announced)
         self._check_room(self.announced)
         self._descriptor = self.partial.open(offset)
-        if not 0 < self.announced < _LUMP_BYTES:
+        if not 0 < self.announced < _CHUNK_BYTES:
             self._writer = self._writers.next()
 
     def _length(self) -> int:
@@ -200,11 +204,17 @@ class Receiver(Answer[Received]):
             raise FetchError("the file is larger than --max-file-size", retryable=False)
 
     def _offset(self) -> int:
-        """Where the body belongs in the file; only what was asked for is spliced."""
+        """Where the body belongs in the file; only what was asked for is spliced.
+
+        Some servers answer 206 to a plain request, and send the whole file.
+        """
         if self.status == statuses.OK:
             return 0
-        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        if self.resume is None or found is None or int(found[1]) != self.resume.note.size:
+        first, last, total = self._range()
+        is_told = self._length() in (0, last - first + 1)
+        if is_told and first == 0 and last + 1 == total:
+            return 0
+        if not is_told or self.resume is None or first != self.resume.note.size:
             self.partial.discard()
             raise FetchError("the server sent another part of the file than was asked for")
         # A server that does not know If-Range sends the rest of whatever it has now.
@@ -213,10 +223,15 @@ class Receiver(Answer[Received]):
         if any(self.headers.get(name) != value for name, value in validators if value):
             self.partial.discard()
             raise FetchError("the file changed while it was being fetched")
-        return int(found[1])
+        return first
+
+    def _range(self) -> tuple[int, int, int]:
+        """The first and the last byte that are announced, and the size of the whole file."""
+        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        return (int(found[1]), int(found[2]), int(found[3])) if found else (-1, -2, 0)
 
     def _write(self, data: bytes) -> None:
-        """Write and hash a piece. What is wrong with it ends the transfer with the next one."""
+        """Write and hash a chunk. What is wrong with it ends the transfer with the next one."""
         if self.error is not None:
             return
         try:
@@ -321,20 +336,44 @@ class Receiver(Answer[Received]):
                 self.partial.discard()
                 raise FetchError("the server has no such part of the file")
             self._refuse()
-        found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        if self.status == statuses.PART and found and int(found[3]) != self._size:
-            raise FetchError("the file is not as long as the server said")
+        if self.status == statuses.PART:
+            self._check_part()
         if not self._size:
             self.partial.discard()
             raise FetchError("the file is empty")
-        if not self.headers.keys() & {"content-length", "transfer-encoding"}:
+        if not self._has_length:
             self.partial.discard()
             raise FetchError("the server did not say how long the file is: it may be cut")
-        if kind := error_page_type(self._head, self.headers.get("content-type")):
-            self.partial.discard()
-            raise FetchError(f"the server sent an error page ({kind}) in place of the file")
+        self._check_is_no_page()
         return Received(
             facts=self._facts(self.headers.get("etag"), self.headers.get("last-modified")),
             head=self._head,
             digests=tuple(digests.declared(self.headers, whole=self.status == statuses.OK)),
         )
+
+    def _check_part(self) -> None:
+        """See that the part that came is the one that was announced, and the last one.
+
+        Raises:
+            FetchError: it is not; what can be continued is kept.
+        """
+        first, last, total = self._range()
+        if self.received != last - first + 1:
+            self.partial.discard()
+            raise FetchError("the server sent another part of the file than it said")
+        if self._size < total:
+            self.keep()
+            raise FetchError("the server sent less of the file than was asked for")
+
+    def _check_is_no_page(self) -> None:
+        """See that the file is no page that was sent in its place.
+
+        Raises:
+            FetchError: it is one.
+        """
+        content_type = self.headers.get("content-type")
+        if kind := error_page_type(self._head, content_type, is_media=self._is_media):
+            self.partial.discard()
+            title = page_title(self._head)
+            kind = f"{kind}: {title}" if title else kind
+            raise FetchError(f"the server sent an error page ({kind}) in place of the file")

@@ -48,8 +48,7 @@ class Prober(Answer[RemoteFile]):
     def _result(self) -> RemoteFile:
         if not self.is_file:
             self._refuse()
-        if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-            raise FetchError("the file came compressed, though that was not asked for")
+        self._check_uncoded()
         size = self.headers.get("content-length", "")
         if self.status != statuses.OK:
             found = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))

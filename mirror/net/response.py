@@ -12,13 +12,20 @@ from typing import Generic, NoReturn, TypeVar
 from mirror.errors import ExpiredUrlError, FetchError
 from mirror.net import statuses
 from mirror.net.retry import retry_after_s
+from mirror.net.strangers import page_title, stranger
 
 T = TypeVar("T")
 
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 _STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})")
 _HEADER = re.compile(rb"([^\s:]+)[ \t]*:(.*)", re.DOTALL)
-_MOST_LET_GO_BYTES = 1 << 20
+_TOKEN = re.compile(r"[^\s,;]+")
+_LONGEST_PAGE_BYTES = 1 << 20
+_PAGE_HEAD_BYTES = 2048
+_CODINGS = frozenset(
+    ("gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd", "dcb", "dcz", "aes128gcm")
+)
+"""Content codings that IANA knows; servers send other words too, such as `utf-8`."""
 
 
 class Answer(Generic[T]):
@@ -26,7 +33,7 @@ class Answer(Generic[T]):
 
     Args:
         url: checked; a redirect replaces it.
-        on_bytes: told of bytes of the file that came in.
+        on_bytes: called with the count of the file's bytes that came in.
 
     Attributes:
         future: resolved with the result, or an error.
@@ -36,7 +43,7 @@ class Answer(Generic[T]):
         moved_at: when a byte of the file came last, by the event loop's clock.
         error: why the transfer is to end before its time; what a callback raised, too.
         header_lines: as they came, until something needs them.
-        headers: by lower-case name.
+        headers: by lower-case name; what came several times is joined by commas.
     """
 
     def __init__(self, *, url: str, on_bytes: Callable[[int], None]) -> None:
@@ -46,13 +53,14 @@ class Answer(Generic[T]):
         self.future: asyncio.Future[T] = self._loop.create_future()
         self.redirects = 0
         self.received = 0
-        self._let_go = 0
         self.announced = 0
         self.moved_at = 0.0
         self.error: BaseException | None = None
         self.status = 0
         self.header_lines: list[bytes] = []
         self.headers: dict[str, str] = {}
+        self._page_bytes = 0
+        self._page_head = b""
 
     def request_headers(self) -> list[str]:
         """The header lines that ask for what is wanted, and for nothing encoded."""
@@ -64,7 +72,7 @@ class Answer(Generic[T]):
         return self.status in (statuses.OK, statuses.PART)
 
     def on_body(self, data: bytes) -> int | None:
-        """Take bytes of the body; those of an error or a redirect are let go.
+        """Take bytes of the body; those of an error or a redirect are dropped.
 
         libcurl calls it. An exception in here would be printed by pycurl and lost: each becomes
         `error`, and the answer -1 ends the transfer.
@@ -78,7 +86,7 @@ class Answer(Generic[T]):
                 self.received += len(data)
                 self._take(data)
             else:
-                self._let_go_of(data)
+                self._drop(data)
         except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
             self.error = error
         return None if self.error is None else -1
@@ -96,14 +104,15 @@ class Answer(Generic[T]):
     def abandon(self) -> None:
         """Nobody waits for it any more."""
 
-    def _let_go_of(self, data: bytes) -> None:
-        """See that what is no file has an end.
+    def _drop(self, data: bytes) -> None:
+        """Keep no more of a page than its head.
 
         Raises:
-            FetchError: it has none in sight.
+            FetchError: it has no end in sight.
         """
-        self._let_go += len(data)
-        if self._let_go > _MOST_LET_GO_BYTES:
+        self._page_bytes += len(data)
+        self._page_head = (self._page_head + data)[:_PAGE_HEAD_BYTES]
+        if self._page_bytes > _LONGEST_PAGE_BYTES:
             self._refuse()
 
     def _take(self, data: bytes) -> None:
@@ -119,6 +128,8 @@ class Answer(Generic[T]):
 
     def _outcome(self, error: BaseException | None) -> T | BaseException:
         try:
+            if self.status == statuses.PROXY_LOGIN:  # libcurl only says that there is no tunnel
+                self._refuse()
             return self.error or error or self._result()
         except Exception as reason:  # noqa: BLE001 - it is raised where the answer is awaited
             return reason
@@ -142,14 +153,32 @@ class Answer(Generic[T]):
                 self.headers = {}
                 self.status = int(status[1])
             elif found := _HEADER.match(line):
-                name, value = found.groups()
-                self.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+                name = found[1].decode("latin-1").lower()
+                value = found[2].decode("latin-1").strip()
+                known = self.headers.get(name, value)
+                self.headers[name] = value if known == value else f"{known}, {value}"
         self.header_lines.clear()
 
     def _strong_etag(self) -> str | None:
         """The ETag, where it says that every byte is the same."""
         etag = self.headers.get("etag", "")
         return etag if etag.startswith('"') else None
+
+    @property
+    def _has_length(self) -> bool:
+        """Whether it can be seen that the body is whole: its length is said, or its end marked."""
+        codings = _TOKEN.findall(self.headers.get("transfer-encoding", "").lower())
+        return codings[-1:] == ["chunked"] or self.headers.get("content-length", "").isdecimal()
+
+    def _check_uncoded(self) -> None:
+        """See that the body is the file itself.
+
+        Raises:
+            FetchError: it is compressed, or otherwise encoded.
+        """
+        codings = self.headers.get("content-encoding", "").lower()
+        if not _CODINGS.isdisjoint(_TOKEN.findall(codings)):
+            raise FetchError("the file came compressed, though that was not asked for")
 
     def _refuse(self) -> NoReturn:
         """Say what a status means that is no file.
@@ -158,6 +187,11 @@ class Answer(Generic[T]):
             FetchError: always.
         """
         what = f"the server answered {self.status}"
+        who = stranger(self.status, self.headers)
+        if who is not None:
+            raise FetchError(f"{what}: {who}", retryable=False)
+        if title := page_title(self._page_head):
+            what += f" with the page {title}"
         if self.status in statuses.EXPIRED:
             raise ExpiredUrlError(what, retryable=False)
         raise FetchError(

@@ -5,7 +5,9 @@ PART = 206
 NOT_MODIFIED = 304
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
+PROXY_LOGIN = 407
 NO_SUCH_RANGE = 416
+NETWORK_LOGIN = 511
 SESSION_BROKEN = 596
 """useapi.net's own: the Kling session of the account is broken."""
 
@@ -13,9 +15,16 @@ EXPIRED = frozenset((401, 403, 404, 410))
 """From a CDN: the listed URL is no longer good, a fresh one may be."""
 
 _RETRIED = frozenset((408, 421, 425, 429))
+_NOT_RETRIED = frozenset((NETWORK_LOGIN, SESSION_BROKEN))
+_SUCCEEDS_BELOW = 300
 _FAILS_FROM = 500
 
 
 def is_retried(status: int) -> bool:
-    """Whether the same request may succeed in a moment."""
-    return status in _RETRIED or (status >= _FAILS_FROM and status != SESSION_BROKEN)
+    """Whether the same request may succeed in a moment.
+
+    So it is with a success that brings nothing, such as 202 and 204: the result may follow.
+    """
+    if status < _SUCCEEDS_BELOW or status in _RETRIED:
+        return True
+    return status >= _FAILS_FROM and status not in _NOT_RETRIED

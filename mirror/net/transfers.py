@@ -104,6 +104,7 @@ class Transfers:
         *,
         resume: Resume | None = None,
         known: FileFacts | None = None,
+        is_media: bool = True,
     ) -> Received:
         """Fetch one URL into one partial file.
 
@@ -113,6 +114,7 @@ class Transfers:
             resume: what can be continued; its note has a validator.
             known: of a copy that may still be right, with its ETag; they are the result's facts
                 where the server says so, and the partial file stays empty.
+            is_media: whether an image, a video or a sound is expected: text is none.
 
         Raises:
             FetchError: no complete and right file came; says whether to try again.
@@ -127,6 +129,7 @@ class Transfers:
             check_room=self._check_room,
             on_bytes=self._on_bytes,
             max_size=self._max_size,
+            is_media=is_media,
             writers=self._writers,
         )
         return await self._answer(transfer, url)

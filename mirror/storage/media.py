@@ -1,11 +1,12 @@
 """What a file is: told by its first bytes, then by its Content-Type, then by its name."""
 
+import codecs
 import re
 from typing import Literal, NamedTuple
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
-HEAD_BYTES = 64
-"""How many of a file's first bytes `suffix_of` wants to see."""
+HEAD_BYTES = 512
+"""How many of a file's first bytes are looked at."""
 
 MediaKind = Literal["image", "video", "audio"]
 
@@ -182,10 +183,16 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def error_page_type(head: bytes, content_type: str | None) -> str | None:
-    """What an answer is that a server sent in place of a file, or None for a file.
+def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = True) -> str | None:
+    """What a server sent in place of a file, or None for a file.
 
     The bytes decide where they can: a PNG that is declared as HTML is a PNG.
+
+    Args:
+        head: the first `HEAD_BYTES` bytes.
+        content_type: as it was declared.
+        is_media: whether an image, a video or a sound is expected. Then text that is not declared
+            as one of these is an error message.
     """
     if sniff(head):
         return None
@@ -198,4 +205,14 @@ def error_page_type(head: bytes, content_type: str | None) -> str | None:
     declared = _media_type(content_type)
     if declared == "text/html" or declared.endswith(("/json", "+json", "/xml", "+xml")):
         return declared
-    return None
+    is_declared = declared in _BY_TYPE or declared.startswith(("image/", "video/", "audio/"))
+    return "text" if is_media and not is_declared and _is_text(start) else None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it reads as text; a character that is cut off at the end is none the less."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(char.isprintable() or char.isspace() for char in text)

@@ -12,6 +12,7 @@ from tests.conftest import RunProgram
 from tests.lib.effects import (
     HTML,
     alters,
+    as_part,
     chunked,
     ends,
     error,
@@ -51,7 +52,6 @@ LASTING: dict[str, Effect] = {
     **BROKEN,
     "unframed": unframed(CUT),
     "no-http": garbles(),
-    "204": replies(204),
     "304": replies(304),
     "400": error(400),
     "401": error(401),
@@ -146,6 +146,9 @@ UNUSUAL: dict[str, Effect] = {
     "odd-md5": alters({"Content-MD5": "!"}),
     "hex-md5": alters({"Content-MD5": "d41d8cd98f00b204e9800998ecf8427e"}),
     "identity": alters({"Content-Encoding": "identity"}),
+    "no-coding": alters({"Content-Encoding": "utf-8, binary"}),
+    "whole-as-part": as_part(0, SIZE),
+    "png-as-text": alters({"Content-Type": "text/plain"}),
     **{header: _right_digest(header) for header in DIGESTS},
 }
 

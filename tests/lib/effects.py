@@ -231,14 +231,15 @@ def chunked(upto: int | None = None) -> Effect:
     return effect
 
 
-def unframed(upto: int) -> Effect:
-    """A body of neither length nor chunks, that ends too early with its connection."""
+def unframed(upto: int, coding: str | None = None) -> Effect:
+    """A body without length and chunks, under a transfer coding, cut by the connection's end."""
 
     def effect(request: Request, answer: Answer) -> Response:
         response = answer(request)
         body = bytes(response.body[:upto])
         response.headers |= {"Connection": "close", "Transfer-Encoding": "chunked"}
-        head = response.head().replace(b"Transfer-Encoding: chunked\r\n", b"")
+        line = b"" if coding is None else f"Transfer-Encoding: {coding}\r\n".encode()
+        head = response.head().replace(b"Transfer-Encoding: chunked\r\n", line)
         return _scripted(response, head + body, ending=Ending.CLOSE)
 
     return effect
@@ -253,6 +254,12 @@ def gzips() -> Effect:
         return replace(response, body=gzip.compress(bytes(response.body)))
 
     return effect
+
+
+def as_part(first: int, size: int) -> Effect:
+    """206 with the whole body, said to be the part from a byte on of so many."""
+    part = alters({"Content-Range": f"bytes {first}-{size - 1}/{size}"})
+    return lambda request, answer: replace(part(request, answer), status=206)
 
 
 def serves(body: bytes, content_type: str | None = None) -> Effect:

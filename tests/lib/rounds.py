@@ -2,13 +2,25 @@
 
 import base64
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mirror.demo.server import Request
 from mirror.models import Summary
-from tests.lib.effects import HTML, alters, chunked, ends, error, gzips, resets, serves, too_many
+from tests.lib.effects import (
+    HTML,
+    alters,
+    as_part,
+    chunked,
+    ends,
+    error,
+    gzips,
+    replies,
+    resets,
+    serves,
+    too_many,
+    unframed,
+)
 from tests.lib.library import Library
 from tests.lib.mirrored import entry_of
 from tests.lib.misbehaving import Effect, Fault, Misbehaving
@@ -83,11 +95,6 @@ def digest(header: str, body: bytes) -> str:
     return f"sha-256={digest}" if header == "Digest" else f"sha-256=:{digest}:"
 
 
-def _unasked_206() -> Effect:
-    part = alters({"Content-Range": f"bytes 7-{SIZE - 1}/{SIZE}"})
-    return lambda request, answer: replace(part(request, answer), status=206)
-
-
 DIGESTS = ("Repr-Digest", "Content-Digest", "Digest", "Content-MD5")
 BROKEN: dict[str, Effect] = {
     "reset": resets(),
@@ -105,9 +112,15 @@ BROKEN: dict[str, Effect] = {
     "pretty-json-as-png": serves(PRETTY_JSON),
     "xml": serves(XML, "application/xml"),
     "xml-as-png": serves(XML),
+    "plain-text": serves(b"Too many viewers, try again later", "text/plain"),
+    "text-without-type": serves("Zu viele Zuschauer: bitte später".encode(), ""),
     "empty": serves(b""),
+    "identity-cut": unframed(CUT, "identity"),
+    "two-lengths": alters({"Content-Length": f"{SIZE}\r\nContent-Length: {CUT}"}),
     "gzip": gzips(),
-    "unasked-206": _unasked_206(),
+    "unasked-206": as_part(7, SIZE),
+    "202": replies(202),
+    "204": replies(204),
     "500": error(500),
     "503": too_many("seconds", 0, status=503),
     "429": too_many("seconds", 0),

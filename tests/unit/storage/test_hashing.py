@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mirror.storage.hashing import CHUNK_BYTES, hash_file
+from mirror.storage.media import HEAD_BYTES
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1])
@@ -17,7 +18,7 @@ def test_a_file_is_hashed_whole(size: int, tmp_path: Path) -> None:
     file = (tmp_path / "file").open("rb")
     found = hash_file(file, ("sha256", "md5"), on_chunk=seen.append)
     assert file.closed
-    assert (found.size, found.head, sum(seen)) == (size, body[:64], size)
+    assert (found.size, found.head, sum(seen)) == (size, body[:HEAD_BYTES], size)
     assert found.sha256 == hashlib.sha256(body).hexdigest()
     assert found.digests["md5"] == hashlib.md5(body, usedforsecurity=False).hexdigest()
 

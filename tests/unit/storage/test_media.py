@@ -216,6 +216,14 @@ def test_only_what_looks_like_a_suffix_is_split_off(name: str, parts: tuple[str,
         (b"?", "application/problem+json", "application/problem+json"),
         (b"?", "text/xml", "text/xml"),
         (b"?", "application/xhtml+xml", "application/xhtml+xml"),
+        # Text is no medium, unless it is declared as one: some are known to nobody here.
+        (b"Sorry.", "text/plain", "text"),
+        (b"Sorry.", None, "text"),
+        (b"Sorry.", "application/octet-stream", "text"),
+        ("D\u00e9sol\u00e9\r\n".encode()[:-4], "text/plain", "text"),
+        (b"Sorry.", "video/x-new", None),
+        (b"Sorry.\0", "text/plain", None),
+        (b"\xff\xfe\xfd", "text/plain", None),
         # Files. A medium that is declared as a page is a medium.
         (PNG, "text/html", None),
         (MP4, "application/json", None),
@@ -231,6 +239,12 @@ def test_error_pages_are_told_from_files(
 ) -> None:
     """A page that a server sent in place of a file is found out; no medium is taken for one."""
     assert error_page_type(head, content_type) == kind
+
+
+def test_text_is_a_file_where_no_medium_is_expected() -> None:
+    """A type of asset that nobody knows yet may well be text; a page is none even then."""
+    assert error_page_type(b"Words.", "text/plain", is_media=False) is None
+    assert error_page_type(b"<html>", "text/plain", is_media=False) == "HTML"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
