@@ -12,9 +12,15 @@ def run() -> int:
     """Run the command line; a Ctrl-C while it is still being loaded ends it quietly."""
     gc.set_threshold(_OBJECTS_AT_START)
     try:
-        from mirror.cli import main  # noqa: PLC0415 - so that the interruption is caught here
+        from mirror.commands import streams  # noqa: PLC0415 - so that the interruption is caught here
 
-        return main()
+        streams.guard()
+        from mirror.cli import main  # noqa: PLC0415 - as above
+
+        try:
+            return main()
+        finally:
+            streams.report_lost_output()
     except KeyboardInterrupt:
         return _STOPPED_BY_SIGINT
     finally:

@@ -1,7 +1,5 @@
 """The command line: arguments in, exit codes out, errors as words."""
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -19,29 +17,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         _require_unicode_names()
-        code = registry.load(arguments.command).run(arguments)
-        sys.stdout.flush()
+        return registry.load(arguments.command).run(arguments)
     except MirrorError as error:
-        from mirror.text import complain  # noqa: PLC0415
+        return _failed(error)
+    except OSError as error:  # of the disk: `streams` keeps those of the output to itself
+        from mirror.storage.durable import disk_error  # noqa: PLC0415 - for this case alone
 
-        complain(error, stream=sys.stderr)
-        return error.exit_code
+        return _failed(disk_error(error, error.filename or ""))
     except KeyboardInterrupt:
         return ExitCode.SIGINT
-    except BrokenPipeError:  # `kling-mirror list | head`
-        _forget_stdout()
-        return ExitCode.COMPLETE
-    except OSError as error:  # of ours, all are translated: it is the output's
-        _forget_stdout()
-        sys.stderr.write(f"kling-mirror: the output could not be written: {error.strerror}\n")
-        return ExitCode.UNEXPECTED
-    return code
+
+
+def _failed(error: MirrorError) -> int:
+    from mirror.text import complain  # noqa: PLC0415 - `--help` and `--version` do without
+
+    complain(error, stream=sys.stderr)
+    return error.exit_code
 
 
 def _require_unicode_names() -> None:
@@ -55,8 +49,3 @@ def _require_unicode_names() -> None:
             f"this locale names files in {encoding}, which lacks most letters",
             hint="set PYTHONUTF8=1, or a UTF-8 locale such as LC_ALL=C.UTF-8, and run it again",
         )
-
-
-def _forget_stdout() -> None:
-    """What is left in its buffer cannot be written when the process ends, either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

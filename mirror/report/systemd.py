@@ -24,6 +24,8 @@ class Notifier(Watcher):
 
 
 def _send(state: bytes) -> None:
+    if not hasattr(socket, "AF_UNIX"):
+        return
     address = os.environ["NOTIFY_SOCKET"]
     if address.startswith("@"):  # the abstract namespace
         address = f"\0{address[1:]}"

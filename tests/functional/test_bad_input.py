@@ -1,8 +1,6 @@
 """What a person gets wrong: the exit code of the contract, and a message that says what to do."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -479,29 +477,6 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(
     assert sync_here().code == 0
     assert sync_here().code == 0
     check_records(dest)
-
-
-def test_a_full_disk_for_output_is_no_traceback(
-    environ: Mapping[str, str], service: Misbehaving, dest: Path
-) -> None:
-    """`--json` into /dev/full: not exit 0, and no traceback."""
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here")
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "mirror", "sync", "--json", "--dest", str(dest)],
-            env={
-                **environ,
-                **ACCESS,
-                "KLING_MIRROR_API_URL": service.api_url,
-            },
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=30,
-            check=False,
-        )
-    assert done.returncode not in {0, 120}
-    assert b"Traceback" not in done.stderr
 
 
 def test_dest_with_a_home_sign(sync_here: RunProgram, library: Library, home: Path) -> None:
