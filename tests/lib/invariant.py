@@ -5,17 +5,18 @@ purpose: `mirror.models` may not be its own judge.
 """
 
 import hashlib
+import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from mirror.models import Entry
+from mirror.models import ROLES, Entry
 from mirror.storage.root import Root
 from tests.lib.library import Library
 
@@ -93,12 +94,16 @@ class Served:
         return sha256 in self._hashes[asset_id]
 
 
-def check_invariant(dest: Path, served: Served | None = None) -> dict[str, Entry]:
+def check_invariant(
+    dest: Path, served: Served | None = None, *, is_settled: bool = False
+) -> dict[str, Entry]:
     """Assert that nothing is promised that is not there, with nobody having repaired anything.
 
     Args:
         dest: the mirror's root; no run is at work on it.
         served: what the service has offered; with it, files that no entry names are judged too.
+        is_settled: whether a run has come to its end since the last crash. It leaves no file of
+            ours without an entry, neither in the tree nor in history.
 
     Returns:
         The manifest's entries, the journal's included.
@@ -113,18 +118,60 @@ def check_invariant(dest: Path, served: Served | None = None) -> dict[str, Entry
     for entry in manifest.entries.values():
         _check_entry(dest, entry)
     if served is not None:
-        _check_tree(dest, served)
+        named = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
+        _check_tree(dest, served, named if is_settled else None)
     return manifest.entries
 
 
-def check_nothing_lost(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> None:
-    """Assert that every version that was once promised is promised still, byte for byte."""
-    for key, old in before.items():
-        assert key in after, f"{key} was recorded and is forgotten"
-        new = after[key]
-        for role in ("resource", "cover"):
-            was, now = getattr(old, role), getattr(new, role)
-            assert was is None or (now is not None and now.sha256 == was.sha256), f"{key}: {role}"
+class Witness:
+    """Looks at a mirror again and again; what was once recorded or complete must never be lost.
+
+    Attributes:
+        entries: the manifest's, at the last look.
+    """
+
+    def __init__(self, dest: Path, served: Served) -> None:
+        self._dest = dest
+        self._served = served
+        self._hashes: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+
+    def look(self, *, is_settled: bool = False) -> dict[str, Entry]:
+        """Assert the invariant, and that nothing is lost since the last look.
+
+        Args:
+            is_settled: see `check_invariant`.
+
+        Returns:
+            The manifest's entries.
+        """
+        entries = check_invariant(self._dest, self._served, is_settled=is_settled)
+        for key, old in self.entries.items():
+            assert key in entries, f"{key} was recorded and is forgotten"
+            for role in ROLES:
+                was, now = old.file(role), entries[key].file(role)
+                assert was is None or (now and now.sha256 == was.sha256), f"{key}: {role}"
+        hashes = complete_hashes(self._dest)
+        assert self._hashes <= hashes, "complete bytes are in neither tree, history nor trash"
+        self.entries, self._hashes = entries, hashes
+        return entries
+
+
+def complete_hashes(dest: Path) -> set[str]:
+    """The SHA-256 of all bytes that are worth keeping, wherever they are.
+
+    That is every file in the tree, in history and in the trash, and every partial file that is
+    complete and checked, as its note says.
+    """
+    private = dest / PRIVATE
+    places = (private / "history", private / "trash", *_type_folders(dest))
+    hashes = {sha256_of(path) for folder in places for path in files_below(folder)}
+    for note in files_below(private / "partial"):
+        if note.suffix == ".json" and note.with_suffix("").is_file():
+            found = json.loads(note.read_bytes())
+            if found["complete"] and sha256_of(note.with_suffix("")) == found["sha256"]:
+                hashes.add(found["sha256"])
+    return hashes
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -173,15 +220,28 @@ def _check_entry(dest: Path, entry: Entry) -> None:
         assert sha256_of(path) == stored.sha256, f"{entry.key}: {stored.path} has other bytes"
 
 
-def _check_tree(dest: Path, served: Served) -> None:
-    """Files without an entry may lie there after a crash, but whole ones, of the right asset."""
+def _type_folders(dest: Path) -> list[Path]:
+    """The folders of the tree, in the root and in each account's folder."""
+    return [path for name in TYPE_FOLDERS for path in (dest / name, *dest.glob(f"*@*/{name}"))]
+
+
+def _check_tree(dest: Path, served: Served, named: set[str] | None) -> None:
+    """Files without an entry may lie there after a crash, but whole ones, of the right asset.
+
+    Args:
+        dest: the mirror's root.
+        served: what the service has offered.
+        named: the paths of all entries' files, where every file must be one of them.
+    """
     history = [
         path
         for path in files_below(dest / PRIVATE / "history")
         if not (path.name.startswith(".") and path.name.endswith(".tmp"))
     ]
-    tree = [path for folder in TYPE_FOLDERS for path in files_below(dest / folder)]
+    tree = [path for folder in _type_folders(dest) for path in files_below(folder)]
     for path in tree + history:
         found = _ID.search(path.name)
         assert found, f"{path} is none of our names"
         assert served.has(found[0], sha256_of(path)), f"{path} has bytes that nobody ever served"
+        relative = path.relative_to(dest).as_posix()
+        assert named is None or relative in named, f"no entry names {relative}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lib.crash_host import Host
-from tests.lib.invariant import Served, check_invariant, check_nothing_lost
+from tests.lib.invariant import Served, Witness, check_invariant
 from tests.lib.library import EMAIL, Library, media
 from tests.lib.mirrored import PRIVATE, check_records, manifest_of
 
@@ -23,7 +23,7 @@ def _outcome(dest: Path) -> dict[str, Any]:
 
 def _crash_everywhere(host: Host, base: Path, tmp_path: Path, served: Served) -> set[str]:
     """Crash before each step of a run over a copy of `base`; returns the steps' names."""
-    before = dict(check_invariant(base)) if base.exists() else {}
+    before = check_invariant(base) if base.exists() else {}
     straight = tmp_path / "straight"
     if base.exists():
         shutil.copytree(base, straight)
@@ -33,9 +33,11 @@ def _crash_everywhere(host: Host, base: Path, tmp_path: Path, served: Served) ->
     crashes = 0
     for dest in host.crash_everywhere("sync", base, tmp_path):
         crashes += 1
-        check_nothing_lost(before, check_invariant(dest, served))
+        witness = Witness(dest, served)
+        witness.entries = dict(before)
+        witness.look()
         assert host.run("sync", dest)["code"] == 0
-        check_nothing_lost(before, check_invariant(dest, served))
+        witness.look()
         assert _outcome(dest) == wanted, f"after a crash in {dest.name}"
         assert not list((dest / PRIVATE / "partial").iterdir())
         check_records(dest)

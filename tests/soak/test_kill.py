@@ -16,16 +16,8 @@ import pytest
 
 from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
-from mirror.models import Entry
 from tests.conftest import RunProgram
-from tests.lib.invariant import (
-    PRIVATE,
-    Served,
-    check_invariant,
-    check_nothing_lost,
-    files_below,
-    sha256_of,
-)
+from tests.lib.invariant import PRIVATE, Served, Witness, check_invariant, files_below, sha256_of
 from tests.lib.library import ACCESS, EMAIL, KINDS, Library, media
 from tests.lib.paced import Paced
 from tests.lib.processes import started, sync_arguments, wait_until
@@ -43,12 +35,15 @@ class _Life:
     dest: Path
     dice: random.Random
     served: Served = field(default_factory=Served)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    witness: Witness = field(init=False)
     found: Counter[str] = field(default_factory=Counter)
     uploads: int = 0
     kills: int = 0
     whole_s: float = 0.0
     """How long a run may take, by the last that was not killed."""
+
+    def __post_init__(self) -> None:
+        self.witness = Witness(self.dest, self.served)
 
     def upload(self, count: int) -> None:
         """More assets, of every kind and of sizes from a few bytes to megabytes."""
@@ -96,7 +91,7 @@ class _Life:
         assert process.returncode in (0, _KILLED), err.decode()
         self.check()
 
-    def check(self) -> None:
+    def check(self, *, is_settled: bool = False) -> None:
         """The invariant, on what the kill left; and nothing of what was there before is lost."""
         for name in ("partial", "journal"):
             path = self.dest / PRIVATE / name
@@ -104,9 +99,7 @@ class _Life:
                 any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size
             )
             self.found[name] += bool(has_rest)
-        entries = check_invariant(self.dest, self.served)
-        check_nothing_lost(self.entries, entries)
-        self.entries = entries
+        self.witness.look(is_settled=is_settled)
 
     def check_converged(self, program: RunProgram) -> None:
         """One undisturbed run makes the mirror whole, and one more finds nothing to do."""
@@ -115,11 +108,12 @@ class _Life:
         assert done.code == 0, done.err
         self.check()
         items = {f"{item['id']}@{item['updateTime']}": item for item in self._listed()}
-        current = {key for key, entry in self.entries.items() if entry.state == "current"}
+        entries = self.witness.entries
+        current = {key for key, entry in entries.items() if entry.state == "current"}
         assert current == items.keys()
         for key, item in items.items():
             for role in ("resource", "cover"):
-                stored = getattr(self.entries[key], role)
+                stored = getattr(entries[key], role)
                 path = item[role]["resource"].partition("?")[0]
                 assert (stored is not None) == bool(path)
                 if stored is not None:
