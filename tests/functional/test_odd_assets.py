@@ -9,6 +9,7 @@ import pytest
 from mirror.demo.service import ASSETS_PATH, File
 from tests.conftest import RunProgram
 from tests.lib.effects import replies
+from tests.lib.example import EXAMPLE
 from tests.lib.library import EMAIL, JPEG, Library, media
 from tests.lib.mirrored import (
     check_mirror,
@@ -23,59 +24,19 @@ from tests.lib.mirrored import (
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.runs import run_sync
 
-EXAMPLE = """
-{
-  "uploadAssetsList": [
-    {
-      "id": "1234567890",
-      "name": "abcdef12345.mp4",
-      "userId": 12345,
-      "contentType": "video",
-      "resource": {
-        "resource": "HOST/cdn/video.mp4?x-kcdn-pid=112452",
-        "height": 1080, "width": 720, "duration": 9040, "resourceKey": ""
-      },
-      "cover": {
-        "resource": "HOST/cdn/cover?x-kcdn-pid=112452",
-        "height": 1080, "width": 720, "duration": 0, "resourceKey": ""
-      },
-      "createTime": 1754630473303,
-      "updateTime": 1754630473303,
-      "favored": false,
-      "extraInfo": "{}",
-      "entrance": ""
-    },
-    {
-      "id": "1234567890",
-      "name": "abcdef12345.mp4",
-      "userId": 12345,
-      "contentType": "image",
-      "resource": {
-        "resource": "HOST/cdn/image?x-kcdn-pid=112452",
-        "height": 1080, "width": 720, "duration": 0, "resourceKey": ""
-      },
-      "cover": {
-        "resource": "",
-        "height": 1, "width": 1, "duration": 0, "resourceKey": ""
-      },
-      "createTime": 1754627757354,
-      "updateTime": 1754627757354,
-      "favored": false,
-      "extraInfo": "{}",
-      "entrance": ""
-    }
-  ]
-}
-"""
-
 
 def test_the_documented_example_is_two_assets_and_three_files(
     sync: RunProgram, service: Misbehaving, library: Library, dest: Path
 ) -> None:
     """The page's own answer: one id and one name twice, kept apart; an image named `.mp4`."""
-    answer = EXAMPLE.replace("HOST", service.url)
+    listed = json.loads(EXAMPLE)
+    video, image = listed["uploadAssetsList"]
+    files = (video["resource"], video["cover"], image["resource"])
+    for file, path in zip(files, ("video.mp4", "cover", "image"), strict=True):
+        file["resource"] = f"{service.url}/cdn/{path}"
     service.fail(
-        replies(200, answer.encode(), Content_Type="application/json; charset=utf-8"), ASSETS_PATH
+        replies(200, json.dumps(listed).encode(), Content_Type="application/json; charset=utf-8"),
+        ASSETS_PATH,
     )
     bodies = {
         "video/abcdef12345-1234567890.mp4": media("video", 1),
@@ -91,7 +52,6 @@ def test_the_documented_example_is_two_assets_and_three_files(
     assets = manifest_of(dest)["assets"]
     assert set(assets) == {"1234567890@1754630473303", "1234567890@1754627757354"}
     assert {entry["id"] for entry in assets.values()} == {"1234567890"}
-    listed = json.loads(EXAMPLE.replace("HOST", service.url).replace("?x-kcdn-pid=112452", ""))
     by_time = {item["updateTime"]: item for item in listed["uploadAssetsList"]}
     assert all(entry["asset"] == by_time[entry["updateTime"]] for entry in assets.values())
     check_sums(dest)
