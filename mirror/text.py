@@ -32,7 +32,7 @@ def wrapped(line: str, columns: int) -> str:
     return line if len(line) <= columns else "\n".join(wrap.wrap(line))
 
 
-def decodable(path: Path) -> str:
+def decodable(path: str | Path) -> str:
     """A path as text that JSON can hold, whatever bytes its name has."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 

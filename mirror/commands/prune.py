@@ -2,15 +2,16 @@
 
 import argparse
 
-from mirror.commands import flags
+from mirror.commands import flags, terminal
 from mirror.commands.gallery import refresh_gallery
-from mirror.commands.opening import effective_settings, locked_root
+from mirror.commands.opening import effective_settings, locked_root, read_root
 from mirror.commands.output import print_result
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
-from mirror.errors import ExitCode
+from mirror.errors import ExitCode, UsageError
 from mirror.jobs import prune
-from mirror.jobs.prune import Pruned
+from mirror.jobs.prune import Pruned, Trash
+from mirror.settings import Settings
 from mirror.text import counted, size
 
 
@@ -20,20 +21,50 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="show what would be done, write nothing"
     )
     parser.add_argument(
-        "--empty-trash", action="store_true", help="delete for good what is in the trash"
+        "--empty-trash",
+        action="store_true",
+        help="also delete for good what was in the trash before; on a terminal, ask first",
     )
+    parser.add_argument(
+        "--older-than",
+        type=flags.duration_s,
+        metavar="AGE",
+        help="with --empty-trash: only what was moved there longer ago than AGE (for example 30d)",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.older_than is not None and not arguments.empty_trash:
+        raise UsageError("--older-than says what of the trash to delete", hint="add --empty-trash")
     settings = effective_settings(arguments)
+    trash = _to_empty(settings, arguments) if arguments.empty_trash else None
     with stoppable() as stop, locked_root(settings) as root:
         pruned = prune.prune(root, dry_run=arguments.dry_run, stop=stop)
-        if arguments.empty_trash:
-            prune.empty_trash(root, pruned, dry_run=arguments.dry_run)
+        if trash is not None:
+            prune.empty(root, trash, pruned, dry_run=arguments.dry_run)
         if not arguments.dry_run:
             refresh_gallery(settings, root)
     print_result(pruned, in_words(pruned, dry_run=arguments.dry_run), arguments)
     return ExitCode.COMPLETE
+
+
+def _to_empty(settings: Settings, arguments: argparse.Namespace) -> Trash | None:
+    """What to delete for good; None if a person says no.
+
+    Off a terminal nobody can be asked: `--empty-trash` is then the answer.
+    """
+    trash = prune.to_empty(read_root(settings), older_than_s=arguments.older_than)
+    if not trash.files or arguments.dry_run or arguments.yes or not terminal.is_there():
+        return trash
+    terminal.say(f"The trash has {counted(trash.files, 'file')} ({size(trash.bytes)}) to delete.")
+    exist = "exists" if trash.only_here == 1 else "exist"
+    terminal.say(f"{counted(trash.only_here, 'asset')} in it {exist} nowhere else.")
+    try:
+        is_agreed = terminal.ask_yes_or_no("Delete them for good", default=False)
+    except EOFError:
+        is_agreed = False
+    return trash if is_agreed else None
 
 
 def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
@@ -43,7 +74,7 @@ def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
     lines.append(
         f"{counted(len(pruned.entries), 'entry', 'entries')} with "
         f"{counted(len(pruned.files), 'file')} ({size(pruned.bytes)}) {would} to the trash"
-        if pruned.entries
+        if pruned.entries or pruned.files
         else "nothing to prune: no entry is gone or superseded"
     )
     if pruned.emptied:

@@ -1,19 +1,30 @@
-"""`prune`: move what Kling has no more, or has replaced, to the trash; and empty the trash.
+"""`prune`: move what is gone from Kling, or superseded, to the trash; and empty the trash.
 
 It is the only command that makes the mirror forget. For each entry: its files get a durable name in
-`trash/`, the entry is dropped from the manifest, and only then the old names go.
+`trash/`, the entry is dropped from the manifest, and only then the old names go. What lies in
+`history/` without an entry goes the same way.
 """
 
-from collections.abc import Iterator
+import datetime as dt
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from msgspec import Struct, field
 
-from mirror.models import Entry, to_json
+from mirror.models import to_json
 from mirror.stopping import Stop
+from mirror.storage.interface import Found
 from mirror.storage.journal import DropEntry
+from mirror.storage.layout import PRIVATE_FOLDER, TRASH_RECORDS, composed
 from mirror.storage.root import Root
+from mirror.text import decodable
+
+T = TypeVar("T")
 
 _BATCH = 256
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z)(-\d+)?")
 
 
 class Pruned(Struct):
@@ -34,6 +45,22 @@ class Pruned(Struct):
     emptied_bytes: int = 0
 
 
+class Trash(Struct, frozen=True):
+    """A part of the trash that is to be deleted.
+
+    Attributes:
+        names: of each `prune` that moved it there.
+        files: how many there are.
+        bytes: of these.
+        only_here: assets of it whose bytes the mirror has nowhere else.
+    """
+
+    names: list[str]
+    files: int
+    bytes: int
+    only_here: int
+
+
 def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     """Move every gone or superseded entry's files to the trash.
 
@@ -51,7 +78,8 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     if not dry_run:
         _finish_earlier(root)
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
-    when = storage.new_trash_name()
+    unrecorded = _unrecorded(root)
+    name = storage.new_trash_name()
     for batch in _batches(entries):
         stop.check()
         paths = [stored.path for entry in batch for stored in entry.files()]
@@ -60,36 +88,91 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
         pruned.files += sizes
         pruned.bytes += sum(sizes.values())
         if not dry_run:
-            storage.trash(sizes, when, [to_json(entry) for entry in batch])
+            storage.trash(sizes, name, [to_json(entry) for entry in batch])
             manifest.record(DropEntry(entry.key) for entry in batch)
             for path in sizes:
                 storage.remove(path)
+    for strays in _batches(unrecorded):
+        stop.check()
+        pruned.files += [decodable(found.path) for found in strays]
+        pruned.bytes += sum(found.size for found in strays)
+        if not dry_run:
+            storage.trash([found.path for found in strays], name, [])
+            for found in strays:
+                storage.remove(found.path)
     if not dry_run:
+        if entries or unrecorded:
+            storage.finish_trash(name)
         root.compact()
     return pruned
 
 
-def _finish_earlier(root: Root) -> None:
-    """Take away the old names that a crash left of files that are in the trash already."""
-    known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
-    for name, entry in root.storage.trashed():
-        for stored in entry.files():
-            if stored.path not in known:
-                root.storage.remove_if_trashed(stored.path, name)
+def to_empty(root: Root, *, older_than_s: float | None) -> Trash:
+    """What of the trash is to be deleted; what this command moves there itself is not.
+
+    Args:
+        root: open.
+        older_than_s: spare what a `prune` moved there since so many seconds; None for all.
+    """
+    parts: dict[str, list[Found]] = defaultdict(list)
+    for found in root.storage.walk("trash"):
+        name = found.path.removeprefix(f"{PRIVATE_FOLDER}/trash/").partition("/")[0]
+        parts[name].append(found)
+    unfinished = root.storage.unfinished_trash()
+    names = [name for name in parts if name not in unfinished and _is_older(name, older_than_s)]
+    files = (found for name in names for found in parts[name])
+    sizes = [found.size for found in files if found.path.rpartition("/")[2] not in TRASH_RECORDS]
+    entries = root.manifest.entries.values()
+    here = {stored.sha256 for entry in entries for stored in entry.files()}
+    only_here = {
+        entry.key
+        for name, entry in root.storage.trashed()
+        if name in names and entry.resource is not None and entry.resource.sha256 not in here
+    }
+    return Trash(sorted(names), len(sizes), sum(sizes), len(only_here))
 
 
-def empty_trash(root: Root, pruned: Pruned, *, dry_run: bool) -> None:
-    """Delete the trash for good.
+def empty(root: Root, trash: Trash, pruned: Pruned, *, dry_run: bool) -> None:
+    """Delete a part of the trash for good.
 
     Raises:
         OSError: the disk fails.
     """
-    sizes = [found.size for found in root.storage.walk("trash")]
-    pruned.emptied, pruned.emptied_bytes = len(sizes), sum(sizes)
+    pruned.emptied, pruned.emptied_bytes = trash.files, trash.bytes
     if not dry_run:
-        root.storage.empty_trash()
+        root.storage.empty_trash(trash.names)
 
 
-def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
-    for start in range(0, len(entries), _BATCH):
-        yield entries[start : start + _BATCH]
+def _is_older(name: str, seconds: float | None) -> bool:
+    """Whether a `prune` is so long ago, by its name; what has another name is of unknown age."""
+    if seconds is None:
+        return True
+    if not (found := _TIME.fullmatch(name)):
+        return False
+    then = dt.datetime.strptime(found[1], "%Y-%m-%dT%H%M%S%z")
+    return (dt.datetime.now(dt.UTC) - then).total_seconds() > seconds
+
+
+def _finish_earlier(root: Root) -> None:
+    """Take away the old names that a crash left of files that are in the trash already."""
+    unfinished = root.storage.unfinished_trash()
+    if not unfinished:
+        return
+    known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
+    for name, entry in root.storage.trashed():
+        for stored in entry.files():
+            if name in unfinished and stored.path not in known:
+                root.storage.remove_if_trashed(stored.path, name)
+    for name in unfinished:
+        root.storage.finish_trash(name)
+
+
+def _unrecorded(root: Root) -> list[Found]:
+    """What lies in history and no entry names: damaged files that were replaced, above all."""
+    known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
+    return [found for found in root.storage.walk("history") if composed(found.path) not in known]
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

@@ -19,7 +19,7 @@ from mirror.stopping import Stop
 from mirror.storage.hashing import hash_file
 from mirror.storage.interface import Found, Storage
 from mirror.storage.journal import Change, DropEntry, PutEntry
-from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER
+from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER, composed
 from mirror.storage.manifest import BACKUP_NAME, NAME
 from mirror.storage.media import split_suffix
 from mirror.storage.root import Root
@@ -66,7 +66,7 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     for change in corrections:
         manifest.apply(change)
     known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    in_tree = (found for found in storage.walk("tree") if found.path not in known)
+    in_tree = (found for found in storage.walk("tree") if composed(found.path) not in known)
     loose = sorted(in_tree, key=lambda found: found.path)
     progress.expect(len(loose))
     found: dict[str, Entry] = {}

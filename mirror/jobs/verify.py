@@ -18,9 +18,11 @@ from mirror.models import ROLES, Entry, Role, StoredFile, to_json
 from mirror.progress import Progress
 from mirror.stopping import Stop
 from mirror.storage.hashing import hash_file
+from mirror.storage.layout import composed
 from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
 from mirror.storage.runs import VERIFIED, Verified
+from mirror.text import decodable
 
 _TICK_S = 0.2
 _AHEAD = 16
@@ -107,7 +109,7 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         wrong = [(finding, stored) for finding, stored in wrong if stored in still]
         extra = _without_entry(extra, now)
     findings.wrong = [finding for finding, _ in wrong]
-    findings.extra = sorted(extra)
+    findings.extra = sorted(map(decodable, extra))
     note(root, findings)
     return findings
 
@@ -172,4 +174,4 @@ def recorded(manifest: Manifest) -> Iterator[Record]:
 def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
     """Those that no entry names."""
     known = {stored.path for _, _, stored in recorded(manifest)}
-    return [path for path in paths if path not in known]
+    return [path for path in paths if composed(path) not in known]

@@ -307,19 +307,24 @@ def append_to(path: Path) -> BinaryIO:
 
 
 def have_same_bytes(one: Path, other: Path) -> bool:
-    """Whether two files are one, or have the same content.
+    """Whether two files are one, or have the same content; what has a bad sector has its own.
 
     Raises:
-        OSError: one of them cannot be read.
+        OSError: one of them is not there, or may not be read.
     """
     if one.stat().st_size != other.stat().st_size:
         return False
     if one.samefile(other):
         return True
-    with one.open("rb") as left, other.open("rb") as right:
-        while chunk := left.read(_BUFFER_BYTES):
-            if chunk != right.read(_BUFFER_BYTES):
-                return False
+    try:
+        with one.open("rb") as left, other.open("rb") as right:
+            while chunk := left.read(_BUFFER_BYTES):
+                if chunk != right.read(_BUFFER_BYTES):
+                    return False
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False
     return True
 
 

@@ -41,7 +41,7 @@ class Found(Struct, frozen=True, gc=False):
     """A file that a walk met.
 
     Attributes:
-        path: in Unicode's NFC, as our own paths are.
+        path: as the disk has it; our own paths are in Unicode's NFC.
         size: bytes.
         mtime_ns: epoch nanoseconds.
         is_file: whether it is a regular file, and not a link or the like.
@@ -234,9 +234,17 @@ class Storage(ABC):
 
         Args:
             paths: the files.
-            name: of this `prune`.
+            name: of this `prune`, which is unfinished until `finish_trash`.
             records: JSON of the entries, a line each beside the files.
         """
+
+    @abstractmethod
+    def finish_trash(self, name: str) -> None:
+        """Note that what a `prune` moved has its old names no more."""
+
+    @abstractmethod
+    def unfinished_trash(self) -> Set[str]:
+        """The names of each `prune` that was cut off before that."""
 
     @abstractmethod
     def trashed(self) -> Iterator[tuple[str, Entry]]:
@@ -247,5 +255,5 @@ class Storage(ABC):
         """Take away a name whose very bytes are in that part of the trash."""
 
     @abstractmethod
-    def empty_trash(self) -> None:
-        """Delete the trash for good."""
+    def empty_trash(self, names: Iterable[str]) -> None:
+        """Delete what each of these has moved to the trash, for good."""

@@ -22,10 +22,21 @@ CONTENT_FOLDERS = ("video", "image", "audio")
 OTHER_FOLDER = "other"
 PRIVATE_FOLDER = ".kling-mirror"
 GALLERY_FOLDER = "gallery"
+TRASH_RECORDS = ("entries.jsonl", "unfinished.jsonl")
+"""The entries beside what one `prune` moved; of the second name until it has come to its end."""
+
 OUR_NAMES = frozenset(
     (PRIVATE_FOLDER, GALLERY_FOLDER, "manifest.json", "manifest.json.bak", "SHA256SUMS")
 )
 """What lies in the root besides assets."""
+
+_OF_OTHERS = frozenset(
+    (
+        *("@eaDir", "@tmp", "@Recycle", "@Recently-Snapshot", "#recycle", "#snapshot"),
+        *("lost+found", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"),
+    )
+)
+"""What a NAS or an operating system puts beside files; the rest of it begins with a dot."""
 
 _RESERVED_FOLDERS = frozenset(
     (*CONTENT_FOLDERS, OTHER_FOLDER, *(name.lower() for name in OUR_NAMES))
@@ -50,6 +61,16 @@ def safe_component(text: str, *, max_bytes: int = MAX_NAME_BYTES) -> str:
     if _DEVICE.match(cut.replace(" ", "")):
         return f"_{_cut(cut, max_bytes - 1)}".rstrip(" .")
     return cut
+
+
+def composed(path: str) -> str:
+    """A path as our own are written, in NFC; macOS may give names back decomposed."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def is_of_others(name: str) -> bool:
+    """Whether a file or folder belongs to a NAS or an operating system: no name of ours does."""
+    return name.startswith(".") or name in _OF_OTHERS
 
 
 def account_folder(email: str) -> str:

@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import stat
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,6 +35,7 @@ from mirror.storage.spool import Partial
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
 _RUNS_TAIL_BYTES = 1 << 20
+_ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
 
 
 class _Marker(Struct):
@@ -210,24 +210,28 @@ class LocalFolder(Storage):
         """Every file in a part of the root, but for documents and what belongs to others."""
         top = str(self._dest if area == "tree" else self._private / area)
         for folder, names, files in os.walk(top):
-            if area == "tree" and folder == top:
-                names[:] = [name for name in names if name not in layout.OUR_NAMES]
-                files = [name for name in files if name not in layout.OUR_NAMES]  # noqa: PLW2901 - as above
+            if area == "tree":
+                ours = layout.OUR_NAMES if folder == top else ()
+                names[:] = [
+                    name
+                    for name in names
+                    if name not in ours
+                    and not layout.is_of_others(name)
+                    and not os.path.isdir(os.path.join(folder, name, layout.PRIVATE_FOLDER))  # noqa: PTH112, PTH118
+                ]
+                files = [  # noqa: PLW2901 - as above
+                    name for name in files if name not in ours and not layout.is_of_others(name)
+                ]
             for name in files:
                 path = os.path.join(folder, name)  # noqa: PTH118 - for every file
                 with contextlib.suppress(FileNotFoundError):  # a run is at work
                     found = os.lstat(path)
                     yield Found(
-                        self._relative(path),
+                        path.removeprefix(self._prefix).replace(os.sep, "/"),
                         found.st_size,
                         found.st_mtime_ns,
                         stat.S_ISREG(found.st_mode),
                     )
-
-    def _relative(self, path: str) -> str:
-        """A path as our own are written; macOS may give names back decomposed."""
-        relative = path.removeprefix(self._prefix).replace(os.sep, "/")
-        return relative if relative.isascii() else unicodedata.normalize("NFC", relative)
 
     # Files on their way into their places.
 
@@ -309,14 +313,27 @@ class LocalFolder(Storage):
             target = _in_trash(folder, path)
             self._real_folder(target.parent)
             self._disk.keep_copy(self._path(path), target)
-        with append_to(folder / "entries.jsonl") as file:
+        with append_to(folder / _UNFINISHED) as file:
             file.writelines(record + b"\n" for record in records)
             file.flush()
             self._disk.sync(file.fileno())
 
+    def finish_trash(self, name: str) -> None:
+        """Give the records their final name, beside which no old name is left."""
+        folder = self._trash / name
+        self._disk.rename(folder / _UNFINISHED, folder / _ENTRIES)
+        self._disk.sync_folder(folder)
+
+    def unfinished_trash(self) -> Set[str]:
+        """The names of each `prune` whose records have not their final name."""
+        return {record.parent.name for record in self._unfinished()}
+
+    def _unfinished(self) -> Iterator[Path]:
+        return self._trash.glob(f"*/{_UNFINISHED}")
+
     def trashed(self) -> Iterator[tuple[str, Entry]]:
         """Every entry that is in the trash, with the name of its `prune`."""
-        for record in sorted(self._trash.glob("*/entries.jsonl")):
+        for record in sorted([*self._trash.glob(f"*/{_ENTRIES}"), *self._unfinished()]):
             for line in record.read_bytes().splitlines():
                 with contextlib.suppress(*NOT_JSON):
                     yield record.parent.name, msgspec.json.decode(line, type=Entry)
@@ -327,10 +344,14 @@ class LocalFolder(Storage):
             if have_same_bytes(self._path(path), _in_trash(self._trash / name, path)):
                 self.remove(path)
 
-    def empty_trash(self) -> None:
-        """Delete the trash for good."""
-        if self._trash.exists():
-            shutil.rmtree(self._trash)
+    def empty_trash(self, names: Iterable[str]) -> None:
+        """Delete parts of the trash for good."""
+        for name in names:
+            part = self._trash / name
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part)
+            else:
+                part.unlink(missing_ok=True)
 
     def _path(self, relative: str) -> Path:
         return self._dest / relative

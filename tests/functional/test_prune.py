@@ -166,34 +166,6 @@ def test_dry_run_only_tells(run_prune: Prune, items: list[dict[str, Any]], dest:
     assert _trash(dest) == trash
 
 
-def test_the_trash_is_emptied_when_asked(
-    run_prune: Prune, library: Library, items: list[dict[str, Any]], dest: Path
-) -> None:
-    """`--empty-trash` deletes what is there and what it just put there, and nothing else."""
-    assert items
-    files = _files_of(_past(dest))
-    done = run_prune("--empty-trash", "--json")
-    assert done.code == 0
-    assert len(_texts(done, "files")) == len(files)
-    emptied = done.summary["emptied"]
-    assert isinstance(emptied, int)
-    assert emptied >= len(files)
-    assert _trash(dest) == {}
-    current = {it["sha256"] for _, it in stored_of(dest)}
-    left = set(snapshot(dest).values()) - current
-    assert left.isdisjoint(it["sha256"] for it in files)
-    check_mirror(dest, library)
-    _sums_pass(dest)
-    again = run_prune("--empty-trash")
-    assert (again.code, "for good" in again.err) == (0, False)
-
-
-def _texts(done: Finished, name: str) -> list[str]:
-    found = done.summary[name]
-    assert isinstance(found, list)
-    return found
-
-
 def test_a_pruned_asset_that_comes_back_is_fetched_anew(
     run_prune: Prune,
     service: Misbehaving,
