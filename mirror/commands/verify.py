@@ -97,7 +97,8 @@ def findings_in_words(findings: Findings) -> list[str]:
 def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
     """Put what was rebuilt into words, a line each; the verdict comes last."""
     lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
-    lines += [f"recorded, but missing or replaced: {path}" for path in rebuilt.missing]
+    lines += [f"missing: {path}" for path in rebuilt.missing]
+    lines += [f"damaged: {path}" for path in rebuilt.damaged]
     made_of = [rebuilt.base or "no earlier manifest", "the journal"]
     if rebuilt.from_files:
         made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")

@@ -1,31 +1,32 @@
 """`verify --rebuild`: a lost or damaged `manifest.json`, made anew from what is left.
 
 In this order: the manifest as far as it can be read, else `manifest.json.bak`; the journal over it;
-then the files themselves. A file's name holds its asset's id, and its time is the updateTime: that
-makes an entry of it. What else the API said of it is lost until the asset changes.
+the trash, for what came back from it; then the files themselves, by their names and times. A hash
+that is known, if by `SHA256SUMS` alone, is never replaced by that of a file: the file is damaged.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Struct, field
 
 from mirror.clock import now_iso
-from mirror.errors import ManifestError
-from mirror.models import ROLES, Entry, StoredFile
+from mirror.errors import DiskError, ManifestError
+from mirror.jobs import verify
+from mirror.jobs.evidence import Files, Judge
+from mirror.jobs.naming import read_name, with_file
+from mirror.models import ROLES, Entry, StoredFile, TwinEntry
 from mirror.progress import Progress
 from mirror.stopping import Stop
-from mirror.storage.hashing import hash_file
-from mirror.storage.interface import Found, Storage
-from mirror.storage.journal import Change, DropEntry, PutEntry
-from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER, composed
-from mirror.storage.manifest import BACKUP_NAME, NAME
-from mirror.storage.media import split_suffix
+from mirror.storage.interface import Storage
+from mirror.storage.journal import PutEntry, as_twin
+from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER
+from mirror.storage.manifest import BACKUP_NAME, NAME, SUMS_NAME
 from mirror.storage.root import Root
+from mirror.text import decodable
 
-_NAME = re.compile(r"(?:(?P<stem>.*)-)?(?P<id>\d{6,30})")
-_COVER = ".cover"
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 class Rebuilt(Struct):
@@ -36,7 +37,8 @@ class Rebuilt(Struct):
         entries: in all.
         from_files: keys of entries that were made of files alone.
         unknown: files that no entry could be made of.
-        missing: recorded paths where the recorded bytes are not.
+        missing: recorded paths where no file is.
+        damaged: paths whose files have other bytes than are known of them, or cannot be read.
     """
 
     base: str | None
@@ -44,6 +46,7 @@ class Rebuilt(Struct):
     from_files: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
 
 def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
@@ -62,29 +65,46 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     storage, manifest = root.storage, root.manifest
     base = _load_base(root)
     rebuilt = Rebuilt(base)
-    corrections = _held_against_files(root, rebuilt, stop)
-    for change in corrections:
+    files = Files(storage, progress, stop)
+    sums = {} if base == NAME else _sums(storage)
+    trashed = [entry for _, entry in storage.trashed()]
+    judge = Judge(
+        files,
+        manifest.entries.values(),
+        sums=sums,
+        trashed={entry.key for entry in trashed},
+        is_backup=base != NAME,
+    )
+    changes = list(judge.changes())
+    for change in changes:
         manifest.apply(change)
-    known = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-    in_tree = (found for found in storage.walk("tree") if composed(found.path) not in known)
-    loose = sorted(in_tree, key=lambda found: found.path)
+    rebuilt.missing, rebuilt.damaged = judge.missing, judge.damaged
+    claimed = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
+    rebuilt.missing += sorted(sums.keys() - claimed - files.found.keys())
+    loose = files.found.keys() - claimed
     progress.expect(len(loose))
-    found: dict[str, Entry] = {}
-    for file in loose:
-        stop.check()
-        if not _add(found, file, storage):
-            rebuilt.unknown.append(file.path)
-        progress.advance(1)
-    for key, entry in found.items():
-        if entry.resource is None or key in manifest.entries:
+    for entry in _returned(trashed, loose, files):
+        if entry.key not in manifest.entries:
+            changes.append(PutEntry(entry))
+            manifest.apply(changes[-1])
+            loose -= {stored.path for stored in entry.files()}
+    for entry in _made_of(sorted(loose), files, sums, rebuilt):
+        added = _fitting(entry, manifest.entries)
+        if added is None:
             rebuilt.unknown += [stored.path for stored in entry.files()]
         else:
-            rebuilt.from_files.append(key)
+            changes.append(PutEntry(added))
+            manifest.apply(changes[-1])
+            rebuilt.from_files.append(added.key)
+    progress.advance(len(loose))
+    in_tree = (path for path in rebuilt.unknown if not path.startswith(PRIVATE_FOLDER))
+    rebuilt.unknown = sorted(map(decodable, in_tree))
     if base != NAME and storage.document_version(NAME) is not None:
         when = now_iso().replace(":", "")
         storage.copy_document(NAME, f"{PRIVATE_FOLDER}/{NAME}.damaged-{when}")
-    manifest.record([*corrections, *(PutEntry(found[key]) for key in rebuilt.from_files)])
+    manifest.record(changes)
     manifest.compact(keep_backup=base == NAME)
+    verify.note(root, rebuilt.damaged)
     rebuilt.entries = len(manifest.entries)
     return rebuilt
 
@@ -97,93 +117,81 @@ def _load_base(root: Root) -> str | None:
         except ManifestError as error:
             if error.is_newer:
                 raise
+        except DiskError:  # a bad sector, or no permission
             continue
-        return name
+        else:
+            return name
     root.manifest.replay()
     return None
 
 
-def _held_against_files(root: Root, rebuilt: Rebuilt, stop: Stop) -> list[Change]:
-    """What must change in the manifest so that no entry says what its files do not.
+def _sums(storage: Storage) -> dict[str, str]:
+    """The hashes that `SHA256SUMS` has, by path."""
+    try:
+        text = storage.read_document(SUMS_NAME).decode(errors="replace")
+    except OSError:
+        return {}
+    lines = map(_SUM.fullmatch, text.splitlines())
+    return {found[2]: found[1] for found in lines if found is not None}
 
-    A backup may be older than the files: where an asset was replaced since, its earlier version
-    is in history, and what lies at its place is a version that the backup does not know.
-    """
-    storage, history = root.storage, {}
-    for path in sorted(found.path for found in storage.walk("history") if found.is_file):
-        history[hash_file(storage.open(path)).sha256] = path
-    changes: list[Change] = []
-    for entry in root.manifest.entries.values():
-        stop.check()
-        replaced = [it for it in entry.files() if _is_replaced(storage, it)]
-        absent = [it for it in entry.files() if storage.size_of(it.path) is None]
-        rebuilt.missing += [stored.path for stored in (*replaced, *absent)]
-        if not replaced:
+
+def _returned(trashed: Iterable[Entry], loose: Set[str], files: Files) -> Iterator[Entry]:
+    """The entries in the trash whose very files are in their places again."""
+    for entry in trashed:
+        back = {
+            role: stored
+            for role in ROLES
+            if (stored := entry.file(role)) is not None
+            and stored.path in loose
+            and files.sha256(stored.path) == stored.sha256
+        }
+        if "resource" in back:
+            yield msgspec.structs.replace(entry, **dict.fromkeys(ROLES) | back)
+
+
+def _made_of(
+    loose: Iterable[str], files: Files, sums: Mapping[str, str], rebuilt: Rebuilt
+) -> Iterable[Entry]:
+    """The entries that files stand for by their names; notes those that stand for none."""
+    made: dict[tuple[object, ...], Entry] = {}
+    for path in loose:
+        found = files.found[path]
+        named = read_name(path, files.time_ms(path)) if found.is_file else None
+        sha256 = files.sha256(path) if named is not None else None
+        known = sums.get(path, sha256)
+        if named is None or known is None:
+            rebuilt.unknown.append(path)
             continue
-        kept = {role: _kept(entry.file(role), history) for role in ROLES}
-        if kept["resource"] is None:
-            changes.append(DropEntry(entry.key))
-        else:
-            old = msgspec.structs.replace(entry, state="superseded", gone_since=None, **kept)
-            changes.append(PutEntry(old))
-    return changes
+        like, role = named
+        group = like.id, like.update_time_ms, like.content_type, like.state
+        entry = made.get(group, like)
+        if entry.file(role) is not None:
+            rebuilt.unknown.append(path)
+            continue
+        if known != sha256:
+            rebuilt.damaged.append(path)
+        made[group] = with_file(entry, role, _stored(path, found.size, known), like)
+    return made.values()
 
 
-def _is_replaced(storage: Storage, stored: StoredFile) -> bool:
-    if storage.size_of(stored.path) is None:
-        return False
-    return hash_file(storage.open(stored.path)).sha256 != stored.sha256
-
-
-def _kept(stored: StoredFile | None, history: Mapping[str, str]) -> StoredFile | None:
-    if stored is None or stored.sha256 not in history:
+def _fitting(entry: Entry, entries: Mapping[str, Entry]) -> Entry | None:
+    """The entry, as a twin if an asset of another type has its key; None if it cannot be one."""
+    other = entries.get(entry.key)
+    if entry.resource is None:
         return None
-    return msgspec.structs.replace(stored, path=history[stored.sha256])
+    if other is None:
+        return entry
+    twin = as_twin(TwinEntry, entry)
+    types = {entry.content_type, other.content_type}
+    is_twin = len(types) > 1 and types <= {*CONTENT_FOLDERS} and twin.key not in entries
+    return twin if is_twin else None
 
 
-def _add(found: dict[str, Entry], file: Found, storage: Storage) -> bool:
-    """Make an entry of a file, or add it to its asset's; False where its name tells nothing."""
-    folders = file.path.split("/")[:-1]
-    stem, suffix = split_suffix(file.path.rpartition("/")[2])
-    is_cover = stem.endswith(_COVER)
-    match = _NAME.fullmatch(stem.removesuffix(_COVER))
-    if match is None or not folders or not file.is_file:
-        return False
-    time_ms = file.mtime_ns // 1_000_000
-    if match["id"] == str(time_ms) and (inner := _NAME.fullmatch(match["stem"] or "")):
-        match = inner  # a collision was settled by the time, behind the id
-    stored = _stored(file, storage)
-    entry = Entry(
-        id=match["id"],
-        update_time_ms=time_ms,
-        account=folders[0] if len(folders) > 1 else None,
-        content_type=folders[-1] if folders[-1] in CONTENT_FOLDERS else None,
-        name=f"{match['stem'] or match['id']}{suffix}",
-        create_time_ms=None,
-        state="current",
-        gone_since=None,
-        resource=None,
-        cover=None,
-        asset=Raw(msgspec.json.encode({"id": match["id"], "updateTime": time_ms})),
-    )
-    known = found.get(entry.key, entry)
-    if known.file("cover" if is_cover else "resource") is not None:
-        return False
-    if is_cover:
-        found[entry.key] = msgspec.structs.replace(known, cover=stored)
-    else:
-        name, kind = entry.name, entry.content_type
-        found[entry.key] = msgspec.structs.replace(
-            known, resource=stored, name=name, content_type=kind
-        )
-    return True
-
-
-def _stored(file: Found, storage: Storage) -> StoredFile:
+def _stored(path: str, size: int, sha256: str) -> StoredFile:
     return StoredFile(
-        path=file.path,
-        size=file.size,
-        sha256=hash_file(storage.open(file.path)).sha256,
+        path=path,
+        size=size,
+        sha256=sha256,
         etag=None,
         last_modified=None,
         content_type=None,

@@ -158,7 +158,7 @@ def check_and_repair(
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
     if findings.wrong:
         run_stoppable(_repair(settings, token, root, findings, progress, stop), stop)
-        verify.note(root, findings)
+        verify.note(root, findings.left)
         root.compact()
     return findings
 

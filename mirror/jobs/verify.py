@@ -7,7 +7,7 @@ import concurrent.futures
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
@@ -71,9 +71,14 @@ class Findings(Struct):
     lost: list[str] = field(default_factory=list)
 
     @property
+    def left(self) -> set[str]:
+        """The paths of what is still wrong."""
+        return {finding.path for finding in self.wrong} - {*self.fetched, *self.restored}
+
+    @property
     def is_sound(self) -> bool:
         """Whether every recorded file is there, now."""
-        return len(self.wrong) == len(self.fetched) + len(self.restored)
+        return not self.left
 
 
 def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
@@ -110,14 +115,17 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         extra = _without_entry(extra, now)
     findings.wrong = [finding for finding, _ in wrong]
     findings.extra = sorted(map(decodable, extra))
-    note(root, findings)
+    note(root, findings.left)
     return findings
 
 
-def note(root: Root, findings: Findings) -> None:
-    """Keep for `status` what is damaged still; a disk that cannot be written has no room for it."""
-    mended = {*findings.fetched, *findings.restored}
-    wrong = {finding.path for finding in findings.wrong} - mended
+def note(root: Root, wrong: Collection[str]) -> None:
+    """Keep for `status` which files are damaged; a disk that cannot be written has no room for it.
+
+    Args:
+        root: open.
+        wrong: paths of recorded files; what is missing or cut `status` sees for itself.
+    """
     damaged = [
         stored
         for _, _, stored in recorded(root.manifest)

@@ -41,7 +41,9 @@ from tests.lib.runs import run_sync
 def _rebuild(verify: RunProgram) -> dict[str, Any]:
     done = verify("--rebuild")
     assert (done.code, done.err) == (0, "")
-    assert set(done.summary) == {"base", "entries", "from_files", "unknown", "missing"}
+    assert set(done.summary) == {
+        "base", "entries", "from_files", "unknown", "missing", "damaged",
+    }  # fmt: skip
     return dict(done.summary)
 
 
@@ -113,6 +115,7 @@ def test_it_is_rebuilt_from_the_backup_and_the_files_since(
         "from_files": [f"{added['id']}@{added['updateTime']}"],
         "unknown": [],
         "missing": [],
+        "damaged": [],
     }
     assets = manifest_of(dest)["assets"]
     assert {key: assets[key] for key in known} == known
