@@ -281,6 +281,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             example="10%",
         ),
     ] = None
+    no_create: Annotated[
+        bool,
+        Setting(
+            "safety",
+            "never create a mirror, but fail (exit 6): only `init` may; for containers, where a "
+            "volume that is not mounted looks like an empty folder",
+            values.switch,
+        ),
+    ] = False
     gallery: Annotated[
         bool,
         Setting(
@@ -410,3 +419,4 @@ class Options(TypedDict, total=False):
     allowed_hosts: str | Sequence[str] | None
     allow_private_hosts: bool | None
     max_gone: int | str | None
+    no_create: bool | None

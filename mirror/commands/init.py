@@ -29,7 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
     state_folder = platformdirs.user_state_path("kling-mirror")
     flags, token = given(arguments), None
     if config_path.exists():
-        text = begin_anew(flags, config_path=config_path, state_folder=state_folder)
+        text = begin_mirror(flags, config_path=config_path, state_folder=state_folder)
         sys.stderr.write(f"{printable(text.rstrip())}\n")
         return ExitCode.COMPLETE
     if terminal.is_there():
@@ -45,12 +45,12 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
-    """Prepare a mirror again that was removed on purpose; the config stays.
+def begin_mirror(flags: Mapping[str, object], *, config_path: Path, state_folder: Path) -> str:
+    """Prepare a mirror for a config that exists already: one that it names, or one that was lost.
 
     Args:
         flags: the settings that were given; `dest` names the mirror.
-        config_path: the config that exists.
+        config_path: the config that exists; it stays as it is.
         state_folder: where the roots of this user are remembered.
 
     Returns:
@@ -61,8 +61,11 @@ def begin_anew(flags: Mapping[str, object], *, config_path: Path, state_folder: 
         DiskError: it cannot be written.
     """
     dest = config.load(flags, environ={}, config_path=Path(os.devnull)).dest
+    wanted = config.load({}, environ=os.environ, config_path=config_path).dest
     known = KnownRoots(state_folder)
-    if dest is None or dest.absolute() not in known or Root(dest.absolute()).storage.is_prepared:
+    if dest is None or Root(dest.absolute()).storage.is_prepared:
+        raise _second(config_path)
+    if dest.absolute() not in known and (wanted is None or wanted.absolute() != dest.absolute()):
         raise _second(config_path)
     Root(dest.absolute()).prepare(known, again=True)
     return f"Prepared {dest.absolute()}; {config_path} stays as it is. Next: `kling-mirror sync`\n"

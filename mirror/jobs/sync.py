@@ -84,6 +84,7 @@ def prepared(
         known=KnownRoots(state_folder),
         min_free=settings.min_free,
         disk=disk,
+        create=not settings.no_create,
         dry_run=dry_run,
     )
 

@@ -44,10 +44,10 @@ class KnownRoots:
 
 
 def missing_root(dest: Path) -> DiskError:
-    """The error for a known root that is not there."""
+    """The error for a root that is not where it should be."""
     return DiskError(
         "the mirror is missing: is its disk mounted?",
         where=str(dest),
-        hint="mount the disk; if you moved the mirror, set `dest` to its new place; if you removed "
-        f"it on purpose, begin anew with `kling-mirror init --dest {dest}`",
+        hint="mount the disk; if you moved the mirror, set `dest` to its new place; if there is "
+        f"none yet, or none any more, begin one with `kling-mirror init --dest {dest}`",
     )

@@ -88,6 +88,7 @@ class Root:
         known: KnownRoots,
         min_free: int = 0,
         disk: Disk | None = None,
+        create: bool = True,
         dry_run: bool = False,
     ) -> Iterator[Self]:
         """Open a root for a run, and make it first if need be.
@@ -99,6 +100,7 @@ class Root:
             known: the roots of earlier runs.
             min_free: as above.
             disk: as above.
+            create: whether a root that is not there may be made.
             dry_run: write nothing but the lock.
 
         Raises:
@@ -107,6 +109,8 @@ class Root:
             DiskError: the disk fails, here or inside the block, or is not mounted.
         """
         root = cls(dest, min_free=min_free, disk=disk)
+        if not create and not root.storage.is_prepared:
+            raise missing_root(dest)
         if dry_run and not root.storage.is_prepared:
             root._require_mounted(known)
             yield root

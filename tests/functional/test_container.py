@@ -33,6 +33,7 @@ def test_it_runs_as_nobody_special_into_the_volume() -> None:
     (volume,) = _texts("VOLUME")
     environ = dict(word.split("=", 1) for text in _texts("ENV") for word in text.split())
     assert environ["KLING_MIRROR_DEST"] == volume
+    assert environ["KLING_MIRROR_NO_CREATE"] == "true"
     assert set(environ) - {"PATH"} <= {setting.env for setting in SETTINGS}
     (entrypoint,), (command,), (health,) = map(_texts, ("ENTRYPOINT", "CMD", "HEALTHCHECK"))
     assert json.loads(entrypoint) == ["kling-mirror"]

@@ -392,6 +392,37 @@ def test_a_mirror_that_was_removed_on_purpose_can_begin_anew(
     assert len(manifest_of(dest)["assets"]) == 3
 
 
+@pytest.mark.parametrize("given", ["a flag", "the environment", "the config"])
+def test_only_init_may_create_a_mirror(
+    program: RunProgram, service: Misbehaving, tmp_path: Path, given: str
+) -> None:
+    """With `no_create`, however it is set, an empty mount point stays empty; `init` fills it."""
+    folder, dest = tmp_path / "etc", tmp_path / "volume"
+    folder.mkdir()
+    dest.mkdir()
+    (folder / "token").write_text(TOKEN)
+    setting = "no_create = true\n" if given == "the config" else ""
+    (folder / "config.toml").write_text(
+        f'dest = "{dest}"\napi_url = "{service.api_url}"\ntoken_file = "token"\n{setting}'
+    )
+    environ = {"KLING_MIRROR_CONFIG": str(folder / "config.toml")}
+    if given == "the environment":
+        environ["KLING_MIRROR_NO_CREATE"] = "1"
+    flags = ("--no-create",) if given == "a flag" else ()
+    for arguments in (("sync",), ("sync", "--dry-run"), ("sync", "--dest", dest / "below")):
+        refused = program(*arguments, *flags, env=environ)
+        assert refused.code == 6, refused.err
+        assert "the mirror is missing: is its disk mounted?" in refused.err
+        assert "`kling-mirror init --dest " in refused.err
+    assert [*dest.iterdir()] == []
+    assert program("import", folder, env={**environ, "KLING_MIRROR_NO_CREATE": "1"}).code == 6
+    begun = program("init", "--dest", dest, env=environ)
+    assert begun.code == 0, begun.err
+    done = program("sync", *flags, env=environ)
+    assert done.code == 0, done.err
+    assert len(manifest_of(dest)["assets"]) == 3
+
+
 # Before it.
 
 

@@ -161,6 +161,11 @@ def main() -> int:
     assert image.run(["--version"]) == 0
     assert image.run(image.command) == 2, "a sync without a token is a usage error"
     assert image.probe(image.health) != 0, "without a mirror nothing is well"
+    word = root / "data/token"
+    word.write_text("user:1-none\n")
+    sync = [*image.command, "--token-file", "/data/token"]
+    assert image.run(sync) == 6, "no mirror is begun: a volume that is missing looks like this"
+    word.unlink()
     assert image.run(["demo", "--dest", "/data"]) == 0
     assert image.probe(image.health) == 0, "after a complete run all is well"
     owners = {path.stat().st_uid for path in (root / "data").rglob("*")}

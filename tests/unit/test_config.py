@@ -30,6 +30,7 @@ SOURCES: Mapping[str, tuple[str, str, object]] = {
     "content_type": ('["video"]', "image, audio", ["audio"]),
     "file_name": ('"toml"', "env", "flag"),
     "no_covers": ("true", "0", True),
+    "no_create": ("true", "0", True),
     "page_size": ("11", "12", "13"),
     "jobs": ("11", "12", "13"),
     "limit_rate": ('"1M"', "2M", "3M"),
