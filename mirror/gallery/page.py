@@ -43,7 +43,7 @@ def write(root: Root) -> Path:
 
 
 def _page(script: bytes) -> bytes:
-    """The page, which holds nothing that came from the service: that is the data's alone."""
+    """The page; it holds nothing that came from the service: only the data does."""
     environment = Environment(
         loader=PackageLoader("mirror.gallery"),
         autoescape=True,

@@ -23,13 +23,13 @@ def schema_of(*structs: type[Struct], title: str, is_array: bool = False) -> dic
         for field in msgspec.structs.fields(struct)
     }
     for owner, definition in components.items():
-        told, _, attributes = inspect.cleandoc(definition.pop("description", "")).partition(
+        text, _, attributes = inspect.cleandoc(definition.pop("description", "")).partition(
             "\n\nAttributes:\n"
         )
-        if told:
-            definition["description"] = told
-        for name, text in _ATTRIBUTE.findall(attributes):
-            about = {"description": " ".join(text.split())}
+        if text:
+            definition["description"] = text
+        for name, meaning in _ATTRIBUTE.findall(attributes):
+            about = {"description": " ".join(meaning.split())}
             key = encoded.get((owner, name), name)
             definition["properties"][key] = about | definition["properties"][key]
     one: dict[str, Any] = {"anyOf": list(refs)} if len(refs) > 1 else {**refs[0]}

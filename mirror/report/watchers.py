@@ -28,7 +28,7 @@ _WATCHERS: tuple[tuple[Callable[[Settings], object], str], ...] = (
     (lambda settings: settings.ping_url, "ping.Pinger"),
     (lambda settings: settings.on_finish, "on_finish.Hook"),
 )
-"""When each watcher is wanted, and which class of this package it is: loaded for those alone."""
+"""When each watcher is wanted, and its class in this package, which is loaded only then."""
 
 
 class Run:
