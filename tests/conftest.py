@@ -39,6 +39,12 @@ class Finished:
         assert isinstance(found, dict)
         return found
 
+    def texts(self, name: str) -> list[str]:
+        """One of the lists in what `--json` printed."""
+        found = self.summary[name]
+        assert isinstance(found, list)
+        return found
+
     @property
     def listing(self) -> dict[str, Any]:
         """What `sync --json` printed of the listing."""

@@ -163,7 +163,7 @@ class Committer:
         for role, file in outcome.files.items():
             placements.append(Placement(file.partial, paths[role], asset.update_time_ms))
             stored[role] = StoredFile.of(file.facts, path=paths[role], fetched=now)
-        return _entry(asset, entry, stored), placements
+        return entry_of(asset, entry, stored), placements
 
     def _paths(self, outcome: Fetched) -> dict[Role, str]:
         """Where the files go: an entry keeps its path, a new one gets the first that is free."""
@@ -226,7 +226,14 @@ class Committer:
         )
 
 
-def _entry(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFile | None]) -> Entry:
+def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFile | None]) -> Entry:
+    """The record of a listed asset whose files are in place.
+
+    Args:
+        asset: as it is listed now.
+        before: its entry so far, which keeps its account.
+        stored: its files; a role may be missing.
+    """
     entry = TwinEntry if asset.is_twin else Entry
     return entry(
         id=asset.id,
@@ -237,8 +244,8 @@ def _entry(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFile 
         create_time_ms=asset.create_time_ms,
         state="current",
         gone_since=None,
-        resource=stored["resource"],
-        cover=stored["cover"],
+        resource=stored.get("resource"),
+        cover=stored.get("cover"),
         asset=stripped(asset.raw),
     )
 

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from mirror.clock import now_iso
+from mirror.jobs.commit import entry_of
 from mirror.models import Asset, Entry, Role, StoredFile
-from mirror.net.decode import decode_page, stripped, without_query
+from mirror.net.decode import decode_page, without_query
 from mirror.storage import layout
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
@@ -130,19 +131,7 @@ def _mirrored(asset: Asset, dest: Path) -> Entry:
         url=without_query(asset.urls["resource"]),
         fetched=now_iso(),
     )
-    return Entry(
-        id=asset.id,
-        update_time_ms=asset.update_time_ms,
-        account=asset.account,
-        content_type=asset.content_type,
-        name=asset.name,
-        create_time_ms=asset.create_time_ms,
-        state="current",
-        gone_since=None,
-        resource=stored,
-        cover=None,
-        asset=stripped(asset.raw),
-    )
+    return entry_of(asset, None, {"resource": stored})
 
 
 def _size_and_sum(path: Path) -> tuple[int, int]:

@@ -10,12 +10,13 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from msgspec import Raw
 
+from mirror.jobs.commit import entry_of
 from mirror.jobs.planning import decide
 from mirror.models import Asset, Entry, Kind, StoredFile
 from mirror.net.decode import decode_page
 from mirror.net.listing import is_proven
+from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
 
 _PAGE = 100
@@ -24,11 +25,13 @@ _PAGE = 100
 def main(step: str, count: str, folder: str) -> None:
     """Does the step, and prints how many assets it was done for."""
     root = Path(folder)
-    manifest = Root(root).manifest
     if step == "make":
-        manifest.entries = {asset.key: _entry(asset) for asset in _assets(int(count))}
-        manifest.compact(keep_backup=False)
+        with Root.prepared(root, known=KnownRoots(root / "state")) as prepared:
+            manifest = prepared.manifest
+            manifest.entries = {asset.key: _entry(asset) for asset in _assets(int(count))}
+            manifest.compact(keep_backup=False)
     else:
+        manifest = Root(root).manifest
         manifest.load()
     if step == "compact":
         manifest.compact(keep_backup=False)
@@ -81,19 +84,7 @@ def _entry(asset: Asset) -> Entry:
         url=asset.urls["resource"],
         fetched="2026-01-01T00:00:00Z",
     )
-    return Entry(
-        id=asset.id,
-        update_time_ms=asset.update_time_ms,
-        account=None,
-        content_type=asset.content_type,
-        name=asset.name,
-        create_time_ms=asset.create_time_ms,
-        state="current",
-        gone_since=None,
-        resource=stored,
-        cover=None,
-        asset=Raw(bytes(asset.raw)),
-    )
+    return entry_of(asset, None, {"resource": stored})
 
 
 main(*sys.argv[1:])

@@ -16,6 +16,7 @@ from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import PRIVATE, Served, check_invariant, files_below, sha256_of
 from tests.lib.library import Library
+from tests.lib.mirrored import key_of
 from tests.lib.paced import Paced
 from tests.lib.processes import started, sync_arguments
 
@@ -91,11 +92,7 @@ def _check_complete(dest: Path, library: Library) -> None:
     served = Served()
     served.note(library)
     entries = check_invariant(dest, served)
-    listed = {
-        f"{item['id']}@{item['updateTime']}"
-        for items in library.accounts.values()
-        for item in items
-    }
+    listed = {key_of(item) for items in library.accounts.values() for item in items}
     assert {key for key, entry in entries.items() if entry.state == "current"} == listed
 
 

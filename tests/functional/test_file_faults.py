@@ -31,6 +31,7 @@ from tests.lib.mirrored import (
     check_output,
     check_records,
     entry_of,
+    key_of,
     manifest_of,
     media_in,
 )
@@ -108,7 +109,7 @@ def test_a_lasting_fault_is_recorded_and_cured_by_the_next_run(
     """A failure in summary and manifest, no entry and no file; mirrored once the fault is gone."""
     between, runs = lasting
     item = runs.items[name]
-    key = f"{item['id']}@{item['updateTime']}"
+    key = key_of(item)
     assert key not in between["assets"]
     recorded = between["failures"][key]
     assert (recorded["id"], recorded["updateTime"]) == (item["id"], item["updateTime"])

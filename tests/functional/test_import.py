@@ -22,7 +22,7 @@ from mirror.jobs.adopted import Adopted
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
 from tests.lib.library import ACCESS, EMAIL, TOKEN, Library, media
-from tests.lib.mirrored import manifest_of
+from tests.lib.mirrored import key_of, manifest_of
 from tests.lib.runs import Notes, run_sync
 
 BIG = 300_000
@@ -339,7 +339,7 @@ def test_another_mirror_needs_no_request(
     paths = {
         key: old / entry["resource"]["path"] for key, entry in manifest_of(old)["assets"].items()
     }
-    spoiled = paths[f"{items[0]['id']}@{items[0]['updateTime']}"]
+    spoiled = paths[key_of(items[0])]
     spoiled.write_bytes(b"\xff" * BIG)
     (old / "gallery").mkdir()
     (old / "gallery/index.html").write_text("the page of the other mirror")

@@ -19,7 +19,7 @@ from tests.lib.effects import (
     replies,
 )
 from tests.lib.library import EMAIL, Library, media
-from tests.lib.mirrored import check_mirror, check_output, entry_of, manifest_of, snapshot
+from tests.lib.mirrored import check_mirror, check_output, entry_of, key_of, manifest_of, snapshot
 from tests.lib.misbehaving import Effect, Misbehaving
 from tests.lib.runs import Notes, check_one_error, run_sync
 
@@ -205,7 +205,7 @@ def test_a_deletion_during_the_walk_hides_no_neighbour(
     assert run_sync(service, dest, page_size=PAGE).summary.exit_code == 0
     states = {key: entry["state"] for key, entry in manifest_of(dest)["assets"].items()}
     gone = [key for key, state in states.items() if state == "gone"]
-    assert gone == [f"{first['id']}@{first['updateTime']}"]
+    assert gone == [key_of(first)]
 
 
 def test_a_listing_that_never_settles_proves_nothing(

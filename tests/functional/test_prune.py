@@ -18,6 +18,7 @@ from tests.lib.mirrored import (
     check_mirror,
     check_records,
     entry_of,
+    key_of,
     manifest_of,
     media_in,
     snapshot,
@@ -76,7 +77,7 @@ def _records(dest: Path) -> dict[str, Any]:
         for path in (dest / TRASH).glob("*/entries.jsonl")
         for line in path.read_text().splitlines()
     ]
-    return {f"{entry['id']}@{entry['updateTime']}": entry for entry in lines}
+    return {key_of(entry): entry for entry in lines}
 
 
 def _sums_pass(dest: Path) -> None:
@@ -341,11 +342,11 @@ def test_a_prune_can_be_taken_back_by_hand(
     dest: Path,
 ) -> None:
     """Moved back out of the trash, a gone asset's file is known again by `verify --rebuild`."""
-    gone = _past(dest)[f"{items[1]['id']}@{items[1]['updateTime']}"]
+    gone = _past(dest)[key_of(items[1])]
     assert run_prune().code == 0
     [path] = [path for path in _trash(dest) if path.endswith(gone["resource"]["path"])]
     shutil.move(dest / path, dest / gone["resource"]["path"])
     done = program("verify", "--rebuild", "--dest", dest, env=ACCESS)
     assert done.code == 0
-    back = manifest_of(dest)["assets"][f"{items[1]['id']}@{items[1]['updateTime']}"]
+    back = manifest_of(dest)["assets"][key_of(items[1])]
     assert back["resource"]["sha256"] == gone["resource"]["sha256"]

@@ -20,6 +20,7 @@ from tests.lib.mirrored import (
     check_mirror,
     check_records,
     in_history,
+    key_of,
     manifest_of,
     path_of,
     snapshot,
@@ -112,7 +113,7 @@ def test_it_is_rebuilt_from_the_backup_and_the_files_since(
     assert rebuilt == {
         "base": "manifest.json.bak",
         "entries": len(known) + 1,
-        "from_files": [f"{added['id']}@{added['updateTime']}"],
+        "from_files": [key_of(added)],
         "unknown": [],
         "missing": [],
         "damaged": [],
@@ -261,7 +262,7 @@ def test_any_name_is_read_back(
     item = library.add(1, "image", name=name)
     assert run_sync(service, dest).summary.exit_code == 0
     _lose(dest, *DOCUMENTS)
-    assert _rebuild(verify)["from_files"] == [f"{item['id']}@{item['updateTime']}"]
+    assert _rebuild(verify)["from_files"] == [key_of(item)]
     _check_quiet_sync(service, dest, library)
 
 

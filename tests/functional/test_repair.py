@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Finished, RunProgram
+from tests.conftest import RunProgram
 from tests.lib.damage import DAMAGE, UNREADABLE, flip, wrong_files
 from tests.lib.effects import error
 from tests.lib.library import EMAIL, OTHER, Library, media
@@ -17,6 +17,7 @@ from tests.lib.mirrored import (
     check_records,
     entry_of,
     in_history,
+    key_of,
     manifest_of,
     path_of,
     stored_of,
@@ -122,15 +123,9 @@ def test_repair_knows_accounts(
         flip(dest / path)
     service.forget()
     done = verify("--repair")
-    assert (done.code, sorted(_texts(done, "fetched"))) == (0, sorted(paths))
+    assert (done.code, sorted(done.texts("fetched"))) == (0, sorted(paths))
     assert {request.query["email"] for request in service.look_ups()} == {EMAIL, OTHER}
     check_mirror(dest, library)
-
-
-def _texts(done: Finished, name: str) -> list[str]:
-    found = done.summary[name]
-    assert isinstance(found, list)
-    return found
 
 
 def test_what_could_not_be_fetched_today_is_not_lost(
@@ -198,7 +193,7 @@ def test_what_kling_has_no_more_is_found_by_its_hash(
     state: str,
 ) -> None:
     """The very bytes lie in history or trash: they are put back, and the entry stays as it was."""
-    key = f"{trio[1]['id']}@{trio[1]['updateTime']}"
+    key = key_of(trio[1])
     if state == "gone":
         library.delete(trio[1])
     else:
@@ -233,7 +228,7 @@ def test_what_nobody_has_is_said_to_be_lost(
     state: str,
 ) -> None:
     """Exit 1, the path by name, what is left of it untouched, and no advice that cannot help."""
-    key = f"{trio[1]['id']}@{trio[1]['updateTime']}"
+    key = key_of(trio[1])
     if state == "gone":
         library.delete(trio[1])
     else:

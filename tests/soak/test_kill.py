@@ -19,6 +19,7 @@ from mirror.demo.service import KlingService
 from tests.conftest import RunProgram
 from tests.lib.invariant import PRIVATE, Served, Witness, check_invariant, files_below, sha256_of
 from tests.lib.library import ACCESS, EMAIL, KINDS, Library, media
+from tests.lib.mirrored import key_of
 from tests.lib.paced import Paced
 from tests.lib.processes import started, sync_arguments, wait_until
 
@@ -107,7 +108,7 @@ class _Life:
         done = program(*self.arguments(), env=environ)
         assert done.code == 0, done.err
         self.check()
-        items = {f"{item['id']}@{item['updateTime']}": item for item in self._listed()}
+        items = {key_of(item): item for item in self._listed()}
         entries = self.witness.entries
         current = {key for key, entry in entries.items() if entry.state == "current"}
         assert current == items.keys()

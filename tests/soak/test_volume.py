@@ -17,6 +17,7 @@ import pytest
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.library import ACCESS, EMAIL, JPEG, Library, media
+from tests.lib.mirrored import key_of
 
 _NONE = dict.fromkeys(("new", "changed", "unchanged", "repaired", "failed"), 0)
 KINDS = ("image", "audio", "video")
@@ -148,10 +149,7 @@ def test_a_thousand_assets(
 
         items = library.accounts[EMAIL]
         manifest = json.loads(before)["assets"]
-        paths = [
-            dest / manifest[f"{items[at]['id']}@{items[at]['updateTime']}"]["resource"]["path"]
-            for at in (10, 20)
-        ]
+        paths = [dest / manifest[key_of(items[at])]["resource"]["path"] for at in (10, 20)]
         paths[0].unlink()
         os.truncate(paths[1], 1000)
         items[30]["updateTime"] += 1

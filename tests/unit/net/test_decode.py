@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from mirror.jobs.commit import entry_of
 from mirror.models import Asset, Entry
 from mirror.net.decode import (
     MalformedAnswerError,
@@ -68,19 +69,7 @@ def decoded(body: bytes) -> Page:
 
 def recorded(asset: Asset) -> Entry:
     """The asset as the manifest keeps it, written and read again."""
-    entry = Entry(
-        id=asset.id,
-        update_time_ms=asset.update_time_ms,
-        account=asset.account,
-        content_type=asset.content_type,
-        name=asset.name,
-        create_time_ms=asset.create_time_ms,
-        state="current",
-        gone_since=None,
-        resource=None,
-        cover=None,
-        asset=stripped(asset.raw),
-    )
+    entry = entry_of(asset, None, {})
     return msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
 
 
