@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sys
 
 from mirror import config
 from mirror.commands import flags
@@ -12,12 +13,12 @@ from mirror.commands.opening import effective_settings, locked_root, read_root
 from mirror.commands.output import print_result
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
-from mirror.errors import ExitCode
+from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import rebuild, repair, verify
 from mirror.jobs.rebuild import Rebuilt
 from mirror.jobs.verify import Findings
 from mirror.settings import Settings
-from mirror.text import counted
+from mirror.text import complain, counted
 
 _CPUS = os.cpu_count() or 1
 
@@ -28,7 +29,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--repair",
         action="store_true",
-        help="restore what is missing or damaged",
+        help="restore what is missing or damaged: from copies that are here, else from Kling",
     )
     how.add_argument(
         "--rebuild",
@@ -42,18 +43,25 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.rebuild:
         return _rebuild(settings, arguments)
     console = open_console(settings, arguments)
+    error: MirrorError | None = None
     with contextlib.closing(console), stoppable() as stop:
         if arguments.repair:
-            token = config.read_token(settings)
             with locked_root(settings) as root:
-                findings = repair.check_and_repair(
-                    settings, token, root, progress=console, stop=stop
+                findings, error = repair.check_and_repair(
+                    settings,
+                    root,
+                    token=lambda: config.read_token(settings),
+                    progress=console,
+                    stop=stop,
                 )
                 refresh_gallery(settings, root)
         else:
             root = read_root(settings)
             findings = verify.check(root, jobs=_CPUS, progress=console, stop=stop)
     print_result(findings, findings_in_words(findings), arguments)
+    if error is not None:
+        complain(error, stream=sys.stderr)
+        return error.exit_code
     return ExitCode.COMPLETE if findings.is_sound else ExitCode.UNEXPECTED
 
 
@@ -80,7 +88,7 @@ def findings_in_words(findings: Findings) -> list[str]:
         if finding.path not in named
     ]
     lines += [f"fetched again: {path}" for path in findings.fetched]
-    lines += [f"restored from history or trash: {path}" for path in findings.restored]
+    lines += [f"restored from a copy that was here: {path}" for path in findings.restored]
     lines += [f"could not be fetched today: {path}" for path in findings.failed]
     lines += [f"lost, and no longer at Kling: {path}" for path in findings.lost]
     lines += [f"not in the manifest: {path}" for path in findings.extra]

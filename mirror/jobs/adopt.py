@@ -332,7 +332,7 @@ class _Job:
         partial = self._partial(asset, role)
         async with self._copying:  # one at a time: each finds the room that the one before left
             self._root.spool.check_room(file.local.size)
-            await asyncio.to_thread(partial.take, file.local.path)
+            await asyncio.to_thread(partial.take, file.local.path.open("rb"))
         copied = await asyncio.to_thread(read, partial.path, self._stop)
         if copied.sha256 == file.local.sha256:
             return True

@@ -1,179 +1,228 @@
-"""`verify --repair`: fetch what is missing or damaged anew, or find the same bytes elsewhere here.
+"""`verify --repair`: put back what is missing or damaged.
 
-Each file is looked up at Kling by its asset's key. Where Kling has it no more, `history/` and
-`trash/` may still hold the very bytes: they are known by their hash.
+First from bytes that are here, known by their hash: of another entry, in history or trash, or under
+a name that no entry has. Only then is Kling asked, for its whole listing: a file is lost where a
+proven listing does not have its asset, never because one answer did not.
 """
 
 import asyncio
-import contextlib
-import itertools
-from collections.abc import Mapping, Sequence
+import errno
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Set
+from functools import partial
 
-from mirror.jobs import verify
+from mirror.errors import AccessError, ApiError, MirrorError, UsageError
+from mirror.jobs import planning, verify
 from mirror.jobs.commit import Committer, Fetched
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.running import opened, run_stoppable
-from mirror.jobs.verify import Finding, Findings
-from mirror.models import Action, Asset, Entry, Kind, StoredFile, key_of
-from mirror.net.decode import MalformedAnswerError, decode_item
+from mirror.jobs.verify import Findings, Record, recorded
+from mirror.models import Action, Asset, Kind
 from mirror.net.kling import KlingApi
+from mirror.net.listing import Listing
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.hashing import hash_file
-from mirror.storage.interface import Placement
+from mirror.storage.interface import Area, Placement
+from mirror.storage.journal import DropFailure
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
-
-class Repairer:
-    """Mends what `verify.check` found.
-
-    Args:
-        root: open, with the lock.
-        api: the service.
-        fetcher: fetches assets.
-        committer: makes them durable.
-        jobs: assets fetched at a time.
-    """
-
-    def __init__(
-        self,
-        root: Root,
-        *,
-        api: KlingApi,
-        fetcher: Fetcher,
-        committer: Committer,
-        jobs: int,
-    ) -> None:
-        self._storage = root.storage
-        self._spool = root.spool
-        self._manifest = root.manifest
-        self._api = api
-        self._fetcher = fetcher
-        self._committer = committer
-        self._slots = asyncio.Semaphore(jobs)
-        self._committing = asyncio.Lock()
-
-    async def repair(self, findings: Findings) -> None:
-        """Mend what can be mended; the findings tell what became of each file.
-
-        Raises:
-            DiskError: the disk cannot take it.
-            AccessError: the token or the account is refused: nothing can be told of any file.
-            ApiError: the API cannot be asked.
-        """
-        by_key: dict[str, list[Finding]] = {}
-        for finding in findings.wrong:
-            by_key.setdefault(key_of(finding.id, finding.update_time_ms), []).append(finding)
-        async with asyncio.TaskGroup() as group:
-            for key, wrong in by_key.items():
-                group.create_task(self._fetch(key, wrong, findings))
-        left = [it for it in findings.wrong if it.path not in findings.fetched]
-        wanted = {it.path: self._manifest.entries[_key(it)].file(it.role) for it in left}
-        copies = await asyncio.to_thread(self._copies, list(filter(None, wanted.values())))
-        for finding in left:
-            stored = wanted[finding.path]
-            if stored is not None and stored.sha256 in copies:
-                await asyncio.to_thread(self._restore, finding, stored, copies[stored.sha256])
-                findings.restored.append(finding.path)
-            elif finding.path not in findings.failed:
-                findings.lost.append(finding.path)
-        findings.failed = [path for path in findings.failed if path not in findings.restored]
-
-    async def _fetch(self, key: str, wrong: list[Finding], findings: Findings) -> None:
-        """Fetch what Kling has of one asset, each file for itself."""
-        if self._manifest.entries[key].state == "superseded":
-            return  # Kling has only the newer version
-        async with self._slots:
-            asset = await self._look_up(self._manifest.entries[key])
-            for finding in wrong:
-                if asset is None or not asset.urls.get(finding.role):
-                    continue
-                entry = self._manifest.entries[key]
-                action = Action(asset, Kind.REPAIRED, (finding.role,), entry)
-                outcome = await self._fetcher.fetch(action)
-                if isinstance(outcome, Fetched):
-                    async with self._committing:
-                        await shielded(self._committer.commit([outcome]))
-                    findings.fetched.append(finding.path)
-                else:
-                    findings.failed.append(finding.path)
-
-    async def _look_up(self, entry: Entry) -> Asset | None:
-        try:
-            known = decode_item(entry.asset, account=entry.account)
-        except MalformedAnswerError:
-            return None
-        return await in_thread(self._api.look_up, known)
-
-    def _copies(self, wanted: Sequence[StoredFile]) -> Mapping[str, str]:
-        """Files that hold wanted bytes, by hash: of other entries, in history and in the trash."""
-        sizes = {stored.size for stored in wanted}
-        hashes = {stored.sha256 for stored in wanted}
-        recorded = (
-            stored.path
-            for entry in self._manifest.entries.values()
-            for stored in entry.files()
-            if stored.sha256 in hashes
-        )
-        history, trash = self._storage.walk("history"), self._storage.walk("trash")
-        kept = (found.path for found in itertools.chain(history, trash))
-        copies: dict[str, str] = {}
-        for path in itertools.chain(recorded, kept):
-            with contextlib.suppress(OSError):
-                if self._storage.size_of(path) in sizes:
-                    copies[hash_file(self._storage.open(path)).sha256] = path
-        return copies
-
-    def _restore(self, finding: Finding, stored: StoredFile, copy: str) -> None:
-        """Put the recorded bytes back where they are recorded: the entry is true again."""
-        partial = self._spool.partial(_key(finding), finding.role)
-        self._storage.copy_out(copy, partial)
-        placement = Placement(partial, stored.path, finding.update_time_ms)
-        self._storage.secure([placement])()
-        self._storage.place([placement], kept=frozenset())
-        self._storage.settle()
-
-
-def _key(finding: Finding) -> str:
-    return key_of(finding.id, finding.update_time_ms)
+_AREAS: tuple[Area, ...] = ("tree", "history", "trash")
 
 
 def check_and_repair(
-    settings: Settings, token: str, root: Root, *, progress: Progress, stop: Stop
-) -> Findings:
+    settings: Settings,
+    root: Root,
+    *,
+    token: Callable[[], str],
+    progress: Progress,
+    stop: Stop,
+) -> tuple[Findings, MirrorError | None]:
     """Check every file, and mend what can be mended.
 
     Args:
         settings: of the API and of transfers.
-        token: the API token.
         root: open, with the lock.
+        token: gives the API token; called only if Kling is to be asked.
         progress: told of files and bytes.
         stop: asked to stop through it.
 
+    Returns:
+        What was found and done, and what kept Kling from being asked for the rest, if anything.
+
     Raises:
-        MirrorError: what ended it before its time; what was mended is recorded.
+        DiskError, OSError: the disk cannot take it; what was mended is recorded.
+        Interrupted: stopped.
     """
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
-    if findings.wrong:
-        run_stoppable(_repair(settings, token, root, findings, progress, stop), stop)
+    if not findings.wrong:
+        return findings, None
+    repair = _Repair(settings, root, findings, progress, stop)
+    error: MirrorError | None = None
+    try:
+        repair.restore()
+        if repair.left:
+            try:
+                run_stoppable(repair.fetch(token()), stop)
+            except (AccessError, ApiError, UsageError) as reason:
+                error = reason
+            repair.restore()  # what was fetched may be what another entry lacks
+        repair.judge()
+    finally:
         verify.note(root, findings.left)
         root.compact()
-    return findings
+    return findings, error
 
 
-async def _repair(  # noqa: PLR0917 - what `check_and_repair` was given
-    settings: Settings,
-    token: str,
-    root: Root,
-    findings: Findings,
-    progress: Progress,
-    stop: Stop,
-) -> None:
-    async with opened(settings, token, root, progress) as (api, fetcher):
-        with Committer(root, by_account=False, check_stop=stop.check) as committer:
-            repairer = Repairer(
-                root, api=api, fetcher=fetcher, committer=committer, jobs=settings.jobs
-            )
-            await repairer.repair(findings)
+class _Repair:
+    """What is still wrong, and what becomes of it.
+
+    Attributes:
+        left: the records whose files are wrong, by path.
+    """
+
+    def __init__(
+        self, settings: Settings, root: Root, findings: Findings, progress: Progress, stop: Stop
+    ) -> None:
+        wrong = {finding.path for finding in findings.wrong}
+        records = recorded(root.manifest)
+        self.left: dict[str, Record] = {it[2].path: it for it in records if it[2].path in wrong}
+        self._settings = settings
+        self._root = root
+        self._findings = findings
+        self._progress = progress
+        self._stop = stop
+        self._slots = asyncio.Semaphore(settings.jobs)
+        self._committing = asyncio.Lock()
+        self._listed: dict[str, Asset] = {}
+        self._proven: set[str | None] = set()
+
+    # From what is here.
+
+    def restore(self) -> None:
+        """Put back all whose bytes are anywhere in the root."""
+        wanted: dict[str, list[Record]] = defaultdict(list)
+        for record in self.left.values():
+            wanted[record[2].sha256].append(record)
+        for path in self._candidates({record[2].size for record in self.left.values()}):
+            try:
+                found = hash_file(self._root.storage.open(path), on_chunk=self._on_chunk).sha256
+                for record in wanted.get(found, ()):
+                    self._put_back(record, path)
+            except OSError as error:
+                if not _is_of_one_file(error):
+                    raise
+            else:
+                wanted.pop(found, None)
+
+    def _candidates(self, sizes: Set[int]) -> Iterator[str]:
+        """The files of these sizes, whoever has them."""
+        for area in _AREAS:
+            for found in list(self._root.storage.walk(area)):
+                if found.is_file and found.size in sizes:
+                    yield found.path
+
+    def _on_chunk(self, _: int) -> None:
+        self._stop.check()
+
+    def _put_back(self, record: Record, path: str) -> None:
+        """Copy a file to where its bytes are recorded: the entry is true again."""
+        entry, role, stored = record
+        if stored.path not in self.left:
+            return
+        root = self._root
+        copy = root.spool.partial(f"repair {entry.key}", role)
+        root.spool.check_room(stored.size)
+        copy.take(root.storage.open(path))
+        placement = Placement(copy, stored.path, entry.update_time_ms)
+        root.storage.secure([placement])()
+        root.storage.place([placement], kept=frozenset())
+        root.storage.settle()
+        if path != stored.path == unicodedata.normalize("NFC", path):
+            root.storage.remove(path)  # it was the file itself, in another form of Unicode
+        failure = root.manifest.failures.get(entry.key)
+        if failure is not None and failure.role == role:
+            root.manifest.record([DropFailure(entry.key)])
+        self._findings.restored.append(stored.path)
+        del self.left[stored.path]
+
+    # From Kling.
+
+    async def fetch(self, token: str) -> None:
+        """Fetch what Kling still lists; of a superseded entry it has only the newer version.
+
+        Raises:
+            AccessError, ApiError: an account could not be listed; the others were.
+        """
+        settings, root = self._settings, self._root
+        records = [record for record in self.left.values() if record[0].state != "superseded"]
+        error: MirrorError | None = None
+        async with opened(settings, token, root, self._progress) as (api, fetcher):
+            with Committer(root, by_account=False, check_stop=self._stop.check) as committer:
+                for account in {entry.account for entry, _, _ in records}:
+                    try:
+                        await in_thread(self._list, api, account)
+                    except (AccessError, ApiError) as reason:
+                        error = error or reason
+                async with asyncio.TaskGroup() as group:
+                    for record in records:
+                        group.create_task(self._fetch(record, fetcher, committer))
+        if error is not None:
+            raise error
+
+    def _list(self, api: KlingApi, account: str | None) -> None:
+        """Find the assets whose files are wanted, or prove that Kling has them no more."""
+        entries = self._root.manifest.entries.values()
+        listing = Listing(
+            partial(api.page, account=account, filters={}),
+            account=account,
+            page_size=self._settings.page_size,
+            expected={
+                entry.key
+                for entry in planning.of_account(entries, account)
+                if entry.state == "current"
+            },
+        )
+        wanted = {entry.key for entry, _, _ in self.left.values() if entry.account == account}
+        for assets in listing.pages():
+            self._listed |= {key: assets[key] for key in wanted & assets.keys()}
+            if wanted <= self._listed.keys():
+                return
+        if listing.is_proven and not listing.unreadable:
+            self._proven.add(account)
+
+    async def _fetch(self, record: Record, fetcher: Fetcher, committer: Committer) -> None:
+        entry, role, stored = record
+        asset = self._listed.get(entry.key)
+        if asset is None or not asset.urls.get(role):
+            return
+        async with self._slots:
+            now = self._root.manifest.entries[entry.key]
+            outcome = await fetcher.fetch(Action(asset, Kind.REPAIRED, (role,), now, ()))
+            if not isinstance(outcome, Fetched):
+                return
+            try:
+                async with self._committing:
+                    await shielded(committer.commit([outcome]))
+            except OSError as error:
+                if not _is_of_one_file(error):
+                    raise
+                return
+        self._findings.fetched.append(stored.path)
+        del self.left[stored.path]
+
+    def judge(self) -> None:
+        """Tell what is lost from what may be had another day."""
+        for path, (entry, role, _) in self.left.items():
+            asset = self._listed.get(entry.key)
+            is_lost = entry.account in self._proven if asset is None else role not in asset.urls
+            is_lost = is_lost or entry.state == "superseded"
+            (self._findings.lost if is_lost else self._findings.failed).append(path)
+
+
+def _is_of_one_file(error: OSError) -> bool:
+    """Whether a file is at fault, and not the disk as a whole: gone meanwhile, or a bad sector."""
+    return error.errno in (errno.EIO, errno.ENOENT)

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -199,14 +199,22 @@ class Partial:
         os.lseek(descriptor, offset, os.SEEK_SET)
         return descriptor
 
-    def take(self, source: Path) -> None:
+    def take(self, source: BinaryIO) -> None:
         """Make it a copy of a file; blocks are shared where the file system can do that.
+
+        Args:
+            source: open for reading; it is closed.
 
         Raises:
             OSError: the disk fails.
         """
-        with source.open("rb") as left, os.fdopen(self.open(0), "wb") as right:
-            copy_bytes(left.fileno(), right.fileno())
+        with source, os.fdopen(self.open(0), "wb") as copy:
+            try:
+                descriptor = source.fileno()
+            except OSError:  # it is no file of this system
+                shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+            else:
+                copy_bytes(descriptor, copy.fileno())
 
     def forget(self) -> None:
         """Drop the note: the bytes, if any, are worth nothing."""

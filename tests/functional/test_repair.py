@@ -1,15 +1,18 @@
 """`verify --repair`: from Kling, and from bytes that are here."""
 
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import RunProgram
+from mirror.demo.service import ASSETS_PATH
+from tests.conftest import RunProgram, access_to
+from tests.lib.bad_sector import bad_sectors
 from tests.lib.damage import DAMAGE, UNREADABLE, flip, wrong_files
-from tests.lib.effects import error
+from tests.lib.effects import edits, error, lists_nothing
 from tests.lib.library import EMAIL, OTHER, Library, media
 from tests.lib.mirrored import (
     PRIVATE,
@@ -124,7 +127,7 @@ def test_repair_knows_accounts(
     service.forget()
     done = verify("--repair")
     assert (done.code, sorted(done.texts("fetched"))) == (0, sorted(paths))
-    assert {request.query["email"] for request in service.look_ups()} == {EMAIL, OTHER}
+    assert {request.query["email"] for request in service.asked(ASSETS_PATH)} == {EMAIL, OTHER}
     check_mirror(dest, library)
 
 
@@ -168,14 +171,161 @@ def test_what_can_be_mended_of_an_asset_is(
     assert (dest / paths[0]).read_bytes() == library.files["/cdn/video/0"].body
 
 
-# --repair: from history and trash.
+def test_one_empty_page_loses_nothing(
+    verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """Kling's first answer has nothing in it: the file is looked for once more, and found."""
+    path = path_of(dest, trio[1])
+    flip(dest / path)
+    service.fail(lists_nothing(), ASSETS_PATH, times=1)
+    done = verify("--repair")
+    assert (done.code, done.summary["fetched"], done.summary["lost"]) == (0, [path], [])
+    check_mirror(dest, library)
 
 
-def _spare(dest: Path, path: str, folder: str) -> None:
+def test_an_unproven_listing_loses_nothing(
+    verify: RunProgram, service: Misbehaving, trio: list[Any], dest: Path
+) -> None:
+    """An item that cannot be read may be the very asset: its file could not be fetched today."""
+    path = path_of(dest, trio[1])
+    flip(dest / path)
+    service.fail(edits(lambda items: [item.update(id=None) for item in items[1:2]]), ASSETS_PATH)
+    done = verify("--repair")
+    assert (done.code, done.summary["failed"], done.summary["lost"]) == (1, [path], [])
+
+
+def test_filters_of_the_config_are_none_of_its_business(
+    program: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """What `sync` would leave out today is repaired all the same, and not called lost."""
+    path = path_of(dest, trio[1])
+    flip(dest / path)
+    env = {**access_to(service), "KLING_MIRROR_CONTENT_TYPE": "video"}
+    done = program("verify", "--repair", "--json", "--dest", dest, env=env)
+    assert (done.code, done.summary["fetched"]) == (0, [path])
+    check_mirror(dest, library)
+
+
+# --repair: from what is here.
+
+
+def test_what_is_here_is_not_fetched(
+    program: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    trio: list[Any],
+    dest: Path,
+) -> None:
+    """Bytes in the trash are enough: Kling is not asked, and there need be no token."""
+    path = path_of(dest, trio[1])
+    _spare(dest, path, "trash")
+    flip(dest / path)
+    done = program("verify", "--repair", "--json", "--dest", dest)
+    assert (done.code, done.err) == (0, "")
+    assert done.summary["restored"] == [path]
+    assert service.requests == []
+    check_mirror(dest, library)
+
+
+def test_what_was_restored_is_reported_though_kling_cannot_be_asked(
+    program: RunProgram, service: Misbehaving, trio: list[Any], dest: Path
+) -> None:
+    """One file is here, the other is not: without a token the one is restored, and exit is 2."""
+    here, elsewhere = path_of(dest, trio[1]), path_of(dest, trio[2])
+    _spare(dest, here, "history")
+    flip(dest / here)
+    flip(dest / elsewhere)
+    done = program("verify", "--repair", "--json", "--dest", dest)
+    assert done.code == 2
+    assert "token" in done.err
+    assert (done.summary["restored"], done.summary["failed"]) == ([here], [elsewhere])
+    service.fail(error(500), ASSETS_PATH)
+    done = program("verify", "--repair", "--json", "--dest", dest, env=access_to(service))
+    assert (done.code, done.summary["failed"], done.summary["lost"]) == (7, [elsewhere], [])
+
+
+def test_two_files_that_changed_places_are_put_back(
+    verify: RunProgram, library: Library, service: Misbehaving, items: list[Any], dest: Path
+) -> None:
+    """Each has the other's bytes."""
+    one, other = (dest / path_of(dest, item) for item in (items[1], items[4]))
+    for path, name in ((one, "x"), (other, one), (dest / "x", other)):
+        path.rename(dest / name)
+    done = verify("--repair")
+    assert (done.code, len(done.texts("restored"))) == (0, 2)
+    assert service.cdn_requests() == []
+    check_mirror(dest, library)
+
+
+def test_a_name_in_another_form_of_unicode_is_the_file_itself(
+    verify: RunProgram, library: Library, service: Misbehaving, dest: Path
+) -> None:
+    """A copy from a Mac has decomposed names: they are put right, and nothing is fetched."""
+    item = library.add(1, "image", name="café Ä.png")
+    library.add(2, "image")
+    assert run_sync(service, dest).summary.exit_code == 0
+    library.delete(item)
+    assert run_sync(service, dest).summary.exit_code == 0
+    service.forget()
+    path = path_of(dest, item)
+    (dest / path).rename(dest / unicodedata.normalize("NFD", path))
+    if (dest / path).exists():
+        pytest.skip("forms of Unicode were not tested: this file system takes them for the same")
+    done = verify()
+    assert (wrong_files(done), done.summary["extra"]) == ({path: "missing"}, [])
+    done = verify("--repair")
+    assert (done.code, done.summary["restored"]) == (0, [path])
+    assert len(list((dest / path).parent.iterdir())) == 2, "no second copy is left"
+    assert service.requests == []
+    check_records(dest)
+
+
+def test_a_failure_is_over_with_its_file_restored(
+    verify: RunProgram, service: Misbehaving, trio: list[Any], dest: Path
+) -> None:
+    """A file that could not be fetched, and was found here."""
+    path = path_of(dest, trio[1])
+    _spare(dest, path, "trash")
+    (dest / path).unlink()
+    service.fail(error(404), "/cdn/image/*")
+    assert run_sync(service, dest).summary.exit_code == 3
+    assert manifest_of(dest)["failures"]
+    assert verify("--repair").code == 0
+    assert manifest_of(dest)["failures"] == {}
+
+
+def test_a_bad_sector_stops_no_repair(
+    program: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    items: list[Any],
+    dest: Path,
+    *,
+    tmp_path: Path,
+) -> None:
+    """In a recorded file, in a copy of it, in a stranger: all that can be had is mended."""
+    bad, flipped = path_of(dest, items[1]), path_of(dest, items[4])
+    copies = [_spare(dest, path, "trash") for path in (bad, flipped)]
+    stranger = dest / "image" / "stranger.png"
+    stranger.write_bytes((dest / bad).read_bytes())
+    flip(dest / flipped)
+    env = bad_sectors(tmp_path, [dest / bad, *copies, stranger])
+    done = program(
+        "verify", "--repair", "--json", "--dest", dest, env={**env, **access_to(service)}
+    )
+    assert (done.code, done.err) == (0, "")
+    assert wrong_files(done) == {bad: "damaged", flipped: "damaged"}
+    assert sorted(done.texts("fetched")) == sorted([bad, flipped])
+    stranger.unlink()
+    check_mirror(dest, library)
+
+
+def _spare(dest: Path, path: str, folder: str) -> Path:
     """Put a copy where replaced or pruned files lie."""
-    spare = dest / PRIVATE / folder / "2025-01-01T000000Z" / "spare.bin"
-    spare.parent.mkdir(parents=True)
+    spare = dest / PRIVATE / folder / "2025-01-01T000000Z" / path
+    spare.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(dest / path, spare)
+    return spare
 
 
 @pytest.mark.parametrize("folder", ["history", "trash"])
