@@ -50,6 +50,7 @@ COMMANDS = {
     "list": Row("list", "list what is mirrored"),
     "verify": Row("verify", "check every file against its recorded hash"),
     "prune": Row("prune", "move what is gone from Kling, or superseded, to the trash"),
+    "accounts": Row("accounts", "list the Kling accounts of your subscription"),
     "gallery": Row("gallery", "write an offline page to browse the mirror"),
     "schedule": Row(
         "schedule",

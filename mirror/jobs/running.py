@@ -37,6 +37,25 @@ def run_stoppable(work: Coroutine[object, object, None], stop: Stop) -> None:
 
 
 @contextlib.asynccontextmanager
+async def opened_api(settings: Settings, token: str) -> AsyncIterator[KlingApi]:
+    """The API, as the settings have it; an answer that takes too long is cut off."""
+    with KlingApi(
+        settings.api_url,
+        token,
+        max_attempts=settings.max_attempts,
+        max_wait_s=settings.max_wait,
+        stall_timeout_s=settings.stall_timeout,
+        max_answer_bytes=settings.max_answer_size,
+    ) as api:
+        watch = asyncio.create_task(_cut_overdue(api))
+        try:
+            yield api
+        finally:
+            watch.cancel()
+            api.abort()
+
+
+@contextlib.asynccontextmanager
 async def opened(
     settings: Settings,
     token: str,
@@ -54,14 +73,6 @@ async def opened(
         progress: told of bytes.
         on_bytes: told of bytes in place of `progress.received`.
     """
-    api = KlingApi(
-        settings.api_url,
-        token,
-        max_attempts=settings.max_attempts,
-        max_wait_s=settings.max_wait,
-        stall_timeout_s=settings.stall_timeout,
-        max_answer_bytes=settings.max_answer_size,
-    )
     transfers = Transfers(
         jobs=settings.jobs,
         stall_timeout_s=settings.stall_timeout,
@@ -75,20 +86,16 @@ async def opened(
         room=root.spool.check_room,
         on_bytes=on_bytes or progress.received,
     )
-    fetcher = Fetcher(
-        root,
-        transfers,
-        api,
-        max_attempts=settings.max_attempts,
-        max_wait_s=settings.max_wait,
-    )
-    with api, transfers:
-        watch = asyncio.create_task(_cut_overdue(api))
-        try:
+    with transfers:
+        async with opened_api(settings, token) as api:
+            fetcher = Fetcher(
+                root,
+                transfers,
+                api,
+                max_attempts=settings.max_attempts,
+                max_wait_s=settings.max_wait,
+            )
             yield api, fetcher
-        finally:
-            watch.cancel()
-            api.abort()
 
 
 async def _cut_overdue(api: KlingApi) -> None:

@@ -8,8 +8,9 @@ import msgspec
 
 from mirror.clock import now_iso
 from mirror.config import require_dest
-from mirror.errors import AccessError, ExitCode, ListingError
+from mirror.errors import ExitCode, ListingError
 from mirror.jobs import planning
+from mirror.jobs.accounts import all_accounts
 from mirror.jobs.commit import Committer
 from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Result, Tally
@@ -99,14 +100,7 @@ async def chosen_accounts(api: KlingApi, settings: Settings) -> list[str | None]
         return list(settings.email)
     if not settings.all_accounts:
         return [None]
-    accounts = await in_thread(api.accounts)
-    if not accounts:
-        raise AccessError(
-            "the subscription has no Kling account",
-            where=settings.api_url,
-            hint="add the account at useapi.net",
-        )
-    return list(accounts)
+    return list(await in_thread(all_accounts, api, settings))
 
 
 def has_subtrees(settings: Settings, accounts: Sequence[str | None]) -> bool:

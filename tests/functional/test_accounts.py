@@ -426,3 +426,37 @@ def test_accounts_that_cannot_be_had_end_the_run(
     assert result.summary.exit_code == code
     check_one_error(result)
     assert snapshot(dest) == mirrored
+
+
+def test_the_accounts_are_listed(
+    program: RunProgram, service: Misbehaving, three: dict[str, list[dict[str, Any]]]
+) -> None:
+    """`accounts` prints an email a line, or all of them as one JSON array; it needs no mirror."""
+    asked = ("accounts", "--api-url", service.api_url)
+    done = program(*asked, env=ACCESS)
+    assert (done.code, done.err) == (0, "")
+    assert sorted(done.out.splitlines()) == sorted(three)
+    assert json.loads(program(*asked, "--json", env=ACCESS).out) == done.out.splitlines()
+    assert [request.path for request in service.requests] == [ACCOUNTS_PATH] * 2
+
+
+@pytest.mark.parametrize(
+    ("effect", "code", "what"),
+    [
+        (error(401, "Unauthorized"), 4, "the token was refused"),
+        (replies(200, b"{}"), 4, "the subscription has no Kling account"),
+        (error(500), 7, "the API keeps failing"),
+        (replies(200, HTML), 7, "a web page"),
+    ],
+)
+def test_accounts_that_cannot_be_listed(
+    program: RunProgram, service: Misbehaving, effect: Effect, code: int, what: str
+) -> None:
+    """The exit codes are those of `sync`; nothing is printed as data."""
+    service.fail(effect, ACCOUNTS_PATH)
+    arguments = ("accounts", "--json", "--api-url", service.api_url, "--max-attempts", "2")
+    done = program(*arguments, env=ACCESS)
+    assert (done.code, done.out) == (code, "")
+    check_output(done.out, done.err)
+    assert what in done.err
+    assert program("accounts", "--api-url", service.api_url).code == 2, "there is no token"

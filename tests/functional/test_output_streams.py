@@ -45,6 +45,7 @@ def commands(
         ("verify", *mirror, "-v"),
         ("prune", *mirror, "--dry-run"),
         ("gallery", *mirror),
+        ("accounts", *api, "--json"),
         ("schedule", *mirror),
         ("config", *mirror),
         ("man",),

@@ -39,6 +39,7 @@ ALONE = {
 
 HELD_BY = {
     "cli": "test_bad_input",
+    "commands.accounts": "test_accounts",
     "commands.completion": "test_completion",
     "commands.config": "test_status_and_list",
     "commands.console": "test_bad_input",
@@ -63,6 +64,7 @@ HELD_BY = {
     "commands.sync": "test_cron",
     "commands.terminal": "test_init",
     "commands.verify": "test_verify",
+    "jobs.accounts": "test_accounts",
     "jobs.adopted": "test_import",
     "jobs.commit": "test_order",
     "jobs.fetch": "test_file_faults",
