@@ -4,7 +4,8 @@
     ├── UsageError              2   wrong flags, config or token
     ├── AssetError              3   one asset: recorded, the others go on
     │   └── FetchError          3   its bytes could not be fetched
-    │       └── ExpiredUrlError 3   its URL no longer answers: look it up again
+    │       ├── ExpiredUrlError 3   its URL no longer answers: look it up again
+    │       └── TooSlowError    3   its bytes only drip
     ├── AccessError             4   token, subscription or account refused
     ├── ListingError            5   the listing cannot be trusted
     ├── DiskError               6   full, read-only, not mounted, not a folder
@@ -163,6 +164,10 @@ class FetchError(AssetError):
 
 class ExpiredUrlError(FetchError):
     """The CDN answered 401, 403, 404 or 410: the listed URL is stale, a fresh one may work."""
+
+
+class TooSlowError(FetchError):
+    """The bytes of a file only drip: what came of it is no progress that would be waited for."""
 
 
 class AccessError(MirrorError):

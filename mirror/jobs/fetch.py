@@ -5,9 +5,18 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from mirror.errors import AccessError, ApiError, AssetError, ExpiredUrlError, FetchError
+from mirror.errors import (
+    AccessError,
+    ApiError,
+    AssetError,
+    ExpiredUrlError,
+    FetchError,
+    TooSlowError,
+)
 from mirror.jobs.commit import Failed, Fetched, FetchedFile, Outcome
 from mirror.models import Action, Asset, Kind, Role, StoredFile
 from mirror.net.decode import without_query
@@ -23,8 +32,48 @@ from mirror.storage.root import Root
 from mirror.storage.spool import Note, Partial
 from mirror.threads import in_thread
 
+T = TypeVar("T")
+
 _FRESH_URLS = 2
-"""How often one asset is looked up again in a run, when its URL no longer answers."""
+"""How often one asset is looked up again without getting on, when its URL no longer answers."""
+_BETWEEN_S = 0.25
+_PROGRESS_BYTES = 1 << 20
+_MEDIA = (None, "image", "video", "audio")
+"""Types of assets whose files are media; what Kling may add one day need not be one."""
+
+
+class _GotOnError(Exception):
+    """An attempt failed, but the file has grown: it is no step towards giving up."""
+
+
+class _Progress:
+    """How far a file got; it counts from a hundredth or a megabyte on, so that it has an end."""
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+        self._best = 0
+
+    def made(self) -> bool:
+        """Whether more of the file is here than ever before."""
+        least = max(1, min(self._best // 100, _PROGRESS_BYTES))
+        has_grown = self._partial.kept >= self._best + least
+        self._best = max(self._best, self._partial.kept)
+        return has_grown
+
+
+class _Wanted(NamedTuple):
+    """One file that is asked for, until it is here or given up.
+
+    Attributes:
+        known: of a copy that may still be right.
+        is_media: whether an image, a video or a sound is expected.
+    """
+
+    url: str
+    partial: Partial
+    progress: _Progress
+    known: StoredFile | None
+    is_media: bool
 
 
 class Fetcher:
@@ -34,7 +83,7 @@ class Fetcher:
         root: open, with the lock.
         transfers: moves the bytes.
         api: looks an asset up again.
-        max_attempts: how often one file is asked for.
+        max_attempts: how often one file is asked for without getting on.
         max_wait_s: the longest total wait for one file's retries.
     """
 
@@ -52,7 +101,7 @@ class Fetcher:
         self._transfers = transfers
         self._api = api
         self._policy = Policy(max_attempts, max_wait_s)
-        self._pause = Pause()
+        self._pauses: dict[str, Pause] = {}
 
     async def fetch(self, action: Action) -> Outcome:
         """Fetch every file that the action wants.
@@ -63,10 +112,14 @@ class Fetcher:
         files: dict[Role, FetchedFile] = {}
         asset, looked_up = action.asset, 0
         for role in action.fetch:
+            partial = self._spool.partial(asset.key, role)
+            progress = _Progress(partial)
             while role not in files:
                 try:
-                    files[role] = await self._file(action, asset, role)
+                    files[role] = await self._file(action, asset, role, partial)
                 except ExpiredUrlError as error:
+                    if progress.made():  # the URL was good for a while
+                        looked_up = 0
                     fresh = await self._look_up(asset) if looked_up < _FRESH_URLS else None
                     looked_up += 1
                     if fresh is None or fresh.urls.get(role) in (None, asset.urls[role]):
@@ -97,24 +150,27 @@ class Fetcher:
         except (ApiError, AccessError):
             return None
 
-    async def _file(self, action: Action, asset: Asset, role: Role) -> FetchedFile:
+    async def _file(
+        self, action: Action, asset: Asset, role: Role, partial: Partial
+    ) -> FetchedFile:
         url = asset.urls.get(role)
         if not url:
             raise AssetError("Kling lists no URL for it")
-        partial = self._spool.partial(asset.key, role)
-        mine = _replaced(action, role, url)
+        old, known = _old(action, role), _replaced(action, role, url)
         try:
-            if mine is not None and not await asyncio.to_thread(self._is_as_recorded, mine):
-                mine = None
-            received = await self._attempts(url, partial, mine)
-            if mine is not None and received.facts is mine:
-                await asyncio.to_thread(self._storage.copy_out, mine.path, partial)
-                return FetchedFile(partial, Path(mine.path).suffix, mine, reused=True)
+            if known is not None and not await asyncio.to_thread(self._is_as_recorded, known):
+                known = None
+            is_media = role == "cover" or asset.content_type in _MEDIA
+            received = await self._attempts(
+                _Wanted(url, partial, _Progress(partial), known, is_media)
+            )
+            if known is not None and received.facts is known:
+                await asyncio.to_thread(self._storage.copy_out, known.path, partial)
+                return FetchedFile(partial, Path(known.path).suffix, known, reused=True)
         except OSError as error:
             raise disk_error(error, error.filename or partial.path) from None
         facts, name = received.facts, asset.name if role == "resource" else None
         suffix = media.suffix_of(received.head, facts.content_type, name)
-        old = _old(action, role)
         reused = old is not None and old.sha256 == facts.sha256
         return FetchedFile(partial, suffix, facts, reused=reused)
 
@@ -124,12 +180,13 @@ class Fetcher:
         except OSError:
             return False
 
-    async def _attempts(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
-        async def request() -> Received:
-            await self._wait()
-            return await self._once(url, partial, mine)
-
-        return await self._policy.call_async(request)
+    async def _attempts(self, wanted: _Wanted) -> Received:
+        """Ask until the file is here, or failed too often without getting on."""
+        while True:
+            try:
+                return await self._asked(wanted.url, lambda: self._once(wanted))
+            except _GotOnError:
+                await asyncio.sleep(_BETWEEN_S)
 
     async def probe(self, url: str) -> RemoteFile:
         """Ask what the CDN says of a file, to tell whether ours is the same.
@@ -137,19 +194,30 @@ class Fetcher:
         Raises:
             FetchError: it does not say it.
         """
+        return await self._asked(url, lambda: self._transfers.probe(url))
 
-        async def request() -> RemoteFile:
-            await self._wait()
-            return await self._transfers.probe(url)
+    async def _asked(self, url: str, request: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a request, with its retries and the waits that its host asks for."""
+        host = _host(url)
 
-        return await self._policy.call_async(request)
+        async def once() -> T:
+            if (pause := self._pauses.get(host)) is not None:
+                await _wait(pause, host)
+            try:
+                result = await request()
+            except FetchError as error:
+                if error.retry_after_s is not None:
+                    pause = self._pauses.setdefault(host, Pause(self._policy.max_wait_s))
+                    pause.extend(error.retry_after_s)
+                raise
+            if pause is not None:
+                pause.end()
+            return result
 
-    async def _wait(self) -> None:
-        """Let a wait that a server asked for pass."""
-        while (left_s := self._pause.left_s) > 0:  # noqa: ASYNC110 - time is the event
-            await asyncio.sleep(left_s)
+        return await self._policy.call_async(once)
 
-    async def _once(self, url: str, partial: Partial, mine: StoredFile | None) -> Received:
+    async def _once(self, wanted: _Wanted) -> Received:
+        url, partial = wanted.url, wanted.partial
         resume = None
         if partial.has_note():
             resume = await asyncio.to_thread(
@@ -157,12 +225,15 @@ class Fetcher:
             )
         if resume is not None and resume.note.complete:
             return Received(resume.note, resume.head, digests=())
-        known = mine if resume is None else None
+        known = wanted.known if resume is None else None
+        wanted.progress.made()
         try:
-            received = await self._transfers.fetch(url, partial, resume=resume, known=known)
+            received = await self._transfers.fetch(
+                url, partial, resume=resume, known=known, is_media=wanted.is_media
+            )
         except FetchError as error:
-            if error.retry_after_s is not None:
-                self._pause.extend(min(error.retry_after_s, self._policy.max_wait_s))
+            if wanted.progress.made() and self._goes_on_after(error):
+                raise _GotOnError from error
             raise
         for algorithm, digest in received.digests:
             hashed = await asyncio.to_thread(hash_file, partial.path.open("rb"), (algorithm,))
@@ -170,6 +241,31 @@ class Fetcher:
                 partial.discard()
                 raise FetchError(f"the file does not match the {algorithm} that came with it")
         return received
+
+    def _goes_on_after(self, error: FetchError) -> bool:
+        """Whether a failure of a file that gets on is no step towards giving up."""
+        is_asked_once = self._policy.max_attempts == 1
+        return error.retryable and not isinstance(error, TooSlowError) and not is_asked_once
+
+
+async def _wait(pause: Pause, host: str) -> None:
+    """Let a wait that a host asked for pass.
+
+    Raises:
+        FetchError: it is too long.
+    """
+    while (left_s := pause.left_s) > 0:
+        if pause.is_too_long:
+            raise FetchError(
+                f"the host asks to wait {left_s:.0f} s more, beyond --max-wait",
+                where=host,
+                retryable=False,
+            )
+        await asyncio.sleep(left_s)
+
+
+def _host(url: str) -> str:
+    return url.partition("//")[2].partition("/")[0].rpartition("@")[2]
 
 
 def _old(action: Action, role: Role) -> StoredFile | None:

@@ -69,7 +69,7 @@ class KlingApi:
         self._policy = Policy(max_attempts, max_wait_s)
         self._max_answer_bytes = max_answer_bytes
         self._longest_answer_s = _LONGEST_ANSWER * stall_timeout_s
-        self._pause = Pause()
+        self._pause = Pause(max_wait_s)
         self._one_at_a_time = threading.Lock()
         self._is_aborted = threading.Event()
         self._socket: socket.socket | None = None
@@ -164,10 +164,19 @@ class KlingApi:
         def request() -> T:
             with self._one_at_a_time:
                 while (left_s := self._pause.left_s) > 0:
+                    if self._pause.is_too_long:
+                        raise self._too_long(left_s)
                     self._sleep(left_s)
                 return self._once(path, params, decode)
 
         return self._policy.call(request, sleep=self._sleep)
+
+    def _too_long(self, left_s: float) -> ApiError:
+        return ApiError(
+            f"the API asks to wait {left_s:.0f} s more",
+            where=self._host,
+            hint="try again later; --max-wait allows longer waits",
+        )
 
     def _sleep(self, seconds: float) -> None:
         if self._is_aborted.wait(seconds):
@@ -196,6 +205,7 @@ class KlingApi:
         _log.debug("%s: %d, %d bytes", asked, response.status_code, len(body))
         if response.status_code != statuses.OK:
             raise self._refused(response, body, params)
+        self._pause.end()
         try:
             return decode(body)
         except wire.MalformedAnswerError as error:
@@ -252,7 +262,7 @@ class KlingApi:
         wait_s = retry_after_s(response.headers, wish)
         if retryable := statuses.is_retried(status):
             if wait_s is not None:
-                self._pause.extend(min(wait_s, self._policy.max_wait_s))
+                self._pause.extend(wait_s)
             asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
             what = f"the API keeps failing ({status}: {said}{asked})"
             hint = "try again later; --max-wait allows longer waits"

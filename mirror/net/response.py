@@ -41,6 +41,8 @@ class Answer(Generic[T]):
         received: bytes of the file so far.
         announced: bytes that the body is to have, where it goes to the disk; 0 where it does not.
         moved_at: when a byte of the file came last, by the event loop's clock.
+        counted_at: since when its rate is measured.
+        counted: how much of `received` came before that.
         error: why the transfer is to end before its time; what a callback raised, too.
         header_lines: as they came, until something needs them.
         headers: by lower-case name; what came several times is joined by commas.
@@ -54,7 +56,8 @@ class Answer(Generic[T]):
         self.redirects = 0
         self.received = 0
         self.announced = 0
-        self.moved_at = 0.0
+        self.moved_at = self.counted_at = 0.0
+        self.counted = 0
         self.error: BaseException | None = None
         self.status = 0
         self.header_lines: list[bytes] = []
@@ -187,6 +190,9 @@ class Answer(Generic[T]):
             FetchError: always.
         """
         what = f"the server answered {self.status}"
+        wait_s = retry_after_s(self.headers)
+        if wait_s is not None:
+            what += f", and asks to wait {wait_s:.0f} s"
         who = stranger(self.status, self.headers)
         if who is not None:
             raise FetchError(f"{what}: {who}", retryable=False)
@@ -197,5 +203,5 @@ class Answer(Generic[T]):
         raise FetchError(
             what,
             retryable=statuses.is_retried(self.status),
-            retry_after_s=retry_after_s(self.headers),
+            retry_after_s=wait_s,
         )

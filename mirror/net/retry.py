@@ -6,6 +6,7 @@ wish as `retryAfter` in the body, an ISO 8601 time.
 
 import contextlib
 import datetime as dt
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -22,19 +23,38 @@ _LONGEST_BACKOFF_S = 30.0
 
 
 class Pause:
-    """A wait that all requests to one service share: when one is told to wait, all do."""
+    """A wait that all requests to one host share: when one is asked to wait, all do.
 
-    def __init__(self) -> None:
+    Args:
+        max_wait_s: the longest that is waited for, from the first wish to wait until a request
+            succeeds again.
+    """
+
+    def __init__(self, max_wait_s: float) -> None:
+        self._max_wait_s = max_wait_s
+        self._since = math.inf
         self._until = 0.0
 
     def extend(self, seconds: float) -> None:
         """Let nobody go on for so many seconds from now."""
-        self._until = max(self._until, time.monotonic() + seconds)
+        now = time.monotonic()
+        self._since = min(self._since, now)
+        self._until = max(self._until, now + seconds)
+
+    def end(self) -> None:
+        """Note that a request succeeded."""
+        self._since = math.inf
 
     @property
     def left_s(self) -> float:
         """How long it still takes; 0 where there is none."""
         return max(0.0, self._until - time.monotonic())
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is not worth waiting for: all requests fail at once until it is over."""
+        left_s = self.left_s
+        return left_s > 0 and max(left_s, self._until - self._since) > self._max_wait_s
 
 
 class Policy(NamedTuple):

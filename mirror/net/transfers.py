@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import certifi
 
-from mirror.errors import FetchError, MirrorError
+from mirror.errors import FetchError, MirrorError, TooSlowError
 from mirror.models import FileFacts
 from mirror.net.curl import PAUSE, Curl
 from mirror.net.decode import without_query
@@ -33,6 +33,8 @@ _BUFFER_BYTES = 256 * 1024
 _PACED_BUFFER_BYTES = 16 * 1024
 _MAX_REDIRECTS = 8
 _TICK_S = 0.5
+_LEAST_RATE = 1000
+"""Bytes per second: a transfer that is slower for the stall timeout only drips."""
 _NEARLY_FULL_BYTES = 256 << 20
 
 
@@ -41,7 +43,7 @@ class Transfers:
 
     Args:
         jobs: connections, at the most.
-        stall_timeout_s: a transfer without a byte for so long is cut.
+        stall_timeout_s: a transfer without a byte for so long is cut, and one that only drips.
         limit_rate: bytes per second over all transfers, or None.
         max_size: bytes of a file, at the most, or None.
         rules: where URLs and redirects may lead.
@@ -160,7 +162,7 @@ class Transfers:
         return result
 
     def _start(self, transfer: Answer[Any]) -> None:
-        transfer.moved_at = self._loop.time()
+        transfer.moved_at = transfer.counted_at = self._loop.time()
         take = transfer.on_body if self._pacer is None else self._paced(transfer, self._pacer)
         self._curl.start(transfer, proxy=self._proxy_for(transfer.url), on_body=take)
         self._keep_ticking()
@@ -218,14 +220,27 @@ class Transfers:
             self._ticker = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Cut, now and then, what stalls."""
+        """Cut, now and then, what stalls or drips."""
         self._ticker = None
-        limit = self._loop.time() - self._stall_timeout_s
-        for transfer in [it for it in self._curl.active if it.moved_at < limit]:
-            if self._pacer is None or not self._pacer.is_waiting(transfer):
-                text = f"stalled: no byte for {self._stall_timeout_s:g} s"
-                self._settle(transfer, FetchError(text))
+        now = self._loop.time()
+        for transfer in tuple(self._curl.active):
+            if (error := self._stalled(transfer, now)) is not None:
+                self._settle(transfer, error)
         self._keep_ticking()
+
+    def _stalled(self, transfer: Answer[Any], now: float) -> FetchError | None:
+        """Why a transfer is cut, if it is; one that we keep waiting is none of those."""
+        is_paced = self._pacer is not None and self._pacer.is_waiting(transfer)
+        if not is_paced and transfer.moved_at < now - self._stall_timeout_s:
+            return FetchError(f"stalled: no byte for {self._stall_timeout_s:g} s")
+        if is_paced or not transfer.received:  # the first byte may take its time
+            transfer.counted_at, transfer.counted = now, transfer.received
+        elif (elapsed_s := now - transfer.counted_at) >= self._stall_timeout_s:
+            count = transfer.received - transfer.counted
+            if count < _LEAST_RATE * elapsed_s:
+                return TooSlowError(f"too slow: {count:,} bytes in {elapsed_s:.0f} s")
+            transfer.counted_at, transfer.counted = now, transfer.received
+        return None
 
     def _paced(
         self, transfer: Answer[Any], pacer: Pacer[Answer[Any]]

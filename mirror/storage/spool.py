@@ -118,12 +118,16 @@ class Partial:
         path: where the bytes are, or will be.
         noted: the paths of the folder's notes, shared by all its partial files; they are looked
             up if None.
+
+    Attributes:
+        kept: how many bytes its note vouches for, as far as this object has seen.
     """
 
     def __init__(self, path: str | Path, noted: set[str] | None = None) -> None:
         self._file = os.fspath(path)
         self._note_file = f"{self._file}.json"
         self._noted = noted_in(Path(self._file).parent) if noted is None else noted
+        self.kept = 0
 
     def __fspath__(self) -> str:
         return self._file
@@ -149,6 +153,7 @@ class Partial:
         """
         import hashlib  # noqa: PLC0415 - it loads OpenSSL, and commands that only read resume nothing
 
+        self.kept = 0
         try:
             note = msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
             if note.url != url:
@@ -164,6 +169,7 @@ class Partial:
         except (FileNotFoundError, *NOT_JSON):
             return None
         is_whole = not left and hasher.hexdigest() == note.sha256
+        self.kept = note.size if is_whole else 0
         return Resume(note, hasher, head) if is_whole else None
 
     def save(self, note: Note) -> None:
@@ -176,6 +182,7 @@ class Partial:
         temporary.write_bytes(msgspec.json.encode(note))
         temporary.replace(self._note_file)
         self._noted.add(self._note_file)
+        self.kept = note.size
 
     def open(self, offset: int) -> int:
         """A descriptor that writes from the offset on; what lay behind it is gone.
@@ -221,6 +228,7 @@ class Partial:
         with contextlib.suppress(FileNotFoundError):
             Path(self._note_file).unlink()
         self._noted.discard(self._note_file)
+        self.kept = 0
 
     def discard(self) -> None:
         """Drop the note and the bytes."""

@@ -92,6 +92,18 @@ def _breaks(after: int | None, *silence: float, ending: Ending) -> Effect:
     return effect
 
 
+def drips(after: int, *, every_s: float = 0.1) -> Effect:
+    """So many bytes of the body at once, then a byte at a time, for as long as it takes."""
+
+    def effect(request: Request, answer: Answer) -> Response:
+        response = answer(request)
+        body = bytes(response.body)
+        drops = [step for byte in body[after:] for step in (every_s, bytes([byte]))]
+        return _scripted(response, response.head() + body[:after], *drops, ending=Ending.CLOSE)
+
+    return effect
+
+
 def garbles() -> Effect:
     """What is no HTTP at all."""
 

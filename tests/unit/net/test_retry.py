@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.net.retry import http_date, retry_after_s
+from mirror.net.retry import Pause, http_date, retry_after_s
 
 SOME = settings(max_examples=300, deadline=None, database=None)
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -159,3 +159,36 @@ def test_any_text_is_a_time_with_its_zone_or_none(text: str) -> None:
     """Times that can be compared with ours are all that comes out."""
     found = http_date(text)
     assert found is None or found.tzinfo is not None
+
+
+def test_a_wait_is_shared_until_it_is_over() -> None:
+    """The longest wish counts."""
+    pause = Pause(60)
+    assert pause.left_s == 0
+    pause.extend(30)
+    pause.extend(5)
+    assert 29 < pause.left_s <= 30
+    assert not pause.is_too_long
+
+
+def test_a_wait_beyond_the_limit_is_not_worth_it() -> None:
+    """Whether it was asked for at once, or wish by wish."""
+    for wishes in ([61], [40, 61]):
+        pause = Pause(60)
+        for wish in wishes:
+            pause.extend(wish)
+        assert pause.is_too_long
+
+
+def test_a_success_begins_the_count_anew() -> None:
+    """Only what is asked for since then adds up; but a day stays a day."""
+    pause = Pause(0.05)
+    pause.extend(0.01)
+    while pause.left_s:
+        pass
+    pause.end()
+    pause.extend(0.049)
+    assert not pause.is_too_long
+    pause.extend(86_400)
+    pause.end()
+    assert pause.is_too_long
