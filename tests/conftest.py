@@ -150,7 +150,7 @@ def sync_to(program: RunProgram) -> RunProgram:
 @pytest.fixture
 def sync(sync_to: RunProgram, service: Misbehaving, dest: Path) -> RunProgram:
     """Runs `sync --json` against the service, with short waits."""
-    return partial(sync_to, service, dest, "--stall-timeout", "2")
+    return partial(sync_to, service, dest, "--stall-timeout", "10")
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class _AtOnce(Paced):
     def file(self, request: Request) -> Response:
         """Answer a file once others are asked for as well."""
         with contextlib.suppress(BrokenBarrierError):
-            self._together.wait(timeout=1)
+            self._together.wait(timeout=10)
         return super().file(request)
 
 

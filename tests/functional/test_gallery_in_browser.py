@@ -79,9 +79,9 @@ class Page:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that the page does by itself."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < end, "it did not happen within 5 s"
+            assert time.monotonic() < end, "it did not happen within 30 s"
             time.sleep(0.02)
 
     def is_playing(self, selector: str) -> bool:

@@ -78,7 +78,7 @@ def test_the_second_run_is_turned_away(
             assert second.summary["exit_code"] == 11
         assert len(gate.requests) == _ALL_REQUESTS
         gate.opened.set()
-        _, err = first.communicate(timeout=20)
+        _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err.decode()
     assert len(check_invariant(dest)) == 3
 
@@ -90,7 +90,7 @@ def test_a_lock_that_a_killed_run_left_is_no_lock(
     with started(environ, *sync_arguments(gate, dest)) as first:
         _wait_for_two(gate, dest)
         first.kill()
-        first.communicate(timeout=20)
+        first.communicate(timeout=60)
     assert (dest / PRIVATE / "lock").exists()
     gate.opened.set()
     done = sync_now()
@@ -126,7 +126,7 @@ def test_status_and_list_look_on(
         assert listed.code == 0, listed.err
         assert len(json.loads(listed.out)) == 2
         gate.opened.set()
-        _, err = first.communicate(timeout=20)
+        _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err.decode()
     assert len(check_invariant(dest)) == 3
 
@@ -151,9 +151,9 @@ def test_list_is_never_told_less_than_was_recorded(
         with started(environ, "list", "--json", "--dest", dest, under=slowly) as reader:
             time.sleep(1)
             gate.opened.set()
-            _, err = first.communicate(timeout=20)
+            _, err = first.communicate(timeout=60)
             assert first.returncode == 0, err.decode()
             assert reader.poll() is None, "it was not overtaken"
-            out, err = reader.communicate(timeout=20)
+            out, err = reader.communicate(timeout=60)
     assert reader.returncode == 0, err.decode()
     assert len(json.loads(out)) in (2, 3)

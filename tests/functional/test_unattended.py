@@ -23,7 +23,7 @@ from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant
 from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.monitor import SECRET, Monitor
-from tests.lib.processes import STOPPED_WITHIN_S, started, sync_arguments, wait_until
+from tests.lib.processes import started, stopped_within_s, sync_arguments, wait_until
 
 _OTHER_TOKEN = "user:1-other"  # noqa: S105 - opens nothing
 
@@ -222,7 +222,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < STOPPED_WITHIN_S
+    assert time.monotonic() - began < stopped_within_s()
     assert b"Traceback" not in err
     return process.returncode, err
 

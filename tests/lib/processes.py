@@ -1,6 +1,7 @@
 """Runs of the program in processes of their own, to be watched, stopped and killed."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -12,9 +13,14 @@ import pytest
 from mirror.demo.service import KlingService
 from tests.lib.library import TOKEN
 
-STOPPED_WITHIN_S = 2.0
 BIG = 200_000_000_000
 """Bytes of a sparse file that nobody can hash in a minute."""
+
+
+def stopped_within_s() -> float:
+    """How long a run may take to stop: two seconds, and more on a machine with too much to do."""
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 1.0
+    return 2.0 * max(1.0, busy)
 
 
 def open_files(pid: int) -> set[str]:
@@ -62,7 +68,7 @@ def sync_arguments(service: KlingService, dest: Path) -> tuple[object, ...]:
     return ("sync", "--json", "--dest", dest, "--api-url", service.api_url, "--min-free", "0")
 
 
-def wait_until(condition: Callable[[], object], *, timeout_s: float = 20) -> None:
+def wait_until(condition: Callable[[], object], *, timeout_s: float = 60) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -51,7 +51,7 @@ def run_sync(
 ) -> Result:
     """Sync as the program does, with short waits; settings by name, and `dry_run`."""
     dry_run = bool(settings.pop("dry_run", False))
-    flags = {"max_wait": 5, "max_attempts": 2, "stall_timeout": 1, "min_free": 0, **settings}
+    flags = {"max_wait": 5, "max_attempts": 2, "stall_timeout": 10, "min_free": 0, **settings}
     loaded = config.load(
         {**flags, "dest": str(dest), "api_url": service.api_url},
         environ={},

@@ -136,7 +136,7 @@ def _survive(
     runs: list[tuple[int, int]] = []
     while not runs or (runs[-1][0] != 0 and len(runs) < 3):
         summary = run_sync(
-            service, dest, jobs=jobs, max_attempts=6, max_wait=20, stall_timeout=0.5, page_size=25
+            service, dest, jobs=jobs, max_attempts=6, max_wait=20, stall_timeout=1, page_size=25
         ).summary
         counts = summary.assets
         parts = counts.new + counts.changed + counts.unchanged + counts.repaired + counts.failed
