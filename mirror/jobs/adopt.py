@@ -7,7 +7,7 @@ one). It is then copied, and committed as a fetched file is. The folder is only 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from mirror.jobs.fetch import Fetcher
 from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Tally
 from mirror.jobs.running import opened, run_stoppable
-from mirror.jobs.sources import LocalFile, Sources, read
+from mirror.jobs.sources import Sources
 from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
 from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
 from mirror.net.decode import without_query
@@ -28,6 +28,7 @@ from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage import media
+from mirror.storage.hashing import Hashed, hash_file
 from mirror.storage.root import AtEnd, Root
 from mirror.storage.spool import Partial
 from mirror.text import decodable
@@ -120,10 +121,12 @@ class _Found(Struct, frozen=True):
     """A file of the folder that is proved to be the right one.
 
     Attributes:
+        head: its first bytes.
         facts: what the manifest is to say of it.
     """
 
-    local: LocalFile
+    path: Path
+    head: bytes
     proof: Proof
     facts: FileFacts
 
@@ -290,9 +293,9 @@ class _Job:
             return None
         if (recorded := sources.recorded(asset.key, role)) is not None:
             path, stored = recorded
-            local = await self._read(asset, role, path, [])
+            local = await self._read(asset, role, path)
             if local is not None and local.sha256 == stored.sha256:
-                return _Found(local, Proof.MANIFEST, stored)
+                return _Found(path, local.head, Proof.MANIFEST, stored)
             self._refuse(asset, role, path, "not the bytes that the manifest beside it says")
         named = sources.named(asset.key, role)
         if not named and not sources.has_nameless:
@@ -301,24 +304,27 @@ class _Job:
         for path in (*named, *sources.nameless(remote.size)):
             why = f"{sources.sizes[path]:,} bytes here, {remote.size:,} at Kling"
             if sources.sizes[path] == remote.size:
-                local = await self._read(asset, role, path, (name for name, _ in remote.digests))
+                local = await self._read(asset, role, path, *(name for name, _ in remote.digests))
                 if local is None:
                     continue
                 why = why_not(local, remote)
                 if not why:
-                    return _Found(local, Proof.DIGEST, _facts(local, remote, url))
+                    return _Found(path, local.head, Proof.DIGEST, _facts(local, remote, url))
             if path in named:
                 self._refuse(asset, role, path, why)
         return None
 
-    async def _read(
-        self, asset: Asset, role: Role, path: Path, algorithms: Iterable[str]
-    ) -> LocalFile | None:
+    async def _read(self, asset: Asset, role: Role, path: Path, *algorithms: str) -> Hashed | None:
         try:
-            return await asyncio.to_thread(read, path, self._stop, algorithms)
+            return await asyncio.to_thread(self._hashed, path, *algorithms)
         except OSError as error:
             self._refuse(asset, role, path, f"unreadable: {error.strerror}")
             return None
+
+    def _hashed(self, path: Path, *algorithms: str) -> Hashed:
+        return hash_file(
+            path.open("rb"), ("sha256", *algorithms), on_chunk=lambda _: self._stop.check()
+        )
 
     def _refuse(self, asset: Asset, role: Role, path: Path, why: str) -> None:
         """Keep why a file is not adopted; the first reason stands."""
@@ -331,13 +337,18 @@ class _Job:
             return True
         partial = self._partial(asset, role)
         async with self._copying:  # one at a time: each finds the room that the one before left
-            self._root.spool.check_room(file.local.size)
-            await asyncio.to_thread(partial.take, file.local.path.open("rb"))
-        copied = await asyncio.to_thread(read, partial.path, self._stop)
-        if copied.sha256 == file.local.sha256:
+            self._root.spool.check_room(file.facts.size)
+            try:
+                source = file.path.open("rb")
+            except OSError as error:
+                self._refuse(asset, role, file.path, f"unreadable: {error.strerror}")
+                return False
+            await asyncio.to_thread(partial.take, source)
+        copied = await asyncio.to_thread(self._hashed, partial.path)
+        if copied.sha256 == file.facts.sha256:
             return True
         partial.discard()
-        self._refuse(asset, role, file.local.path, "changed while it was read")
+        self._refuse(asset, role, file.path, "changed while it was read")
         return False
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
@@ -352,7 +363,7 @@ class _Job:
                 role: FetchedFile(
                     partial=self._partial(asset, role),
                     suffix=media.suffix_of(
-                        file.local.head,
+                        file.head,
                         file.facts.content_type,
                         asset.name if role == "resource" else None,
                     ),
@@ -371,13 +382,13 @@ class _Job:
                 update_time_ms=asset.update_time_ms,
                 role=role,
                 path=stored.path if stored is not None else "",
-                source=decodable(file.local.path),
-                size=file.local.size,
+                source=decodable(file.path),
+                size=file.facts.size,
                 proof=file.proof,
             )
 
 
-def _facts(local: LocalFile, remote: RemoteFile, url: str) -> FileFacts:
+def _facts(local: Hashed, remote: RemoteFile, url: str) -> FileFacts:
     return FileFacts(
         size=local.size,
         sha256=local.sha256,
@@ -388,7 +399,7 @@ def _facts(local: LocalFile, remote: RemoteFile, url: str) -> FileFacts:
     )
 
 
-def why_not(local: LocalFile, remote: RemoteFile) -> str:
+def why_not(local: Hashed, remote: RemoteFile) -> str:
     """Why a file of the right length is not proved to be the one at the CDN; "" where it is."""
     if not remote.digests:
         return "the CDN gives no digest to prove it by"

@@ -6,7 +6,6 @@ It is the only command that makes the mirror forget. For each entry: its files g
 """
 
 import datetime as dt
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -24,7 +23,7 @@ from mirror.text import decodable
 T = TypeVar("T")
 
 _BATCH = 256
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z)(-\d+)?")
+_TIME_LENGTH = len("2025-01-31T120000Z")
 
 
 class Pruned(Struct):
@@ -119,7 +118,7 @@ def to_empty(root: Root, *, older_than_s: float | None) -> Trash:
         name = found.path.removeprefix(f"{PRIVATE_FOLDER}/trash/").partition("/")[0]
         parts[name].append(found)
     unfinished = root.storage.unfinished_trash()
-    names = [name for name in parts if name not in unfinished and _is_older(name, older_than_s)]
+    names = [name for name in parts if name not in unfinished and is_older(name, older_than_s)]
     files = (found for name in names for found in parts[name])
     sizes = [found.size for found in files if found.path.rpartition("/")[2] not in TRASH_RECORDS]
     entries = root.manifest.entries.values()
@@ -143,13 +142,14 @@ def empty(root: Root, trash: Trash, pruned: Pruned, *, dry_run: bool) -> None:
         root.storage.empty_trash(trash.names)
 
 
-def _is_older(name: str, seconds: float | None) -> bool:
+def is_older(name: str, seconds: float | None) -> bool:
     """Whether a `prune` is so long ago, by its name; what has another name is of unknown age."""
     if seconds is None:
         return True
-    if not (found := _TIME.fullmatch(name)):
+    try:
+        then = dt.datetime.strptime(name[:_TIME_LENGTH], "%Y-%m-%dT%H%M%S%z")
+    except ValueError:
         return False
-    then = dt.datetime.strptime(found[1], "%Y-%m-%dT%H%M%S%z")
     return (dt.datetime.now(dt.UTC) - then).total_seconds() > seconds
 
 

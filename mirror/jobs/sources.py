@@ -1,15 +1,13 @@
 """The folder that `import` looks into: which of its files may be which asset's.
 
 It may be another mirror of this program, then its manifest is asked first; any other folder's files
-have names at the best. Hidden files and links are left alone.
+have names at the best. Links, hidden files and what a NAS puts beside them are left alone.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-
-from msgspec import Struct
 
 from mirror.errors import MirrorError
 from mirror.jobs.matching import ByName
@@ -17,45 +15,9 @@ from mirror.models import Action, Entry, Role, StoredFile
 from mirror.stopping import Stop
 from mirror.storage import media
 from mirror.storage.hashing import hash_file
-from mirror.storage.layout import OUR_NAMES
+from mirror.storage.layout import OUR_NAMES, is_of_others
 from mirror.storage.manifest import NAME
 from mirror.storage.root import Root
-
-
-class LocalFile(Struct, frozen=True):
-    """A file that was read from its start to its end.
-
-    Attributes:
-        head: its first `media.HEAD_BYTES` bytes.
-        digests: hex, by hashlib's name of the algorithm; `sha256` is always there.
-    """
-
-    path: Path
-    size: int
-    head: bytes
-    digests: Mapping[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """Hex."""
-        return self.digests["sha256"]
-
-
-def read(path: Path, stop: Stop, algorithms: Iterable[str] = ()) -> LocalFile:
-    """Read and hash a file.
-
-    Args:
-        path: the file.
-        stop: asked to stop through it.
-        algorithms: hashlib's names of those that are wanted besides SHA-256.
-
-    Raises:
-        OSError: it cannot be read.
-        Interrupted: stopped.
-    """
-    wanted = ("sha256", *algorithms)
-    hashed = hash_file(path.open("rb"), wanted, on_chunk=lambda _: stop.check())
-    return LocalFile(path, hashed.size, hashed.head, hashed.digests)
 
 
 class Sources:
@@ -150,13 +112,11 @@ def _files(folder: Path, left_out: Collection[Path]) -> Iterator[tuple[Path, int
     """Every file that is not empty, and its size."""
     for parent, names, files in os.walk(folder):
         names[:] = sorted(
-            name
-            for name in names
-            if not name.startswith(".") and Path(parent, name) not in left_out
+            name for name in names if not is_of_others(name) and Path(parent, name) not in left_out
         )
         for name in sorted(files):
             path = Path(parent, name)
-            if name.startswith(".") or path in left_out:
+            if is_of_others(name) or path in left_out:
                 continue
             if path.is_file() and not path.is_symlink() and (size := path.stat().st_size):
                 yield path, size
@@ -164,7 +124,7 @@ def _files(folder: Path, left_out: Collection[Path]) -> Iterator[tuple[Path, int
 
 def _sha256(path: Path, stop: Stop) -> str | None:
     try:
-        return read(path, stop).sha256
+        return hash_file(path.open("rb"), on_chunk=lambda _: stop.check()).sha256
     except OSError:
         return None
 

@@ -21,7 +21,7 @@ from mirror.jobs import adopt
 from mirror.jobs.adopted import Adopted
 from mirror.stopping import Stop
 from tests.conftest import RunProgram
-from tests.lib.library import ACCESS, EMAIL, TOKEN, Library, media
+from tests.lib.library import ACCESS, EMAIL, PNG, TOKEN, Library, media
 from tests.lib.mirrored import key_of, manifest_of
 from tests.lib.runs import Notes, run_sync
 
@@ -439,7 +439,7 @@ def test_a_dry_run_writes_nothing(
     assert not dest.exists()
 
 
-def test_links_and_hidden_files_are_left_alone(
+def test_links_hidden_files_and_those_of_a_nas_are_left_alone(
     service: Counting, library: Library, folder: Path, tmp_path: Path
 ) -> None:
     """Only plain files are read; a mirror within the folder is not looked into."""
@@ -449,6 +449,8 @@ def test_links_and_hidden_files_are_left_alone(
     (folder / item["name"]).symlink_to(elsewhere)
     (folder / f".{item['name']}").write_bytes(body_of(library, item))
     (folder / "empty.png").touch()
+    (folder / "@eaDir" / item["name"]).mkdir(parents=True)
+    (folder / "@eaDir" / item["name"] / "SYNOFILE_THUMB_M.png").write_bytes(PNG + b"thumb")
     told, _ = adopted(service, folder / "mirror", folder)
     assert (told.adopted, told.unused, told.left) == ([], [], 1)
     assert not service.cdn_requests()

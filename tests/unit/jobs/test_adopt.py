@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from mirror.jobs.adopt import why_not
-from mirror.jobs.sources import read
 from mirror.net.probe import RemoteFile
-from mirror.stopping import Stop
+from mirror.storage.hashing import hash_file
 from tests.lib.library import PNG
 
 BODY = PNG + bytes(100)
@@ -29,7 +28,7 @@ def test_every_digest_must_be_the_files_own(
     """There is at least one, and none that differs."""
     path = tmp_path / "file"
     path.write_bytes(BODY)
-    local = read(path, Stop(), ["md5", "sha1"])
+    local = hash_file(path.open("rb"), ("sha256", "md5", "sha1"))
     given = [(name, local.digests[name]) if name != "wrong" else ("md5", "0") for name in digests]
     remote = RemoteFile(len(BODY), None, None, "image/png", tuple(given))
     assert why_not(local, remote).find(why) >= 0
@@ -40,6 +39,6 @@ def test_an_error_page_is_no_file(tmp_path: Path) -> None:
     """Though every digest is right."""
     path = tmp_path / "file"
     path.write_bytes(b"<html><body>Please log in</body></html>")
-    local = read(path, Stop())
+    local = hash_file(path.open("rb"))
     remote = RemoteFile(local.size, None, None, None, (("sha256", local.sha256),))
     assert "error page" in why_not(local, remote)
