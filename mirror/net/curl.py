@@ -90,14 +90,22 @@ class Curl:
             answer: says what is asked for, and takes the header.
             proxy: its URL, or "" for none.
             on_body: takes the body's bytes; returns None, `PAUSE`, or -1 to end the request.
+
+        Raises:
+            FetchError: libcurl does not take it.
         """
         curl = self._idle.pop() if self._idle else self._new_handle()
-        curl.setopt(pycurl.URL, answer.url)
         headers = [line.encode("latin-1", "replace") for line in answer.request_headers()]
-        curl.setopt(pycurl.HTTPHEADER, headers)
-        curl.setopt(pycurl.HEADERFUNCTION, answer.header_lines.append)
-        curl.setopt(pycurl.WRITEFUNCTION, on_body)
-        curl.setopt(pycurl.PROXY, proxy)
+        try:
+            curl.setopt(pycurl.URL, answer.url)
+            curl.setopt(pycurl.HTTPHEADER, headers)
+            curl.setopt(pycurl.HEADERFUNCTION, answer.header_lines.append)
+            curl.setopt(pycurl.WRITEFUNCTION, on_body)
+            curl.setopt(pycurl.PROXY, proxy)
+        except (pycurl.error, ValueError) as error:
+            curl.close()
+            text = f"libcurl does not take the request: {error}"
+            raise FetchError(text, retryable=False) from None
         self._answers[curl] = answer
         self._handles[answer] = curl
         self._multi.add_handle(curl)  # it sets the timer, and so begins in the loop's next turn

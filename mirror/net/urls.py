@@ -14,7 +14,9 @@ _IPV4_INSIDE = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+/")
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-!#$%&'()*+,/:;=?@\[\]~]*")
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
 _MOST_ORIGINS = 1000
+_MOST_CHARS = 65_536
 
 
 class UrlRules:
@@ -36,11 +38,13 @@ class UrlRules:
         Raises:
             FetchError: it is no http(s) URL, or its host may not be asked.
         """
+        if len(url) > _MOST_CHARS:
+            raise FetchError("its URL is too long", where=url[:100], retryable=False)
         if (found := _ORIGIN.match(url)) is None or found[0] not in self._good_origins:
             self._check_origin(url)
             if found is not None and len(self._good_origins) < _MOST_ORIGINS:
                 self._good_origins.add(found[0])
-        return url if _PLAIN.fullmatch(url) else quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+        return url if _PLAIN.fullmatch(url) else quote(url, safe=_SAFE, errors="replace")
 
     def _check_origin(self, url: str) -> None:
         try:

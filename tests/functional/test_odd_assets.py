@@ -59,6 +59,33 @@ def test_the_documented_example_is_two_assets_and_three_files(
     assert (again.code, again.err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/" + "a" * 8_000_001,
+        "http://127.0.0.1:99999/x",
+        "http://[::1/x",
+        "http://\ud800/x",
+        "http://a\0b/x",
+        "http://" + "a" * 300 + "/x",
+        "http://127.0.0.1:9/\r\nHost: example.com",
+    ],
+    ids=lambda url: ascii(url[:40]),
+)
+@pytest.mark.parametrize("role", ["resource", "cover"])
+def test_an_odd_url_fails_its_asset_alone(
+    service: Misbehaving, library: Library, dest: Path, url: str, role: str
+) -> None:
+    """Whatever a URL is, the run goes on, and the message fits on a line."""
+    library.add(9, "video")[role]["resource"] = url
+    library.fill(3)
+    summary = run_sync(service, dest, max_attempts=1).summary
+    assert (summary.exit_code, summary.assets.failed, summary.assets.new) == (3, 1, 3)
+    assert summary.failures[0].role == role
+    assert len(summary.failures[0].error) < 300
+    check_records(dest)
+
+
 @pytest.mark.parametrize("kind", ["video", "image"])
 def test_assets_that_share_an_id_change_each_for_itself(
     service: Misbehaving, library: Library, dest: Path, kind: str

@@ -84,7 +84,6 @@ HELD_BY = {
     "net.kling": "test_api_faults",
     "net.listing": "test_listing_faults",
     "net.transfers": "test_transfers",
-    "net.urls": "test_hostile_urls",
     "storage.interface": "test_disk",
     "storage.journal": "unit/storage/test_manifest",
     "storage.known": "test_disk",
