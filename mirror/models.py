@@ -26,6 +26,11 @@ def twin_key_of(asset_id: str, update_time_ms: int, content_type: str | None) ->
     return f"{asset_id}@{update_time_ms}@{content_type or ''}"
 
 
+def same_type(one: str | None, other: str | None) -> bool:
+    """Whether two contentTypes may be one asset's: one that is missing may be any."""
+    return one == other or one is None or other is None
+
+
 class Asset(Struct, frozen=True, gc=False):
     """One item of the listing, as far as we need to understand it.
 
@@ -39,6 +44,8 @@ class Asset(Struct, frozen=True, gc=False):
         urls: where each file is; a role that Kling has no file for is left out.
         account: the email whose listing it came from, or None when none was named.
         raw: the API's own JSON object, every field of it.
+        owner: the `userId` of who uploaded it, or None.
+        is_dated: whether the API said when it was updated.
     """
 
     key: str
@@ -50,6 +57,28 @@ class Asset(Struct, frozen=True, gc=False):
     urls: Mapping[Role, str]
     account: str | None
     raw: Raw
+    owner: int | str | None = None
+    is_dated: bool = True
+
+    @classmethod
+    def of(cls, entry: "Entry", *, account: str | None) -> Self:
+        """What is on record of an asset, as if it was listed for an account; without URLs."""
+        return cls(
+            key=entry.key,
+            id=entry.id,
+            update_time_ms=entry.update_time_ms,
+            create_time_ms=entry.create_time_ms,
+            name=entry.name,
+            content_type=entry.content_type,
+            urls={},
+            account=account,
+            raw=entry.asset,
+        )
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has neither a time nor a URL: then it says nothing of any version."""
+        return not self.urls and not self.update_time_ms
 
     @property
     def is_twin(self) -> bool:
@@ -292,6 +321,11 @@ class Scope(Struct, frozen=True):
     content_type: tuple[str, ...] = ()
     file_name: str | None = None
     no_covers: bool = False
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether only some assets are wanted."""
+        return bool(self.content_type or self.file_name)
 
 
 class RunError(Struct, frozen=True):

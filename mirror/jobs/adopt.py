@@ -22,7 +22,7 @@ from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.sources import Sources
 from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
 from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
-from mirror.net.decode import without_query
+from mirror.net.json_text import without_query
 from mirror.net.probe import RemoteFile
 from mirror.progress import Progress
 from mirror.settings import Settings
@@ -183,6 +183,7 @@ class _Job:
                 root=root,
                 tally=self.tally,
                 progress=plan,
+                is_dry=True,
             ).plan()
             sources = await asyncio.to_thread(self._look, plan.actions)
             with Committer(

@@ -28,7 +28,7 @@ from mirror.models import (
     TwinEntry,
     TwinFailure,
 )
-from mirror.net.decode import stripped
+from mirror.net.json_text import stripped
 from mirror.storage import layout
 from mirror.storage.interface import Placement
 from mirror.storage.journal import Change, PutEntry, PutFailure
@@ -238,7 +238,7 @@ def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFil
     return entry(
         id=asset.id,
         update_time_ms=asset.update_time_ms,
-        account=asset.account if before is None else before.account or asset.account,
+        account=asset.account if before is None else asset.account or before.account,
         content_type=asset.content_type,
         name=asset.name,
         create_time_ms=asset.create_time_ms,
@@ -255,4 +255,8 @@ def needs_record(action: Action) -> bool:
     entry = action.entry
     if action.kind is not Kind.UNCHANGED or entry is None:
         return False
-    return entry.state != "current" or (entry.account is None and action.asset.account is not None)
+    return (
+        bool(action.supersedes)
+        or entry.state != "current"
+        or action.asset.account not in (None, entry.account)
+    )

@@ -19,8 +19,8 @@ from mirror.errors import (
 )
 from mirror.jobs.commit import Failed, Fetched, FetchedFile, Outcome
 from mirror.models import Action, Asset, Kind, Role, StoredFile
-from mirror.net.decode import without_query
 from mirror.net.download import Received
+from mirror.net.json_text import without_query
 from mirror.net.kling import KlingApi
 from mirror.net.probe import RemoteFile
 from mirror.net.retry import Pause, Policy

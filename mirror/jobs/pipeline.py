@@ -6,21 +6,18 @@ Both queues are bounded, so URLs stay fresh and memory flat. Nothing looks back:
 action, the committer one batch of outcomes.
 
 The lister and the committer wait for the API and for the disk in a thread each; all between them
-happens in the event loop. The lister hands over a page of actions at a time: waking the loop costs
-as much as a small file.
+happens in the event loop.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
 
 from mirror.errors import AccessError, ApiError, UsageError
-from mirror.jobs import planning
-from mirror.jobs.commit import Committer, Failed, Fetched, Outcome, needs_record
+from mirror.jobs.commit import Committer, Failed, Fetched, Outcome
 from mirror.jobs.fetch import Fetcher
+from mirror.jobs.lister import Lister
+from mirror.jobs.queue import ActionQueue
 from mirror.jobs.result import Tally
-from mirror.models import Action, Asset, Entry, FailedFile, Kind
+from mirror.models import Action, Entry, FailedFile
 from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
 from mirror.progress import Progress
@@ -29,8 +26,6 @@ from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
 _BATCH = 128
-_ACTIONS_AHEAD = 64
-_REFUSED = 400
 
 
 class Pipeline:
@@ -43,8 +38,10 @@ class Pipeline:
         tally: filled in on the way.
         progress: told on the way.
 
+        is_dry: whether the run only lists and decides.
+
     Attributes:
-        being_replaced: keys of entries whose successors are listed, fetched or not.
+        lister: what lists the accounts.
     """
 
     def __init__(
@@ -55,23 +52,19 @@ class Pipeline:
         root: Root,
         tally: Tally,
         progress: Progress,
+        is_dry: bool = False,
     ) -> None:
-        self.being_replaced: set[str] = set()
-        self._settings = settings
-        self._api = api
-        self._storage = root.storage
-        self._manifest = root.manifest
         self._tally = tally
         self._progress = progress
         self._workers = settings.jobs
-        self._loop = asyncio.get_running_loop()
-        self._actions: asyncio.Queue[Action | None] = asyncio.Queue(_ACTIONS_AHEAD)
+        self._actions = ActionQueue(progress.planned, is_bounded=not is_dry)
+        self.lister = Lister(settings, api=api, root=root, tally=tally, queue=self._actions)
         self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
 
     async def plan(self) -> None:
         """List and decide, and do nothing: a dry run."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._list())
+            group.create_task(self._list(workers=1))
             while (action := await self._actions.get()) is not None:
                 self._tally.count(action.kind)
 
@@ -83,8 +76,8 @@ class Pipeline:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._list())
-                for _ in range(self._settings.jobs):
+                group.create_task(self._list(self._workers))
+                for _ in range(self._workers):
                     group.create_task(self._work(fetcher))
                 group.create_task(self._commit(fetcher, committer))
         finally:
@@ -93,116 +86,13 @@ class Pipeline:
 
     # The lister, in a thread of its own.
 
-    async def _list(self) -> None:
+    async def _list(self, workers: int) -> None:
         for account in self._tally.accounts:
             try:
-                self._report(await in_thread(self._list_account, account))
+                self._report(await in_thread(self.lister.list_account, account))
             except (AccessError, ApiError, UsageError) as error:
                 self._tally.note(error, account)
-        await self._enqueue([None] * self._workers)
-
-    def _list_account(self, account: str | None) -> Listing:
-        filters = {}
-        if len(self._settings.content_type) == 1:
-            filters["contentType"] = self._settings.content_type[0]
-        if self._settings.file_name is not None:
-            filters["fileName"] = self._settings.file_name
-        listing = Listing(
-            partial(self._api.page, account=account, filters=filters),
-            account=account,
-            page_size=self._settings.page_size,
-            expected={
-                entry.key
-                for entry in planning.of_account(self._manifest.entries.values(), account)
-                if entry.state == "current" and self._is_wanted(entry)
-            },
-        )
-        before = [earlier.seen for earlier in self._tally.listings]
-        self._tally.listings.append(listing)
-        waiting: list[Asset] = []
-        try:
-            for assets in listing.pages():
-                now = []
-                for key, asset in assets.items():
-                    if before and any(key in seen for seen in before):
-                        continue
-                    entry = self._manifest.entries.get(key)
-                    if not self._is_wanted(asset):
-                        self._tally.filtered += 1
-                    elif self._may_replace(asset, entry):
-                        waiting.append(asset)
-                    else:
-                        now.append((asset, entry, ()))
-                self._offer(now)
-        except ApiError as error:
-            raise self._explained(error, account) from None
-        pairs = list(planning.replaced(waiting, current=self._current, listed=listing.seen))
-        self.being_replaced.update(entry.key for _, older in pairs for entry in older)
-        entries = self._manifest.entries
-        self._offer((asset, entries.get(asset.key), older) for asset, older in pairs)
-        return listing
-
-    def _is_wanted(self, asset: Asset | Entry) -> bool:
-        """Whether the filters let it through, as far as we can tell without the API."""
-        file_name = None if isinstance(asset, Asset) else self._settings.file_name
-        types = self._settings.content_type
-        if not types and file_name is None:
-            return True
-        return planning.is_wanted(asset, content_types=types, file_name=file_name)
-
-    def _explained(self, error: ApiError, account: str | None) -> Exception:
-        """A refusal without an account may mean that there are several."""
-        if error.status != _REFUSED or account is not None:
-            return error
-        try:
-            accounts = self._api.accounts()
-        except (AccessError, ApiError):
-            return error
-        if len(accounts) <= 1:
-            return error
-        return UsageError(
-            "the subscription has several Kling accounts",
-            where=", ".join(accounts),
-            hint="name one with --email E, or take them all with --all-accounts",
-        )
-
-    @cached_property
-    def _current(self) -> dict[str, list[Entry]]:
-        current = defaultdict(list)
-        for entry in list(self._manifest.entries.values()):  # others are recorded meanwhile
-            if entry.state == "current":
-                current[entry.id].append(entry)
-        return current
-
-    def _may_replace(self, asset: Asset, entry: Entry | None) -> bool:
-        """Whether it may be a newer version of an entry: known once the whole listing is."""
-        if entry is not None and entry.state != "superseded":
-            return False
-        return asset.id in self._current
-
-    def _offer(self, assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]]) -> None:
-        """Decide for each asset, beside its entry and those that it replaces; hand over."""
-        unchanged, covers = 0, not self._settings.no_covers
-        is_intact = self._storage.is_intact
-        actions: list[Action] = []
-        for asset, entry, older in assets:
-            action = planning.decide(
-                asset, entry=entry, older=older, is_intact=is_intact, covers=covers
-            )
-            if action.kind is Kind.UNCHANGED and not needs_record(action):
-                unchanged += 1
-                continue
-            actions.append(action)
-        self._tally.count(Kind.UNCHANGED, unchanged)
-        if actions:
-            asyncio.run_coroutine_threadsafe(self._enqueue(actions), self._loop).result()
-
-    async def _enqueue(self, actions: Iterable[Action | None]) -> None:
-        """Put actions into the queue, and wait for room there; None ends one worker."""
-        for action in actions:
-            if action is not None:
-                self._progress.planned(action)
-            await self._actions.put(action)
+        await self._actions.end(workers)
 
     def _report(self, listing: Listing) -> None:
         self._tally.complete.append(listing)

@@ -19,9 +19,9 @@ disk stays on record when covers are off, and is not asked for again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile
+from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile, same_type
 
 MIN_GONE_LIMIT = 5
 """So many assets may vanish at once from a library of any size."""
@@ -59,60 +59,60 @@ def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> b
 
 
 def replaced(
-    versions: Iterable[Asset],
-    *,
-    current: Mapping[str, Sequence[Entry]],
-    listed: Container[str],
+    versions: Iterable[Asset], missing: Iterable[Entry]
 ) -> Iterator[tuple[Asset, Sequence[Entry]]]:
     """Which entries the new versions of assets replace.
 
-    An entry is replaced by an asset of the same id and contentType under another time, once the
-    listing has that asset and lacks the entry.
+    An entry is replaced by an asset of the same id and contentType under another time, once a
+    proven listing has that asset and lacks the entry.
 
-        new versions    entries that are not listed    replaced
-        ────────────    ───────────────────────────    ────────
-        one             none                           none: it is an asset of its own
-        one             one or more                    all of them
-        several         as many or fewer               one each, in the order of their times
-        several         more                           one each; the newest has the rest
+        new versions    missing entries    replaced
+        ────────────    ───────────────    ────────
+        one             none               none: it is an asset of its own
+        one             one or more        all of them
+        several         as many or fewer   one each, in the order of their times
+        several         more               one each; the newest has the rest
 
     Args:
-        versions: listed assets without a current entry.
-        current: the current entries by id.
-        listed: the keys that the listing has.
+        versions: listed assets that are not recorded.
+        missing: the entries that the listing lacks.
 
     Yields:
         Each version, with the entries that it replaces.
     """
+    left = defaultdict(list)
+    for entry in sorted(missing, key=_time):
+        left[entry.id].append(entry)
     groups = defaultdict(list)
-    for version in versions:
+    for version in sorted(versions, key=_time):
         groups[version.id, version.content_type].append(version)
     for (asset_id, content_type), group in groups.items():
-        group.sort(key=lambda version: version.update_time_ms)
-        older = sorted(
-            (
-                entry
-                for entry in current.get(asset_id, ())
-                if entry.content_type == content_type and entry.key not in listed
-            ),
-            key=lambda entry: entry.update_time_ms,
-        )
+        older = [entry for entry in left[asset_id] if same_type(entry.content_type, content_type)]
+        left[asset_id] = [
+            entry for entry in left[asset_id] if not same_type(entry.content_type, content_type)
+        ]
         last = len(group) - 1
         for position, version in enumerate(group):
             yield version, older[position : position + 1 if position < last else None]
 
 
-def of_account(entries: Iterable[Entry], account: str | None) -> list[Entry]:
-    """The entries that one account's listing speaks of.
+def unambiguous(versions: Collection[Asset]) -> list[Asset]:
+    """The versions that even an unproven listing may be believed: the only ones of their asset.
 
-    A listing without an account is the subscription's only one. It speaks of the entries without
-    account, and of those of the one email that they may have been mirrored with before.
+    A service that dates each answer anew lists another version of everything in every walk.
     """
-    entries = list(entries)
-    if account is not None:
-        return [entry for entry in entries if entry.account == account]
-    emails = {entry.account for entry in entries} - {None}
-    return entries if len(emails) <= 1 else [entry for entry in entries if entry.account is None]
+    types = defaultdict(list)
+    for version in versions:
+        types[version.id].append(version.content_type)
+    return [
+        version
+        for version in versions
+        if sum(same_type(version.content_type, other) for other in types[version.id]) == 1
+    ]
+
+
+def _time(version: Asset | Entry) -> int:
+    return version.update_time_ms
 
 
 def is_wanted(
@@ -127,6 +127,17 @@ def is_wanted(
     """
     has_name = file_name is None or file_name.casefold() in (item.name or "").casefold()
     return has_name and (not content_types or item.content_type in content_types)
+
+
+def is_too_much(vanished: int, *, of: int, max_gone: str | None) -> bool:
+    """Whether so many of an account's entries cannot be believed to be gone.
+
+    Args:
+        vanished: how many a proven listing lacks.
+        of: how many the account has.
+        max_gone: as for `gone_limit`.
+    """
+    return vanished > 0 and (vanished >= of or vanished > gone_limit(max_gone, of))
 
 
 def gone_limit(max_gone: str | None, current: int) -> int:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Set
 from functools import partial
 
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
-from mirror.jobs import planning, verify
+from mirror.jobs import verify
 from mirror.jobs.commit import Committer, Fetched
 from mirror.jobs.fetch import Fetcher
+from mirror.jobs.known import Known
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.verify import Findings, Record, recorded
 from mirror.models import Action, Asset, Kind
@@ -175,23 +176,20 @@ class _Repair:
 
     def _list(self, api: KlingApi, account: str | None) -> None:
         """Find the assets whose files are wanted, or prove that Kling has them no more."""
-        entries = self._root.manifest.entries.values()
+        known = Known(self._root.manifest.entries, is_wanted=lambda _: True)
         listing = Listing(
             partial(api.page, account=account, filters={}),
             account=account,
             page_size=self._settings.page_size,
-            expected={
-                entry.key
-                for entry in planning.of_account(entries, account)
-                if entry.state == "current"
-            },
+            identify=known.identify,
+            expected=known.claim(account, is_alone=True).expected,
         )
         wanted = {entry.key for entry, _, _ in self.left.values() if entry.account == account}
         for assets in listing.pages():
-            self._listed |= {key: assets[key] for key in wanted & assets.keys()}
+            self._listed |= {asset.key: asset for asset in assets if asset.key in wanted}
             if wanted <= self._listed.keys():
                 return
-        if listing.is_proven and not listing.unreadable:
+        if listing.is_proven and not listing.has_unreadable:
             self._proven.add(account)
 
     async def _fetch(self, record: Record, fetcher: Fetcher, committer: Committer) -> None:

@@ -1,28 +1,26 @@
 """The main job, from the lock to the summary."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from mirror.clock import now_iso
 from mirror.config import require_dest
-from mirror.errors import ExitCode, ListingError
-from mirror.jobs import planning
+from mirror.errors import ExitCode
 from mirror.jobs.accounts import all_accounts
 from mirror.jobs.commit import Committer
+from mirror.jobs.gone import Gone
 from mirror.jobs.pipeline import Pipeline
 from mirror.jobs.result import Result, Tally
 from mirror.jobs.running import opened, run_stoppable
-from mirror.models import Entry, to_json
+from mirror.models import to_json
 from mirror.net.kling import KlingApi
-from mirror.net.listing import MAX_WALKS, Listing
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
-from mirror.storage.journal import Change, DropFailure, PutEntry
+from mirror.storage.journal import Change
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import AtEnd, Root
 from mirror.threads import in_thread
@@ -130,7 +128,7 @@ class _Run:
         self._progress = progress
         self._stop = stop
         self._dry_run = dry_run
-        self._being_replaced: set[str] = set()
+        self._changes: list[Change] = []
 
     def go(self) -> None:
         """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
@@ -159,17 +157,25 @@ class _Run:
                 root=self._root,
                 tally=self._tally,
                 progress=self._progress,
+                is_dry=self._dry_run,
             )
-            self._being_replaced = pipeline.being_replaced
             if self._dry_run:
                 await pipeline.plan()
-                return
-            with Committer(
-                self._root,
-                by_account=has_subtrees(settings, self._tally.accounts),
-                check_stop=self._stop.check,
-            ) as committer:
-                await pipeline.run(fetcher, committer)
+            else:
+                with Committer(
+                    self._root,
+                    by_account=has_subtrees(settings, self._tally.accounts),
+                    check_stop=self._stop.check,
+                ) as committer:
+                    await pipeline.run(fetcher, committer)
+            gone = Gone(
+                settings,
+                api=api,
+                manifest=self._manifest,
+                tally=self._tally,
+                lister=pipeline.lister,
+            )
+            self._changes = await in_thread(gone.changes)
 
     def _received(self, count: int) -> None:
         self._tally.files.bytes += count
@@ -177,15 +183,14 @@ class _Run:
 
     def _end(self) -> None:
         stopped = self._stop.signum is not None
-        endings = [] if stopped else list(self._endings())
         if self._dry_run:
             return
-        self._manifest.record(endings)
+        self._manifest.record(self._changes)
         has_time = not stopped or len(self._manifest.entries) < _COMPACTED_WHEN_STOPPED
         if has_time:
             self._root.compact()
         summary = self._tally.result().summary
-        if summary.exit_code == ExitCode.COMPLETE and not self._is_filtered:
+        if summary.exit_code == ExitCode.COMPLETE and not self._settings.scope.is_filtered:
             self._root.spool.clear()
 
     def _note_run(self) -> None:
@@ -194,49 +199,3 @@ class _Run:
         summary = msgspec.structs.replace(self._tally.result().summary, failures=[])
         with contextlib.suppress(OSError) if is_told else self._tally.noting_errors():
             self._root.storage.append_run(to_json(summary))
-
-    @property
-    def _is_filtered(self) -> bool:
-        return bool(self._settings.content_type or self._settings.file_name)
-
-    def _endings(self) -> Iterator[Change]:
-        """What the proven listings say of the assets that they lack."""
-        seen = set().union(*(listing.seen for listing in self._tally.listings))
-        seen |= self._being_replaced
-        for listing in self._tally.complete:
-            with self._tally.noting_errors(listing.account):
-                if not listing.is_proven:
-                    raise ListingError(
-                        f"the listing could not be proven in {MAX_WALKS} walks; nothing was marked "
-                        "gone",
-                        where=listing.account or self._settings.api_url,
-                        hint="what was found is mirrored; run it again when nothing is uploading",
-                    )
-                if not self._is_filtered and not listing.unreadable:
-                    for entry in self._vanished(listing, seen):
-                        self._tally.gone += 1
-                        gone = msgspec.structs.replace(entry, state="gone", gone_since=now_iso())
-                        yield PutEntry(gone)
-                    for key, failure in list(self._manifest.failures.items()):
-                        if failure.account == listing.account and key not in seen:
-                            yield DropFailure(key)
-
-    def _vanished(self, listing: Listing, seen: set[str]) -> list[Entry]:
-        unseen = map(self._manifest.entries.get, sorted(listing.expected - seen))
-        vanished = [entry for entry in unseen if entry is not None and entry.state == "current"]
-        limit = planning.gone_limit(self._settings.max_gone, len(listing.expected))
-        if vanished and (listing.was_empty or len(vanished) > limit):
-            count = len(vanished)
-            hint = (
-                f"if you deleted them at Kling, run it once with --max-gone {count}; if not, "
-                "check the account"
-            )
-            if listing.was_empty:
-                hint = "check the account; what is mirrored stays as it is"
-            raise ListingError(
-                f"{count:,} of {len(listing.expected):,} assets vanished from the listing at once; "
-                "nothing was marked gone",
-                where=listing.account or self._settings.api_url,
-                hint=hint,
-            )
-        return vanished

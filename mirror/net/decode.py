@@ -5,20 +5,21 @@ field there is optional; `id` exceeds 2**53 and is text; times are epoch millise
 """
 
 import json
-import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
 from mirror.models import NOT_JSON, Asset, Role, UnreadableItem
+from mirror.net.json_text import mended
+
+T = TypeVar("T")
 
 _Id = Annotated[str, Meta(min_length=1)] | int
+_UserId = int | str | None
+_NULL = Raw(b"null")
 _Millis = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"(?P<key>(?=\s*:))?', re.DOTALL)
-_PLAIN_URL = re.compile(rb'("https?://[^"?#]*)[?#][^"]*(?="(?!\s*:))', re.IGNORECASE)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class MalformedAnswerError(ValueError):
@@ -49,6 +50,24 @@ class _Item(Struct):
     cover: _File | None = None
     create_time: _Millis = field(name="createTime", default=None)
     update_time: _Millis = field(name="updateTime", default=None)
+    user_id: _UserId = field(name="userId", default=None)
+
+
+class _Odd(Struct):
+    """An item, whatever its fields hold that nobody needs."""
+
+    id: _Id
+    name: Raw = _NULL
+    content_type: str | None = field(name="contentType", default=None)
+    resource: _File | None = None
+    cover: _File | None = None
+    create_time: Raw = field(name="createTime", default=_NULL)
+    update_time: _Millis = field(name="updateTime", default=None)
+    user_id: Raw = field(name="userId", default=_NULL)
+
+
+class _Owned(Struct):
+    user_id: _UserId = field(name="userId", default=None)
 
 
 class _Answer(Struct):
@@ -61,6 +80,8 @@ class _CleanAnswer(Struct):
 
 _item_decoder = msgspec.json.Decoder(_Item, strict=True)
 _lax_item_decoder = msgspec.json.Decoder(_Item, strict=False)
+_odd_item_decoder = msgspec.json.Decoder(_Odd, strict=False)
+_owner_decoder = msgspec.json.Decoder(_Owned)
 _answer_decoder = msgspec.json.Decoder(_Answer)
 _clean_answer_decoder = msgspec.json.Decoder(_CleanAnswer)
 
@@ -78,17 +99,19 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     Raises:
         MalformedAnswerError: it is no listing at all.
     """
+    sent = body
     try:
         answer = _answer_decoder.decode(body)
     except NOT_JSON:
-        # A lone surrogate is JSON by its grammar but no text; mend it, and look again.
-        body = _mended(body)
+        body = mended(body)
         try:
             answer = _answer_decoder.decode(body)
-        except NOT_JSON as error:
-            raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
-    if answer.assets is None and not _may_lack_list(body):
-        raise MalformedAnswerError(_seen(body))
+        except msgspec.ValidationError as error:
+            raise MalformedAnswerError(f"{_seen(sent)}: {error}") from None
+        except NOT_JSON:
+            raise MalformedAnswerError(_seen(sent)) from None
+    if answer.assets is None and not _may_lack_list(sent):
+        raise MalformedAnswerError(_seen(sent))
     raws = answer.assets or ()
     try:  # all items at once: nearly always none is odd
         items = _clean_answer_decoder.decode(body).assets
@@ -112,19 +135,47 @@ def _one_by_one(raws: Sequence[Raw], *, page: int, account: str | None) -> Page:
 def decode_item(raw: Raw, *, account: str | None) -> Asset:
     """One item of the listing.
 
+    A number as text (or the reverse) is understood all the same, and a wrong type in a field that
+    nobody needs costs that field alone, if there is a file to fetch.
+
     Raises:
         MalformedAnswerError: a field that matters has a wrong type; the message names it.
     """
     try:
-        item = _item_decoder.decode(raw)
+        return _asset(_item_decoder.decode(raw), raw, account)
     except NOT_JSON:
-        try:
-            # A number as text (or the reverse) is understood all the same.
-            raw = Raw(_mended(bytes(raw)))
-            item = _lax_item_decoder.decode(raw)
-        except NOT_JSON as error:
-            raise MalformedAnswerError(str(error)) from None
-    return _asset(item, raw, account)
+        raw = Raw(mended(bytes(raw)))
+    try:
+        return _asset(_lax_item_decoder.decode(raw), raw, account)
+    except NOT_JSON as error:
+        trouble = MalformedAnswerError(str(error))
+    try:
+        asset = _asset(_known_fields(_odd_item_decoder.decode(raw)), raw, account)
+    except NOT_JSON:
+        raise trouble from None
+    if not asset.urls.get("resource"):
+        raise trouble
+    return asset
+
+
+def _known_fields(odd: _Odd) -> _Item:
+    return _Item(
+        id=odd.id,
+        name=_or_none(odd.name, str),
+        content_type=odd.content_type,
+        resource=odd.resource,
+        cover=odd.cover,
+        create_time=_or_none(odd.create_time, int),
+        update_time=odd.update_time,
+        user_id=_or_none(odd.user_id, int | str),  # type: ignore[arg-type] # a union of types
+    )
+
+
+def _or_none(raw: Raw, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(raw, type=kind, strict=False)
+    except NOT_JSON:
+        return None
 
 
 def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
@@ -133,7 +184,9 @@ def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
         urls["resource"] = item.resource.resource
     if item.cover is not None and item.cover.resource:
         urls["cover"] = item.cover.resource
-    updated = (item.update_time if item.update_time is not None else item.create_time) or 0
+    updated = item.update_time or 0
+    if item.update_time is None and item.create_time is not None:
+        updated = item.create_time
     asset_id = str(item.id)
     return Asset(
         key=f"{asset_id}@{updated}",  # as `key_of` has it, without the call
@@ -145,7 +198,18 @@ def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
         urls=urls,
         account=account,
         raw=raw,
+        owner=item.user_id,
+        is_dated=bool(item.update_time),
     )
+
+
+def owner_of(raw: Raw) -> str | None:
+    """The `userId` of an item that is recorded, as text; None where it has none."""
+    try:
+        owner = _owner_decoder.decode(raw).user_id
+    except NOT_JSON:
+        return None
+    return None if owner is None else str(owner)
 
 
 def decode_accounts(body: bytes) -> list[str]:
@@ -155,7 +219,7 @@ def decode_accounts(body: bytes) -> list[str]:
         MalformedAnswerError: it is something else.
     """
     try:
-        return list(msgspec.json.decode(_mended(body), type=dict[str, dict[str, Any]]))
+        return list(msgspec.json.decode(mended(body), type=dict[str, dict[str, Any]]))
     except NOT_JSON as error:
         raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
 
@@ -167,8 +231,8 @@ def error_text(body: bytes) -> tuple[str, object]:
     (`{"error": {"code": …, "message": …}}`), a proxy's are HTML.
     """
     try:
-        answer = json.loads(_mended(body))
-    except MalformedAnswerError:
+        answer = json.loads(mended(body))
+    except ValueError:
         return _seen(body), None
     if not isinstance(answer, dict):
         return _seen(body), None
@@ -178,47 +242,6 @@ def error_text(body: bytes) -> tuple[str, object]:
         wish = wish or error.get("retryAfter")
         error = error.get("message") or error.get("code")
     return str(error)[:300] if error else _seen(body), wish
-
-
-def stripped(raw: Raw) -> Raw:
-    """The item as the manifest keeps it: every field, every http(s) URL cut at its query.
-
-    It works on the strings of the JSON text, so that numbers stay as they were written and no depth
-    of nesting matters.
-    """
-    data = bytes(raw)
-    if b"\\" not in data and data.isascii():  # nearly always: then a URL is as it reads
-        return Raw(_PLAIN_URL.sub(rb"\1", data))
-    return Raw(_STRING.sub(_stripped_string, data.decode(errors="replace")).encode())
-
-
-def without_query(url: str) -> str:
-    """The URL without what may be a secret: its query and its fragment."""
-    return url.partition("?")[0].partition("#")[0]
-
-
-def _stripped_string(found: re.Match[str]) -> str:
-    token = found[0]
-    if "\\" not in token and token[1:5].lower() != "http":
-        return token
-    text = _LONE_SURROGATE.sub("\ufffd", json.loads(token, strict=False))
-    if found["key"] is None and text[:8].lower().startswith(("http://", "https://")):
-        text = without_query(text)
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _mended(body: bytes) -> bytes:
-    """The same JSON, with what is no Unicode text replaced.
-
-    Raises:
-        MalformedAnswerError: it is no JSON.
-    """
-    try:
-        value = json.loads(body.decode("utf-8-sig", errors="replace"))
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (ValueError, RecursionError):
-        raise MalformedAnswerError(_seen(body)) from None
-    return _LONE_SURROGATE.sub("\ufffd", text).encode()
 
 
 def _may_lack_list(body: bytes) -> bool:

@@ -19,7 +19,7 @@ import httpx
 
 from mirror import __version__
 from mirror.errors import AccessError, ApiError, MirrorError
-from mirror.models import Asset
+from mirror.models import Asset, same_type
 from mirror.net import decode as wire
 from mirror.net import statuses
 from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 _LONGEST_ANSWER = 10
 """An answer may take so many times the silence that is borne: one that only drips is cut."""
 _CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
+_PAGES_LOOKED_UP = 5
+"""So many pages of a search by name are gone through: a keyword may fit a whole library."""
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
 
@@ -141,16 +143,22 @@ class KlingApi:
         keyword = max(_KEYWORD.findall(asset.name or ""), key=len, default="")
         filters = {"fileName": keyword} if keyword else {}
         shape = Shape(DOCUMENTED_PAGE_SIZE)
+        pages = range(1, _PAGES_LOOKED_UP + 1) if keyword else itertools.count(1)
         seen: set[str] = set()
-        for number in itertools.count(1):
+        for number in pages:
             page = self.page(number, shape, account=asset.account, filters=filters)
-            keys = {found.key: found for found in page.assets}
-            if asset.key in keys:
-                return keys[asset.key]
-            if keys.keys() <= seen:
+            versions = {
+                found.key: found
+                for found in page.assets
+                if found.id == asset.id and same_type(found.content_type, asset.content_type)
+            }
+            if versions:
+                return versions.get(asset.key) or next(iter(versions.values()))
+            ids = {found.id for found in page.assets}
+            if ids <= seen:
                 return None
-            seen.update(keys)
-        raise AssertionError("a listing has an end")
+            seen |= ids
+        return None
 
     def accounts(self) -> list[str]:
         """The emails of the subscription's Kling accounts.

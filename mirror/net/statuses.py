@@ -14,6 +14,9 @@ SESSION_BROKEN = 596
 EXPIRED = frozenset((401, 403, 404, 410))
 """From a CDN: the listed URL is no longer good, a fresh one may be."""
 
+PAST_THE_END = frozenset((400, 404))
+"""From the API, for a page after the first: there may be no such page."""
+
 _RETRIED = frozenset((408, 421, 425, 429))
 _NOT_RETRIED = frozenset((NETWORK_LOGIN, SESSION_BROKEN))
 _SUCCEEDS_BELOW = 300

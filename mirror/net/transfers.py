@@ -17,8 +17,8 @@ import certifi
 from mirror.errors import FetchError, MirrorError, TooSlowError
 from mirror.models import FileFacts
 from mirror.net.curl import PAUSE, Curl
-from mirror.net.decode import without_query
 from mirror.net.download import Received, Receiver, Writers
+from mirror.net.json_text import without_query
 from mirror.net.pacing import Pacer
 from mirror.net.probe import Prober, RemoteFile
 from mirror.net.response import Answer

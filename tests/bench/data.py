@@ -16,7 +16,8 @@ import msgspec
 from mirror.clock import now_iso
 from mirror.jobs.commit import entry_of
 from mirror.models import Asset, Entry, Role, StoredFile
-from mirror.net.decode import decode_page, without_query
+from mirror.net.decode import decode_page
+from mirror.net.json_text import without_query
 from mirror.storage import layout
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root

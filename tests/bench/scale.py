@@ -15,7 +15,6 @@ from mirror.jobs.commit import entry_of
 from mirror.jobs.planning import decide
 from mirror.models import Asset, Entry, Kind, StoredFile
 from mirror.net.decode import decode_page
-from mirror.net.listing import is_proven
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
 
@@ -36,9 +35,7 @@ def main(step: str, count: str, folder: str) -> None:
     if step == "compact":
         manifest.compact(keep_backup=False)
     if step == "plan":
-        seen = set()
         for asset in _assets(int(count)):
-            seen.add(asset.key)
             action = decide(
                 asset,
                 entry=manifest.entries.get(asset.key),
@@ -47,7 +44,6 @@ def main(step: str, count: str, folder: str) -> None:
                 covers=True,
             )
             assert action.kind is Kind.UNCHANGED
-        assert is_proven(seen=seen, expected=set(manifest.entries), before=None)
     sys.stdout.write(f"{len(manifest.entries)}\n")
 
 

@@ -280,8 +280,9 @@ def test_a_mirror_whose_accounts_have_all_vanished(
     item = library.add(1, "image")
     assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
     extra = library.add(2, "image")
-    library.delete(item)
     assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 0
+    library.delete(item)
+    assert run_sync(service, dest, email=[EMAIL]).summary.assets.gone == 1
     library.delete(extra)
     library.add(3, "image", email=BROKEN)
     for asked in ({"email": [BROKEN]}, {"all_accounts": True}):

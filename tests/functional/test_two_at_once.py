@@ -19,8 +19,9 @@ from tests.lib.invariant import PRIVATE, check_invariant
 from tests.lib.library import ACCESS, Library
 from tests.lib.processes import started, sync_arguments, wait_until
 
-_ALL_REQUESTS = 9
-"""Of a first run over three images: two walks of a page and two empty ones, and three files."""
+_ALL_REQUESTS = 10
+"""Of a first run over three images: a walk of one page, one of two smaller ones, with two empty
+ones behind each, and three files."""
 
 
 class _Gate(KlingService):

@@ -184,6 +184,35 @@ def repeats_last_page() -> Effect:
     return effect
 
 
+def loses_last_page() -> Effect:
+    """An empty page in place of the last one, wherever that is."""
+
+    def effect(request: Request, answer: Answer) -> Response:
+        number = int(request.query["pageNum"])
+        response = answer(request)
+        if number > 1 and not items_of(answer(_asking(request, pageNum=number + 1))):
+            return lists_nothing()(request, answer)
+        return response
+
+    return effect
+
+
+def stale(number: int) -> Effect:
+    """The page of another number, in place of the one that was asked for."""
+    return lambda request, answer: answer(_asking(request, pageNum=number))
+
+
+def without(*names: str) -> Effect:
+    """The listing without some fields of its items."""
+
+    def drop(items: list[Any]) -> None:
+        for item in items:
+            for name in names:
+                item.pop(name, None)
+
+    return edits(drop)
+
+
 def edits(change: Callable[[list[Any]], object]) -> Effect:
     """The listing, with its items changed in place."""
 

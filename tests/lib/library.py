@@ -25,6 +25,11 @@ _TYPES = {"video": "video/mp4", "image": "image/png", "audio": "audio/wav"}
 _SUFFIXES = {"video": ".mp4", "image": ".png", "audio": ".wav"}
 
 
+def user_id_of(email: str) -> int:
+    """The Kling user behind an address."""
+    return 12345 if email == EMAIL else int(hashlib.sha256(email.encode()).hexdigest()[:8], 16)
+
+
 def media(kind: str, seed: object, size: int = 2000) -> bytes:
     """Bytes that begin as the kind of medium does, different for each seed."""
     block = hashlib.sha256(repr(seed).encode()).digest()
@@ -69,7 +74,7 @@ class Library:
         item = {
             "id": str(9_100_000_000_000_000_000 + number),
             "name": f"clip{number}{_SUFFIXES[kind]}" if name is None else name,
-            "userId": 12345,
+            "userId": user_id_of(email),
             "contentType": kind,
             "resource": _file(f"{path}?x-kcdn-pid=112452"),
             "cover": _file(f"{path}.cover?x-kcdn-pid=112452" if has_cover else ""),

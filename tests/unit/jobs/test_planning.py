@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from mirror.jobs.planning import decide, gone_limit, of_account, replaced
+from mirror.jobs import planning
+from mirror.jobs.planning import decide, gone_limit, replaced, unambiguous
 from mirror.models import Asset, Entry, Kind, Role, State, StoredFile, key_of
-from mirror.net.listing import is_proven
 
 SOME = settings(max_examples=200, deadline=None, database=None)
 
@@ -210,72 +210,68 @@ def a_version(update_time_ms: int) -> Asset:
 
 
 @pytest.mark.parametrize(
-    ("new", "recorded", "listed", "pairs"),
+    ("new", "missing", "pairs"),
     [
-        # new       recorded    still listed   each new version with what it replaces
-        ([5], [], [], {5: []}),
-        ([5], [1], [1], {5: []}),
-        ([5], [1], [], {5: [1]}),
-        ([1], [5], [], {1: [5]}),
-        ([5], [1, 2], [], {5: [1, 2]}),
-        ([5], [1, 2], [1], {5: [2]}),
-        ([5, 6], [1], [], {5: [1], 6: []}),
-        ([6, 5], [2, 1], [], {5: [1], 6: [2]}),
-        ([5, 6], [1, 2, 3], [], {5: [1], 6: [2, 3]}),
-        ([5, 6], [1, 2, 3], [2], {5: [1], 6: [3]}),
+        # new       missing     each new version with what it replaces
+        ([5], [], {5: []}),
+        ([5], [1], {5: [1]}),
+        ([1], [5], {1: [5]}),
+        ([5], [2, 1], {5: [1, 2]}),
+        ([5, 6], [1], {5: [1], 6: []}),
+        ([6, 5], [2, 1], {5: [1], 6: [2]}),
+        ([5, 6], [1, 2, 3], {5: [1], 6: [2, 3]}),
     ],
 )
 def test_what_replaces_what(
-    new: list[int], recorded: list[int], listed: list[int], pairs: dict[int, list[int]]
+    new: list[int], missing: list[int], pairs: dict[int, list[int]]
 ) -> None:
     """Each row of the table of `replaced`, by the times of the versions."""
-    current = {"1": [an_entry(update_time_ms=time) for time in recorded]}
-    found = replaced(
-        map(a_version, new),
-        current=current,
-        listed={key_of("1", time) for time in [*new, *listed]},
-    )
+    entries = [an_entry(update_time_ms=time) for time in missing]
     assert pairs == {
         version.update_time_ms: [entry.update_time_ms for entry in older]
-        for version, older in found
+        for version, older in replaced(map(a_version, new), entries)
     }
 
 
-def test_another_type_is_no_older_version() -> None:
-    """An id may be listed as a video and as an image: neither replaces the other."""
-    current = {"1": [an_entry(content_type="image", update_time_ms=0)]}
-    assert [*replaced([a_version(1)], current=current, listed={"1@1"})] == [(a_version(1), [])]
+@pytest.mark.parametrize(
+    ("types", "is_replaced"),
+    [
+        (("video", "video"), True),
+        (("image", "video"), False),
+        ((None, "video"), True),
+        (("video", None), True),
+    ],
+)
+def test_another_type_is_no_older_version(
+    *, types: tuple[str | None, str | None], is_replaced: bool
+) -> None:
+    """An id may be listed as a video and as an image; a type that is missing may be either."""
+    recorded, listed = types
+    entry = an_entry(content_type=recorded, update_time_ms=0)
+    version = msgspec.structs.replace(a_version(1), content_type=listed)
+    assert [*replaced([version], [entry])] == [(version, [entry] if is_replaced else [])]
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected", "before", "proven"),
+    ("listed", "believed"),
     [
-        # The first walk: right only when it saw all that we knew, and nothing else.
-        ("ab", "ab", None, True),
-        ("abc", "ab", None, False),
-        ("a", "ab", None, False),
-        ("", "ab", None, False),
-        ("a", "", None, False),
-        # An empty walk always needs a second.
-        ("", "", None, False),
-        ("", "", "", True),
-        ("", "ab", "", True),
-        # Two walks that agree.
-        ("abc", "ab", "abc", True),
-        ("a", "ab", "a", True),
-        ("abc", "ab", "abd", False),
-        ("a", "ab", "ab", False),
-        ("ab", "ab", "abc", True),
-        ("", "ab", "ab", False),
+        ([], []),
+        ([(1, "video")], [1]),
+        ([(1, "video"), (2, "video")], []),
+        ([(1, "video"), (2, "image")], [1, 2]),
+        ([(1, "video"), (2, None)], []),
+        ([(1, "video"), (2, "image"), (3, "image")], [1]),
     ],
 )
-def test_when_a_walk_proves_the_listing(
-    *, seen: str, expected: str, before: str | None, proven: bool
+def test_what_an_unproven_listing_is_believed(
+    listed: list[tuple[int, str | None]], believed: list[int]
 ) -> None:
-    """A walk proves when it saw exactly what was current, or the same as the one before it."""
-    assert proven == is_proven(
-        seen=set(seen), expected=set(expected), before=None if before is None else set(before)
-    )
+    """A version is mirrored if it is the only one of its asset that was listed."""
+    versions = [
+        msgspec.structs.replace(a_version(time), content_type=content_type)
+        for time, content_type in listed
+    ]
+    assert [version.update_time_ms for version in unambiguous(versions)] == believed
 
 
 @pytest.mark.parametrize(
@@ -305,26 +301,21 @@ def test_how_many_may_vanish(max_gone: str | None, current: int, limit: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("accounts", "asked", "found"),
+    ("vanished", "of", "max_gone", "is_too_much"),
     [
-        ([], None, []),
-        ([], "a", []),
-        (["a", "b", "a"], "a", [0, 2]),
-        (["a", None], "a", [0]),
-        (["a", "b"], "c", []),
-        ([None, None], None, [0, 1]),
-        (["a", None], None, [0, 1]),
-        (["a", "a"], None, [0, 1]),
-        (["a", "b", None], None, [2]),
-        (["a", "b"], None, []),
+        (0, 0, None, False),
+        (0, 5, "0", False),
+        (1, 1, None, True),
+        (5, 5, None, True),
+        (5, 6, None, False),
+        (6, 12, None, True),
+        (12, 12, "100%", True),
+        (11, 12, "100%", False),
+        (3, 12, "2", True),
     ],
 )
-def test_which_entries_a_listing_speaks_of(
-    accounts: list[str | None], asked: str | None, found: list[int]
+def test_what_cannot_be_believed_to_be_gone(
+    *, vanished: int, of: int, max_gone: str | None, is_too_much: bool
 ) -> None:
-    """One account's listing says nothing of another's entries."""
-    entries = [
-        an_entry(update_time_ms=position, account=account)
-        for position, account in enumerate(accounts)
-    ]
-    assert [entry.update_time_ms for entry in of_account(iter(entries), asked)] == found
+    """More than the limit, and all of an account whatever the limit."""
+    assert planning.is_too_much(vanished, of=of, max_gone=max_gone) == is_too_much

@@ -1,0 +1,201 @@
+"""What the mirror knew when a run started: which entry an item is, and whose the entries are.
+
+An item is known by its id and time. Where the API leaves out when it was updated, the item is the
+version that we have; where two items share id and time and differ in contentType, the second has a
+key that names its type, in this run and in all later ones.
+
+An account is who owns it (`userId`), not the address by which it is asked for. A listing speaks of
+the entries that were recorded under its address, or under one whose assets it lists, unless another
+user owns them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
+from functools import cached_property
+from itertools import islice
+
+from msgspec import Struct, structs
+
+from mirror.models import Asset, Entry, State, TwinEntry, same_type, twin_key_of
+from mirror.net.decode import owner_of
+
+
+class _Listed(Struct, frozen=True):
+    """A version of an asset that was listed since the run started."""
+
+    key: str
+    update_time_ms: int
+    create_time_ms: int | None
+    content_type: str | None
+    state: State = "current"
+
+
+_Version = Entry | _Listed
+
+
+class Known:
+    """The entries at the start of a run, and the assets that it met since.
+
+    Args:
+        entries: the manifest's, by key; there may be more of them while the run goes on.
+        is_wanted: whether the filters of the run let an entry through.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], *, is_wanted: Callable[[Entry], bool]) -> None:
+        self._entries = entries
+        self._count = len(entries)
+        self._current: dict[str | None, set[str]] = defaultdict(set)
+        self._addresses: set[str | None] = set()
+        self._met: dict[str, list[_Listed]] = defaultdict(list)
+        self._first_types: dict[str, str | None] = {}
+        for key, entry in entries.items():
+            self._addresses.add(entry.account)
+            if entry.state == "current" and is_wanted(entry):
+                self._current[entry.account].add(key)
+
+    def identify(self, asset: Asset, seen: Container[str]) -> Asset:
+        """The listed asset under its key.
+
+        Args:
+            asset: as it was decoded, under the key of its id and time.
+            seen: the keys that the walk has met so far.
+        """
+        entry = self._entries.get(asset.key)
+        if entry is not None and entry.content_type == asset.content_type and asset.is_dated:
+            return asset  # nearly always
+        if asset.is_bare:
+            return asset
+        if not asset.is_dated and (version := self._known_version(asset, seen)) is not None:
+            time_ms = version.update_time_ms
+            return structs.replace(asset, key=version.key, update_time_ms=time_ms)
+        asset = self._told_from_its_twin(asset, entry)
+        if asset.is_dated and asset.key not in self._entries:
+            self._note(asset)
+        return asset
+
+    def other_versions(self, asset: Asset | Entry) -> list[str]:
+        """The keys of other versions of an asset: current entries, and what was listed since."""
+        return [
+            version.key
+            for version in self._versions(asset)
+            if version.key != asset.key and version.state == "current"
+        ]
+
+    def has_met_dated(self, asset: Asset) -> bool:
+        """Whether an asset that came without its time was listed with it as well."""
+        return any(
+            same_type(version.content_type, asset.content_type)
+            for version in self._met.get(asset.id, ())
+        )
+
+    def _told_from_its_twin(self, asset: Asset, entry: Entry | None) -> Asset:
+        """The asset, under the key that names its type where another one has its id and time."""
+        twin_key = twin_key_of(asset.id, asset.update_time_ms, asset.content_type)
+        if twin_key not in self._twins:
+            first = entry.content_type if entry is not None else None
+            if first is None:
+                first = self._first_types.setdefault(asset.key, asset.content_type)
+            if same_type(first, asset.content_type):
+                return asset
+        return structs.replace(asset, key=twin_key)
+
+    def _known_version(self, asset: Asset, seen: Container[str]) -> _Version | None:
+        """The version that an asset without its time is: the newest that the walk has not met."""
+        created = asset.create_time_ms
+        versions = [
+            version
+            for version in self._versions(asset)
+            if created is None or version.create_time_ms in (None, created)
+        ]
+        versions.sort(key=lambda version: (version.state, -version.update_time_ms))
+        unmet = [version for version in versions if version.key not in seen]
+        return next(iter(unmet or versions), None)
+
+    def _versions(self, asset: Asset | Entry) -> Iterator[_Version]:
+        for version in (*self._recorded.get(asset.id, ()), *self._met.get(asset.id, ())):
+            if same_type(version.content_type, asset.content_type):
+                yield version
+
+    def _note(self, asset: Asset) -> None:
+        versions = self._met[asset.id]
+        if all(version.key != asset.key for version in versions):
+            version = _Listed(
+                asset.key, asset.update_time_ms, asset.create_time_ms, asset.content_type
+            )
+            versions.append(version)
+
+    @cached_property
+    def _twins(self) -> set[str]:
+        return {entry.key for entry in self._at_start() if isinstance(entry, TwinEntry)}
+
+    @cached_property
+    def _recorded(self) -> dict[str, list[Entry]]:
+        """The entries by id, without those that were superseded."""
+        found = defaultdict(list)
+        for entry in self._at_start():
+            if entry.state != "superseded":
+                found[entry.id].append(entry)
+        return found
+
+    def _at_start(self) -> Iterable[Entry]:
+        return islice(list(self._entries.values()), self._count)
+
+    def claim(self, account: str | None, *, is_alone: bool) -> "Claim":
+        """What the listing of an account speaks of, before anything is listed.
+
+        A mirror of one account alone knows it by its email, or without one: what it was asked for
+        by then does not count.
+
+        Args:
+            account: the email, or None.
+            is_alone: whether the run is about no other account.
+        """
+        emails = self._addresses - {None}
+        is_the_only_one = len(emails) <= 1 if account is None else emails <= {account}
+        addresses = {account, None, *emails} if is_alone and is_the_only_one else {account}
+        return Claim(self, addresses)
+
+    def current(self, addresses: Iterable[str | None]) -> set[str]:
+        """The keys that were current at the start under some addresses, and are wanted."""
+        return set().union(*(self._current[address] for address in addresses))
+
+    def owner(self, key: str) -> str | None:
+        """The `userId` of an entry, as text; None where it is not known."""
+        return owner_of(self._entries[key].asset)
+
+
+class Claim:
+    """Which entries one account's listing speaks of.
+
+    Args:
+        known: what the mirror knew.
+        addresses: as below.
+
+    Attributes:
+        addresses: under which the entries are recorded that it speaks of.
+        owners: the `userId` of what it lists.
+    """
+
+    def __init__(self, known: Known, addresses: Iterable[str | None]) -> None:
+        self.addresses = set(addresses)
+        self.owners: set[int | str | None] = set()
+        self._known = known
+
+    def note(self, asset: Asset, entry: Entry | None) -> None:
+        """Take in what is listed: who owns it, and under which address it is recorded."""
+        if asset.owner not in self.owners:
+            self.owners.add(asset.owner)
+        if entry is not None and entry.account not in self.addresses:
+            self.addresses.add(entry.account)
+
+    def expected(self, seen: Set[str]) -> set[str]:
+        """The keys that were current at the start, and that the listing should have.
+
+        Args:
+            seen: the keys that it has.
+        """
+        keys = self._known.current(self.addresses)
+        owners = {str(owner) for owner in self.owners if owner is not None}
+        if not owners:
+            return keys
+        return keys - {key for key in keys - seen if self._known.owner(key) not in (None, *owners)}

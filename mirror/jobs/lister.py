@@ -1,0 +1,250 @@
+"""The lister: walks through one account after the other, and decides for each asset.
+
+An asset is decided as soon as its page is here, but for two kinds, which wait for the end of the
+listing: what may be another version of a known asset, and what came without its time and is not on
+record. The first walk does not wait for downloads, so that the total is known early: actions that
+find no room in the queue are decided again in the next walk, with fresh URLs.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence, Set
+from functools import cached_property, partial
+
+from mirror.errors import AccessError, ApiError, UsageError
+from mirror.jobs import planning
+from mirror.jobs.commit import needs_record
+from mirror.jobs.known import Claim, Known
+from mirror.jobs.queue import ActionQueue
+from mirror.jobs.result import Tally
+from mirror.models import Action, Asset, Entry, Kind
+from mirror.net import statuses
+from mirror.net.kling import KlingApi
+from mirror.net.listing import MAX_WALKS, Listing
+from mirror.settings import Settings
+from mirror.storage.root import Root
+
+
+class Lister:
+    """Lists accounts, and hands over what is to be done. Its methods block: they need a thread.
+
+    Args:
+        settings: filters and sizes.
+        api: the service.
+        root: open; others change it meanwhile.
+        tally: filled in on the way.
+        queue: takes the actions.
+
+    Attributes:
+        known: what the mirror knew at the start.
+        claims: by account, which entries its listing speaks of.
+        unchanged_failures: keys of failures whose assets have all their files.
+    """
+
+    def __init__(
+        self, settings: Settings, *, api: KlingApi, root: Root, tally: Tally, queue: ActionQueue
+    ) -> None:
+        self._settings = settings
+        self._api = api
+        self._storage = root.storage
+        self._manifest = root.manifest
+        self._tally = tally
+        self._queue = queue
+        self._handed_over: set[str] = set()
+        self.known = Known(root.manifest.entries, is_wanted=self._is_wanted)
+        self.claims: dict[str | None, Claim] = {}
+        self.unchanged_failures: list[str] = []
+
+    def list_account(self, account: str | None) -> Listing:
+        """List an account until it is proven, or for as long as makes sense.
+
+        Raises:
+            AccessError, ApiError, UsageError: a page could not be had. What was listed before is
+                handed over all the same.
+        """
+        claim = self.known.claim(account, is_alone=len(self._tally.accounts) == 1)
+        listing = Listing(
+            partial(self._api.page, account=account, filters=self._filters),
+            account=account,
+            page_size=self._settings.page_size,
+            identify=self.known.identify,
+            expected=claim.expected,
+        )
+        work = _Work(listing, claim, [other.seen for other in self._tally.listings])
+        self._tally.listings.append(listing)
+        self.claims[account] = claim
+        error = None
+        try:
+            self._walk(work)
+        except (AccessError, ApiError) as failed:
+            error = failed
+        self._queue.deferred.clear()
+        self._settle(work)
+        if error is not None:
+            raise self._explained(error, account)
+        return listing
+
+    def _walk(self, work: "_Work") -> None:
+        """Walk until the listing is proven, and all that found no room is handed over."""
+        listing = work.listing
+        failed = None
+        while listing.walks < MAX_WALKS and (self._queue.deferred or not listing.is_proven):
+            is_first = listing.walks == 0
+            try:
+                for assets in listing.walk():
+                    self._take(work, assets, wait=not is_first)
+            except (AccessError, ApiError) as error:
+                if failed is not None or not self._queue.deferred:
+                    raise
+                failed = error  # once more, for what was listed before it
+            else:
+                failed = None
+        if failed is not None:
+            raise failed
+
+    def _take(self, work: "_Work", assets: Sequence[Asset], *, wait: bool) -> None:
+        """Decide for the assets of a page, or let them wait."""
+        entries, seen, waiting = self._manifest.entries, work.listing.seen, work.waiting
+        now: list[tuple[Asset, Entry | None]] = []
+        for asset in assets:
+            key = asset.key
+            entry = entries.get(key)
+            if key in seen:
+                if key in self._queue.deferred:
+                    now.append((asset, entry))
+                elif key in waiting:
+                    waiting[key] = asset  # its URLs are fresh
+                continue
+            if work.earlier and any(key in listed for listed in work.earlier):
+                continue
+            work.claim.note(asset, entry)
+            if not self._lets_through(asset):
+                self._tally.filtered += 1
+            elif self._must_wait(asset, entry):
+                waiting[key] = asset
+            else:
+                now.append((asset, entry))
+        self._hand_over([(asset, entry, ()) for asset, entry in now], wait=wait)
+
+    def _must_wait(self, asset: Asset, entry: Entry | None) -> bool:
+        """Whether only the whole listing tells what the asset is."""
+        if asset.is_bare or (entry is not None and entry.state != "superseded"):
+            return False
+        return not asset.is_dated or bool(self.known.other_versions(asset))
+
+    def _hand_over(
+        self, assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]], *, wait: bool
+    ) -> None:
+        """Decide for each asset, beside its entry and those that it replaces; put what is to do."""
+        unchanged, covers = 0, not self._settings.no_covers
+        is_intact, failures = self._storage.is_intact, self._manifest.failures
+        actions: list[Action] = []
+        for asset, entry, older in assets:
+            action = planning.decide(
+                asset, entry=entry, older=older, is_intact=is_intact, covers=covers
+            )
+            if action.kind is Kind.UNCHANGED:
+                if failures and asset.key in failures:
+                    self.unchanged_failures.append(asset.key)
+                if not needs_record(action):
+                    unchanged += 1
+                    continue
+            actions.append(action)
+        self._tally.count(Kind.UNCHANGED, unchanged)
+        self._handed_over.update(action.asset.key for action in actions)
+        self._queue.put(actions, wait=wait)
+
+    def _settle(self, work: "_Work") -> None:
+        """Decide for what waited for the end of the listing."""
+        listing = work.listing
+        is_proven, listed = listing.is_proven, listing.last.keys if listing.last else {}
+        for asset in work.waiting.values():
+            if not asset.is_dated and self.known.has_met_dated(asset):
+                listing.seen.discard(asset.key)  # it is the one that came with its time
+        waiting = [asset for asset in work.waiting.values() if asset.key in listing.seen]
+        if is_proven:
+            versions = [asset for asset in waiting if asset.key in listed]
+            missing = self._missing(work)
+        else:
+            versions, missing = planning.unambiguous(waiting), []
+        entries = self._manifest.entries
+        pairs = [*planning.replaced(versions, missing)]
+        self._hand_over(
+            [(asset, entries.get(asset.key), older) for asset, older in pairs], wait=True
+        )
+        replaced = {entry.key for _, older in pairs for entry in older}
+        self._supersede([entry for entry in missing if entry.key not in replaced], listed)
+
+    def _missing(self, work: "_Work") -> list[Entry]:
+        """The entries that a proven listing lacks, whatever has become of them."""
+        listing = work.listing
+        keys = work.claim.expected(listing.seen).difference(
+            listing.last.keys if listing.last else (), *work.earlier
+        )
+        entries = [self._manifest.entries[key] for key in sorted(keys)]
+        return [entry for entry in entries if not listing.may_hide(entry.id)]
+
+    def _supersede(self, missing: Iterable[Entry], listed: Container[str]) -> None:
+        """Record what has a newer version that an earlier run mirrored beside it."""
+        older: dict[str, list[Entry]] = defaultdict(list)
+        for entry in missing:
+            newer = [key for key in self.known.other_versions(entry) if key in listed]
+            if newer and newer[-1] not in self._handed_over:
+                older[newer[-1]].append(entry)
+        actions = []
+        for key, replaced in older.items():
+            entry = self._manifest.entries[key]
+            asset = Asset.of(entry, account=None)
+            actions.append(Action(asset, Kind.UNCHANGED, (), entry, tuple(replaced)))
+        self._tally.count(Kind.UNCHANGED, -len(actions))  # they are counted once they are recorded
+        self._queue.put(actions, wait=True)
+
+    @cached_property
+    def _filters(self) -> dict[str, str]:
+        filters = {}
+        if len(self._settings.content_type) == 1:
+            filters["contentType"] = self._settings.content_type[0]
+        if self._settings.file_name is not None:
+            filters["fileName"] = self._settings.file_name
+        return filters
+
+    def _lets_through(self, asset: Asset) -> bool:
+        """Whether an asset is wanted, as far as the API has not filtered it."""
+        types = self._settings.content_type
+        return not types or asset.content_type is None or asset.content_type in types
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        settings = self._settings
+        return planning.is_wanted(
+            entry, content_types=settings.content_type, file_name=settings.file_name
+        )
+
+    def _explained(self, error: AccessError | ApiError, account: str | None) -> Exception:
+        """A refusal without an account may mean that there are several."""
+        if error.status != statuses.BAD_REQUEST or account is not None:
+            return error
+        try:
+            accounts = self._api.accounts()
+        except (AccessError, ApiError):
+            return error
+        if len(accounts) <= 1:
+            return error
+        return UsageError(
+            "the subscription has several Kling accounts",
+            where=", ".join(accounts),
+            hint="name one with --email E, or take them all with --all-accounts",
+        )
+
+
+class _Work:
+    """One account's listing under way.
+
+    Attributes:
+        earlier: the keys of each listing before, in this run.
+        waiting: by key, what is decided at the end of the listing.
+    """
+
+    def __init__(self, listing: Listing, claim: Claim, earlier: Sequence[Set[str]]) -> None:
+        self.listing = listing
+        self.claim = claim
+        self.earlier = earlier
+        self.waiting: dict[str, Asset] = {}
