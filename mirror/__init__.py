@@ -6,6 +6,11 @@
     result.raise_for_errors()
     print(result.summary.assets.new)
 
+    from mirror import Mirror
+
+    for entry in Mirror("~/kling-mirror").select(states=["gone"]):
+        print(entry.name, "exists only here")
+
 `sync` prints nothing, handles no signals, ends no process, and works from any thread and inside a
 running event loop (a notebook has one). The logger `mirror` has each request at debug
 level. What is not named here is not part of the API.
@@ -27,9 +32,11 @@ if TYPE_CHECKING:
         MirrorError,
         UsageError,
     )
-    from mirror.jobs.public import Config, sync
+    from mirror.jobs.public import Config, Mirror, sync
     from mirror.jobs.result import Result
-    from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
+    from mirror.jobs.status import Status
+    from mirror.jobs.verify import Findings
+    from mirror.models import Action, Entry, FailedFile, Failure, Kind, StoredFile, Summary
     from mirror.progress import Progress
     from mirror.stopping import Stop
 
@@ -44,14 +51,18 @@ __all__ = [
     "Entry",
     "ExitCode",
     "FailedFile",
+    "Failure",
+    "Findings",
     "Interrupted",
     "Kind",
     "ListingError",
     "LockedError",
     "ManifestError",
+    "Mirror",
     "MirrorError",
     "Progress",
     "Result",
+    "Status",
     "Stop",
     "StoredFile",
     "Summary",
@@ -60,13 +71,19 @@ __all__ = [
     "sync",
 ]
 
+_HOMES = (
+    "errors", "models", "progress", "stopping", "jobs.result", "jobs.status", "jobs.verify",
+    "jobs.public",
+)  # fmt: skip
+"""Where the names of the API live, the quickest to load first."""
+
 if not TYPE_CHECKING:  # names are looked up when they are used: the command line needs the version
 
     def __getattr__(name: str) -> object:
         if name in __all__:
             import importlib  # noqa: PLC0415
 
-            for home in ("errors", "models", "progress", "stopping", "jobs.result", "jobs.public"):
+            for home in _HOMES:
                 module = importlib.import_module(f"mirror.{home}")
                 if hasattr(module, name):
                     return getattr(module, name)

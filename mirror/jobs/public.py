@@ -1,9 +1,9 @@
-"""The Python API: what `from mirror import Config, sync` gives; the command line uses it, too."""
+"""The Python API: `from mirror import Config, Mirror, sync`; the command line uses it, too."""
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,18 @@ from typing import Self, Unpack
 import platformdirs
 
 from mirror import config as configuration
+from mirror.jobs import planning, status, verify
 from mirror.jobs import sync as syncing
 from mirror.jobs.result import Result
+from mirror.jobs.status import Status
+from mirror.jobs.verify import Findings
+from mirror.models import Entry, Failure, State, StoredFile
 from mirror.progress import Progress
 from mirror.settings import Options, Settings
 from mirror.stopping import Stop
+from mirror.storage.root import Root
+
+_STATES: tuple[State, ...] = ("current", "gone", "superseded")
 
 
 @dataclass(frozen=True, init=False)
@@ -144,3 +151,127 @@ def _beside_a_loop(run: Callable[[], Result], stop: Stop) -> Result:
         except KeyboardInterrupt:
             stop.set(signal.SIGINT)
             raise
+
+
+class Mirror:
+    """A mirror, to be read: what it holds, where the files are, whether all is well.
+
+    It takes no lock, so that a run may be at work meanwhile, and needs neither token nor network.
+    It shows the mirror as it was when it was opened; `reload` shows it as it is now.
+
+        mirror = Mirror("~/kling-mirror")
+        for entry in mirror.select(content_type="video"):
+            print(entry.name, mirror.path(entry.resource) if entry.resource else "missing")
+
+    Args:
+        source: the mirror's folder, or a `Config` that names it.
+
+    Attributes:
+        dest: the mirror's folder, absolute.
+
+    Raises:
+        UsageError: no folder is named, or it is no mirror.
+        ManifestError: the manifest is missing, damaged or newer than this program.
+        DiskError: it cannot be read.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | Config) -> None:
+        config = source if isinstance(source, Config) else Config(dest=source)
+        self._settings = config.settings
+        self._root = Root.read(configuration.require_dest(config.settings))
+        self.dest = self._root.dest
+
+    def __len__(self) -> int:
+        """How many entries there are, of any state."""
+        return len(self._root.manifest.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every entry, of any state."""
+        return iter(list(self._root.manifest.entries.values()))
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an entry of that key, `"<id>@<updateTime>"`."""
+        return key in self._root.manifest.entries
+
+    def __getitem__(self, key: str) -> Entry:
+        """The entry of that key; a `KeyError` where there is none."""
+        return self._root.manifest.entries[key]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The files that could not be mirrored yet."""
+        return list(self._root.manifest.failures.values())
+
+    def select(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - the contract's own name
+        states: Collection[State] = _STATES,
+        content_type: str | None = None,
+        account: str | None = None,
+        file_name: str | None = None,
+    ) -> list[Entry]:
+        """Filter the entries; a filter that is left out lets everything through.
+
+        Args:
+            id: Kling's id; an asset that changed has an entry for each version.
+            states: `current`, `gone`, `superseded`.
+            content_type: such as `video`.
+            account: the email of the Kling account.
+            file_name: a keyword in the name, in any case.
+        """
+        types = () if content_type is None else (content_type,)
+        return [
+            entry
+            for entry in self
+            if entry.state in states
+            and id in (None, entry.id)
+            and account in (None, entry.account)
+            and planning.is_wanted(entry, content_types=types, file_name=file_name)
+        ]
+
+    def path(self, stored: StoredFile) -> Path:
+        """Where a file is, absolute."""
+        return self.dest / stored.path
+
+    def status(self) -> Status:
+        """The state of the mirror, as `kling-mirror status --json` has it.
+
+        `is_complete` says whether everything is here; `reasons` says why not.
+        """
+        return status.status(
+            self._root, wanted=self._settings.scope, reserve=self._settings.min_free
+        )
+
+    def verify(
+        self, *, progress: Progress | None = None, stop: Stop | None = None, jobs: int = 0
+    ) -> Findings:
+        """Hash every file anew and compare; `Findings.is_sound` says whether all are as recorded.
+
+        Args:
+            progress: told of files and bytes.
+            stop: `stop.set()` from any thread ends it.
+            jobs: files hashed at a time; 0 for one a processor.
+
+        Raises:
+            Interrupted: stopped.
+            ManifestError: the manifest was damaged meanwhile.
+        """
+        return verify.check(
+            self._root,
+            jobs=jobs or os.cpu_count() or 1,
+            progress=progress or Progress(),
+            stop=stop or Stop(),
+        )
+
+    def reload(self) -> None:
+        """Read the manifest anew.
+
+        Raises:
+            ManifestError, DiskError: it cannot be read.
+        """
+        self._root = Root.read(self.dest)
+
+    def __repr__(self) -> str:
+        """Where it is, and how much it holds."""
+        return f"<Mirror {str(self.dest)!r}, {len(self):,} entries>"
