@@ -89,9 +89,9 @@ def test_the_exit_codes_are_the_enum() -> None:
     assert table.splitlines() == [f"| {int(code)} | {code.meaning} |" for code in sorted(ExitCode)]
 
 
-def test_the_python_example_names_what_there_is() -> None:
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL))
+def test_a_python_example_names_what_there_is(code: str) -> None:
     """Its syntax is right, and the package offers every name that it imports."""
-    (code,) = re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL)
     tree = ast.parse(code)
     (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     for alias in imported.names:
