@@ -89,7 +89,7 @@ def findings_in_words(findings: Findings) -> list[str]:
     ]
     lines += [f"fetched again: {path}" for path in findings.fetched]
     lines += [f"restored from a copy that was here: {path}" for path in findings.restored]
-    lines += [f"could not be fetched today: {path}" for path in findings.failed]
+    lines += [f"could not be restored today: {path}" for path in findings.failed]
     lines += [f"lost, and no longer at Kling: {path}" for path in findings.lost]
     lines += [f"not in the manifest: {path}" for path in findings.extra]
     left = len(findings.wrong) - len(repaired)

@@ -31,6 +31,13 @@ from mirror.storage.journal import DropFailure
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
+_OF_ONE_FILE = frozenset(
+    (
+        *(errno.EIO, errno.ENOENT),  # a bad sector; gone meanwhile
+        *(errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP),  # in the way
+        errno.EPERM,  # immutable
+    )
+)
 _AREAS: tuple[Area, ...] = ("tree", "history", "trash")
 
 
@@ -137,10 +144,14 @@ class _Repair:
         root = self._root
         copy = root.spool.partial(f"repair {entry.key}", role)
         root.spool.check_room(stored.size)
-        copy.take(root.storage.open(path))
         placement = Placement(copy, stored.path, entry.update_time_ms)
-        root.storage.secure([placement])()
-        root.storage.place([placement], kept=frozenset())
+        try:
+            copy.take(root.storage.open(path))
+            root.storage.secure([placement])()
+            root.storage.place([placement], kept=frozenset())
+        except OSError:
+            copy.discard()
+            raise
         root.storage.settle()
         if path != stored.path == unicodedata.normalize("NFC", path):
             root.storage.remove(path)  # it was the file itself, in another form of Unicode
@@ -206,6 +217,7 @@ class _Repair:
                 async with self._committing:
                     await shielded(committer.commit([outcome]))
             except OSError as error:
+                fetcher.keep(outcome)
                 if not _is_of_one_file(error):
                     raise
                 return
@@ -222,5 +234,5 @@ class _Repair:
 
 
 def _is_of_one_file(error: OSError) -> bool:
-    """Whether a file is at fault, and not the disk as a whole: gone meanwhile, or a bad sector."""
-    return error.errno in (errno.EIO, errno.ENOENT)
+    """Whether a file is at fault, and not the disk as a whole."""
+    return error.errno in _OF_ONE_FILE

@@ -56,9 +56,9 @@ class Findings(Struct):
         wrong: what is not as recorded.
         extra: files in the tree that no entry names; nobody's fault, and left alone.
         fetched: paths that were fetched afresh.
-        restored: paths that were restored from `history/` or `trash/`.
-        failed: paths that Kling has, and that could not be fetched today.
-        lost: paths that nobody has any more.
+        restored: paths that were restored from bytes that were here.
+        failed: paths that could not be restored today, and may be another day.
+        lost: paths whose bytes are nowhere here, and no longer at Kling.
     """
 
     checked: int = 0

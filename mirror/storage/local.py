@@ -213,18 +213,14 @@ class LocalFolder(Storage):
             if area == "tree":
                 ours = layout.OUR_NAMES if folder == top else ()
                 names[:] = [
-                    name
-                    for name in names
-                    if name not in ours
-                    and not layout.is_of_others(name)
-                    and not os.path.isdir(os.path.join(folder, name, layout.PRIVATE_FOLDER))  # noqa: PTH112, PTH118
+                    name for name in names if name not in ours and not _is_of_others(folder, name)
                 ]
                 files = [  # noqa: PLW2901 - as above
                     name for name in files if name not in ours and not layout.is_of_others(name)
                 ]
             for name in files:
                 path = os.path.join(folder, name)  # noqa: PTH118 - for every file
-                with contextlib.suppress(FileNotFoundError):  # a run is at work
+                with contextlib.suppress(OSError):  # a run is at work, or the disk cannot say
                     found = os.lstat(path)
                     yield Found(
                         path.removeprefix(self._prefix).replace(os.sep, "/"),
@@ -378,6 +374,16 @@ class LocalFolder(Storage):
             )
         self._disk.make_folder(folder)
         self._folders.add(folder)
+
+
+def _is_of_others(parent: str, name: str) -> bool:
+    """Whether a folder of the tree belongs to a NAS, a system, or is a mirror of its own.
+
+    A folder for a type is ours, though somebody may have made a mirror in it by mistake.
+    """
+    if layout.is_of_others(name) or name in {*layout.CONTENT_FOLDERS, layout.OTHER_FOLDER}:
+        return layout.is_of_others(name)
+    return Path(parent, name, layout.PRIVATE_FOLDER, "root.json").is_file()
 
 
 def _line_break_after(path: Path) -> bytes:

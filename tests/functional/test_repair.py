@@ -59,19 +59,31 @@ def test_repair_fetches_anew(
 
 
 @pytest.mark.parametrize("way", UNREADABLE)
-def test_what_is_in_the_way_of_a_repair_is_replaced_or_told(
-    verify_in_words: RunProgram, library: Library, trio: list[Any], dest: Path, way: str
+@pytest.mark.parametrize("is_here", [True, False])
+def test_what_is_in_the_way_of_one_file_keeps_no_other_from_repair(
+    *,
+    verify: RunProgram,
+    library: Library,
+    trio: list[Any],
+    dest: Path,
+    way: str,
+    is_here: bool,
 ) -> None:
-    """Either the file is right in the end, or the disk is to blame: exit 6, and it says where."""
-    path = path_of(dest, trio[1])
+    """Either it is right in the end, or it could not be restored today; all others are."""
+    path, other = path_of(dest, trio[1]), path_of(dest, trio[2])
+    if is_here:
+        _spare(dest, path, "trash")
     UNREADABLE[way](dest / path)
-    done = verify_in_words("--repair")
+    flip(dest / other)
+    done = verify("--repair")
+    assert other in done.texts("fetched")
     if done.code == 0:
         check_mirror(dest, library)
         return
-    assert done.code == 6
-    assert path in done.err
-    assert "output could not be written" not in done.err
+    assert (done.code, done.summary["failed"], done.summary["lost"]) == (1, [path], [])
+    (dest / path).rmdir()
+    assert verify("--repair").code == 0
+    check_records(dest)
 
 
 def test_repair_goes_by_the_id_and_not_by_the_url(
