@@ -84,7 +84,7 @@ def _measured(scenario: Scenario, bench: Bench) -> Table:
 
 def _has_failed(table: Table) -> bool:
     """Whether what is ours went wrong; in a table without peers, that is all of it."""
-    return any(it.problem for it in table.results if it.name == table.ours or not table.ours)
+    return any(each.problem for each in table.results if each.name == table.ours or not table.ours)
 
 
 def _about(

@@ -1,4 +1,4 @@
-"""Runs one command and tells what it took; started as a process of its own, by path.
+"""Runs one command and reports what it took; started as a process of its own, by path.
 
 A process inherits, as its own peak, the memory of the one that forked it. Hence this one imports
 next to nothing: `python -I -S launcher.py STDOUT STDERR SYNC_DEST COMMAND …` (SYNC_DEST may be

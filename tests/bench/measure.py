@@ -89,10 +89,10 @@ def measured(contestant: Contestant, scratch: Path) -> tuple[Run | None, str]:
     err.write_bytes(b"")
     subprocess.run(["sync", "-f", scratch], check=True)  # noqa: S607 - settles what came before
     launch = [sys.executable, "-I", "-S", _LAUNCHER, out, err, contestant.sync_dest or ""]
-    told = _launched([*map(str, launch), *contestant.command], contestant.env, scratch)
-    if told is None:
+    shown = _launched([*map(str, launch), *contestant.command], contestant.env, scratch)
+    if shown is None:
         return None, f"not done after {_TIMEOUT_S} s"
-    code, wall_s, cpu_s, peak_kib = told.split()
+    code, wall_s, cpu_s, peak_kib = shown.split()
     run = Run(float(wall_s), float(cpu_s), int(peak_kib) * 1024 / 1e6)
     printed = out.read_text(errors="replace")
     if code != "0":

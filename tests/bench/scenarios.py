@@ -33,7 +33,7 @@ class Bench:
         scratch: a folder for what a scenario makes.
         home: of every command.
         peers: those that take part.
-        say: told of every run.
+        say: called for every run.
     """
 
     site: Site

@@ -78,7 +78,7 @@ class Table:
 
     def _ratios(self, peer: Result) -> Run | None:
         """Our medians divided by those of a peer; None without the one or the other."""
-        ours = next((it for it in self.results if it.name == self.ours), None)
+        ours = next((each for each in self.results if each.name == self.ours), None)
         if ours is None or ours is peer or ours.problem:
             return None
         one, other = ours.median(), peer.median()

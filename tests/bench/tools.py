@@ -133,7 +133,7 @@ def _aria2c(order: Order) -> list[str]:
 
 
 def _rclone(order: Order) -> list[str]:
-    # A HEAD request tells it the size: a faster way to write, but a round trip for each file.
+    # A HEAD request gives it the size: a faster way to write, but a round trip for each file.
     head = [] if order.file_bytes >= _LARGE_BYTES else ["--http-no-head"]
     return [
         "rclone", "copy", ":http:", str(order.dest), "--config=", "--quiet",

@@ -105,7 +105,7 @@ def test_an_api_that_keeps_failing_is_given_up(
     assert snapshot(dest) == mirrored
 
 
-def test_a_failing_api_is_told_in_three_lines(
+def test_a_failing_api_takes_three_lines(
     sync: RunProgram, service: Misbehaving, dest: Path, mirrored: dict[str, str]
 ) -> None:
     """What, where and what to do, on stderr, and no traceback; exit 7 also in the JSON."""
@@ -229,11 +229,15 @@ def test_max_wait_bounds_all_waits_of_one_request(service: Misbehaving, dest: Pa
 def test_all_requests_to_the_api_wait_together(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
-    """Once one look-up is told to wait, neither the lister nor another worker asks meanwhile."""
+    """Once one look-up must wait, neither the lister nor another worker asks meanwhile."""
     library.fill(20)
     service.signing = Signing(void=1)
     fault = service.fail(
-        too_many("seconds", 1), ASSETS_PATH, when=lambda it: "fileName" in it.query, skip=2, times=1
+        too_many("seconds", 1),
+        ASSETS_PATH,
+        when=lambda each: "fileName" in each.query,
+        skip=2,
+        times=1,
     )
     assert run_sync(service, dest, page_size=PAGE, jobs=4).summary.exit_code == 0
     told = fault.hit_at[0]

@@ -32,9 +32,9 @@ def here(
                 code: object = main([*map(str, arguments)])
             except SystemExit as ended:
                 code = ended.code
-        told = capsys.readouterr()
+        shown = capsys.readouterr()
         assert isinstance(code, int)
-        return Finished(code, told.out, told.err)
+        return Finished(code, shown.out, shown.err)
 
     return run
 

@@ -68,7 +68,7 @@ def test_a_change_of_the_time_alone_fetches_nothing(
 def test_the_same_bytes_without_a_validator_are_reused(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
-    """Where only the bytes can tell, they are fetched, found the same, and counted so."""
+    """Where only the bytes can decide, they are fetched, found the same, and counted so."""
     item = library.add(1, "image")
     path = "/cdn/image/1"
     library.files[path] = File(library.files[path].body, "image/png", "", "")

@@ -146,8 +146,8 @@ def test_the_manual_has_everything(program: RunProgram) -> None:
 
 def test_mandoc_finds_nothing_to_mend(program: RunProgram) -> None:
     """The page is clean by the stricter reader; that it bears no date is on purpose."""
-    told = _read_by(["mandoc", "-Tlint"], program("man").out).stdout.splitlines()
-    assert [line for line in told if "missing date" not in line] == []
+    shown = _read_by(["mandoc", "-Tlint"], program("man").out).stdout.splitlines()
+    assert [line for line in shown if "missing date" not in line] == []
 
 
 def test_groff_shows_the_page(program: RunProgram) -> None:

@@ -1,4 +1,4 @@
-"""The container file, as far as it can be told without an engine; CI takes its steps for real."""
+"""The container file, as far as it can be checked without an engine; CI takes its steps."""
 
 import json
 import shutil

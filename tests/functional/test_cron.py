@@ -111,10 +111,10 @@ def test_a_config_that_others_may_read(
     assert cron("sync") == Finished(0, "", "")
 
 
-def test_an_error_is_told_and_remembered(
+def test_an_error_is_reported_and_recorded(
     library: Library, configure: Callable[..., Path], cron: RunCron, service: KlingService
 ) -> None:
-    """A refused token costs at most three lines, shows no token, and `status` tells of it."""
+    """A refused token costs at most three lines, shows no token, and `status` reports it."""
     library.add(1)
     configure()
     assert cron("sync").code == 0

@@ -14,7 +14,7 @@ from tests.lib.runs import Notes, run_sync
 def test_a_dry_run_before_the_first_run_writes_nothing(
     sync: RunProgram, service: Misbehaving, library: Library, dest: Path, home: Path
 ) -> None:
-    """It lists and tells, asks the CDN for nothing, and makes no folder, not even for its state."""
+    """It lists and reports, asks the CDN for nothing, and makes no folder at all."""
     item = library.add(1)
     done = sync("--dry-run")
     assert done.code == 0
@@ -29,7 +29,7 @@ def test_a_dry_run_before_the_first_run_writes_nothing(
     assert list(home.iterdir()) == []
 
 
-def test_a_dry_run_tells_what_a_run_then_does(
+def test_a_dry_run_predicts_what_a_run_does(
     service: Misbehaving, library: Library, dest: Path, items: list[dict[str, Any]]
 ) -> None:
     """The same counts, from a mirror that is left as it is to the last byte."""

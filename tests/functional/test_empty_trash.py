@@ -87,7 +87,7 @@ def test_older_than_spares_the_younger(
     *,
     dest: Path,
 ) -> None:
-    """A part of the trash has the age of its `prune`; one whose age cannot be told stays, too."""
+    """A part of the trash has the age of its `prune`; one whose age is unknown stays, too."""
     prune()
     make_older(parts(dest)[0], 40)
     library.delete(past[3])
@@ -223,9 +223,9 @@ def test_what_nobody_recorded_in_history_can_be_pruned(
     path.write_bytes(b"cut")
     assert run_sync(service, dest).summary.assets.repaired == 1
     kept = [path for path in (dest / PRIVATE / "history").rglob("*") if path.is_file()]
-    told = prune("--dry-run")
-    assert len(told["files"]) == len(kept)
-    assert prune()["files"] == told["files"]
+    shown = prune("--dry-run")
+    assert len(shown["files"]) == len(kept)
+    assert prune()["files"] == shown["files"]
     assert not [path for path in (dest / PRIVATE / "history").rglob("*") if path.is_file()]
     assert b"cut" in {path.read_bytes() for path in (dest / PRIVATE / "trash").rglob("*.png")}
     assert item["id"] in json.dumps(manifest_of(dest))

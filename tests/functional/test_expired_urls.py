@@ -99,7 +99,7 @@ def test_a_look_up_that_fails_costs_one_asset(
 ) -> None:
     """A look-up that is refused leaves its asset as failed, and the run goes on."""
     service.fail(replies(403), PATH)
-    service.fail(error(500), ASSETS_PATH, when=lambda it: "fileName" in it.query)
+    service.fail(error(500), ASSETS_PATH, when=lambda each: "fileName" in each.query)
     summary = run_sync(service, dest).summary
     assert (summary.exit_code, summary.assets.failed, summary.assets.new) == (3, 1, 1)
     assert "403" in summary.failures[0].error

@@ -248,13 +248,13 @@ def test_a_missing_cover_does_not_matter_without_covers(
 def test_a_wait_that_the_cdn_asks_for_is_waited_by_all(
     service: Misbehaving, library: Library, dest: Path, form: str, status: int
 ) -> None:
-    """No worker asks the CDN for anything before the time that one of them was told."""
+    """No worker asks the CDN for anything before the time that one of them was given."""
     for number in range(12):
         library.add(number, "image")
     fault = service.fail(too_many(form, 1, status=status), "/cdn/*", skip=3, times=1)
     assert run_sync(service, dest, jobs=2).summary.exit_code == 0
-    told = fault.hit_at[0]
-    early = [at - told for at, it in service.arrivals if "/cdn/" in it.path]
+    shown = fault.hit_at[0]
+    early = [at - shown for at, each in service.arrivals if "/cdn/" in each.path]
     assert [at for at in early if 0.3 < at < 0.95] == []
     check_mirror(dest, library)
 
@@ -320,7 +320,7 @@ def test_a_storm_of_faults_loses_nothing(
     check_mirror(dest, library)
 
 
-def test_failures_are_told_in_one_line_each(
+def test_each_failure_takes_one_line(
     sync: RunProgram, service: Misbehaving, library: Library, dest: Path
 ) -> None:
     """Exit 3: stderr names asset, role and reason; stdout's JSON has the same; no secret."""

@@ -59,7 +59,7 @@ def test_what_changes_the_mirror_by_hand_changes_the_page(
 def test_a_page_that_cannot_be_written_is_a_warning(
     sync: RunProgram, library: Library, dest: Path
 ) -> None:
-    """The exit code speaks of the mirror; the page's trouble is told, with what to do."""
+    """The exit code speaks of the mirror; the page's problem is reported, with what to do."""
     library.add(1)
     dest.mkdir()
     (dest / "gallery").write_text("a file of mine")

@@ -180,7 +180,7 @@ def test_search_finds_names_and_ids(page: Page) -> None:
     ],
 )
 def test_filters(page: Page, name: str, value: str, expected: int) -> None:
-    """Each filter leaves what it says, and the count tells of how many."""
+    """Each filter leaves what it says, and the count says how many."""
     page.choose(name, value)
     assert len(page.names()) == expected
     assert page.count().startswith(f"{expected} of 10 · ")
@@ -260,7 +260,7 @@ def test_back_closes_an_asset_and_its_address_opens_it(page: Page) -> None:
     page.until(lambda: not page.find("dialog").is_displayed())
 
 
-def test_an_asset_tells_what_is_known(page: Page, written: Path) -> None:
+def test_an_asset_shows_what_is_known(page: Page, written: Path) -> None:
     """Metadata, path and hash; both versions of one id; its video plays there."""
     page.open(f"9100000000000000001@{T0 + 1000}")
     text = page.find(".panel").text
@@ -368,7 +368,7 @@ def test_rows_fill_the_width(page: Page, width: int) -> None:
 
 
 def test_a_picture_keeps_its_proportions(page: Page) -> None:
-    """What is told to be 320 wide and 180 high is shown so, uncropped."""
+    """What Kling calls 320 wide and 180 high is shown so, uncropped."""
     wide = page.js(
         """const {width, height} = document.querySelector('[aria-posinset="8"] .picture')
         .getBoundingClientRect(); return width / height"""
@@ -497,7 +497,7 @@ def test_a_lost_cover_gives_way_to_the_film(tmp_path: Path, browser: "Chrome") -
 
 
 def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser: "Chrome") -> None:
-    """Neither leaves a broken picture; both are told in words."""
+    """Neither leaves a broken picture; both are described in words."""
     mirror = small_mirror(tmp_path / "mirror")
     page = Page(browser, mirror.write())
     (mirror.root.dest / "image/8.jpg").unlink()
@@ -523,7 +523,7 @@ def test_an_empty_mirror_and_missing_data(tmp_path: Path, browser: "Chrome") -> 
 def test_a_large_mirror_keeps_the_document_small(tmp_path: Path, browser: "Chrome") -> None:
     """Of 20,000 assets only those in sight are in the document, wherever one scrolls or jumps."""
     mirror = Mirror(tmp_path / "mirror")
-    first = mirror.add(0, "sunset.jpg", "image/0.jpg", told=facts())
+    first = mirror.add(0, "sunset.jpg", "image/0.jpg", said=facts())
     mirror.manifest.record(
         PutEntry(replace(first, id=str(10**18 + at), update_time_ms=T0 + at, name=f"asset {at}"))
         for at in range(1, 20_000)

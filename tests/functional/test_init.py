@@ -122,7 +122,7 @@ def test_enter_takes_what_is_in_brackets(init: Init, folder: Path, dest: Path) -
 
 
 def test_a_wrong_token_is_asked_for_again(init: Init, service: Misbehaving, dest: Path) -> None:
-    """One request tells; the wrong token is not shown, and the right one is kept."""
+    """One request decides; the wrong token is not shown, and the right one is kept."""
     with init("--dest", dest) as terminal:
         terminal.answer(SECRET, "user:1-mistyped")
         terminal.expect("The token was refused")
@@ -251,7 +251,7 @@ def test_a_token_can_be_kept_unchecked(init: Init, folder: Path, dest: Path) -> 
 def test_a_folder_that_cannot_be_is_asked_for_again(
     init: Init, folder: Path, tmp_path: Path
 ) -> None:
-    """A file in the way is told at once, not after all other questions."""
+    """A file in the way is reported at once, not after all other questions."""
     (tmp_path / "file").touch()
     with init() as terminal:
         terminal.answer(DEST, "file/below")

@@ -193,7 +193,7 @@ def test_earlier_versions_are_found_again_without_any_manifest(
     *,
     dest: Path,
 ) -> None:
-    """Their names in history tell id and time: nothing lies there that no entry names."""
+    """Their names in history give id and time: nothing lies there that no entry names."""
     library.change(trio[0], media("video", "new"))
     library.change(trio[1], media("image", "new"))
     assert run_sync(service, dest).summary.exit_code == 0

@@ -127,35 +127,35 @@ def _last_before(calls: list[_Call], line: int, what: str, fits: Callable[[_Call
 def _check_placed(calls: list[_Call], dest: Path, stored: str) -> None:
     """Bytes durable, then the name, then the name durable, then the promise, then that durable."""
     target, journal = str(dest / stored), str(dest / PRIVATE / "journal")
-    rename = _first(calls, -1, f"rename to {stored}", lambda it: _is_rename_to(it, target))
+    rename = _first(calls, -1, f"rename to {stored}", lambda each: _is_rename_to(each, target))
     partial = rename.paths[0]
     assert partial.startswith(f"{dest / PRIVATE / 'partial'}/")
     flush = _last_before(
         calls,
         rename.began,
         f"fsync of {partial}",
-        lambda it: it.is_sync and it.descriptor == partial,
+        lambda each: each.is_sync and each.descriptor == partial,
     )
-    written = [it for it in calls if it.is_write and it.descriptor == partial]
+    written = [each for each in calls if each.is_write and each.descriptor == partial]
     assert written
-    assert all(it.ended < flush.began for it in written), f"{stored} is written after its fsync"
+    assert all(each.ended < flush.began for each in written), f"{stored} is written after its fsync"
     folder = _first(
         calls,
         rename.ended,
         f"fsync of the folder of {stored}",
-        lambda it: it.is_sync and it.descriptor == str(Path(target).parent),
+        lambda each: each.is_sync and each.descriptor == str(Path(target).parent),
     )
     promise = next(
-        it
-        for it in calls
-        if it.is_write and it.descriptor == journal and f'\\"{stored}\\"' in it.arguments
+        each
+        for each in calls
+        if each.is_write and each.descriptor == journal and f'\\"{stored}\\"' in each.arguments
     )
     assert folder.ended < promise.began, f"{stored} is promised before its name is durable"
     _first(
         calls,
         promise.ended,
         "fsync of the journal",
-        lambda it: it.is_sync and it.descriptor == journal,
+        lambda each: each.is_sync and each.descriptor == journal,
     )
 
 
@@ -165,21 +165,24 @@ def _is_rename_to(call: _Call, target: str) -> bool:
 
 def _check_replaced(calls: list[_Call], path: Path) -> _Call:
     """A file of ours is replaced whole: written beside, durable, renamed, the name durable."""
-    rename = _first(calls, -1, f"rename to {path}", lambda it: _is_rename_to(it, str(path)))
+    rename = _first(calls, -1, f"rename to {path}", lambda each: _is_rename_to(each, str(path)))
     beside = rename.paths[0]
     flush = _last_before(
-        calls, rename.began, f"fsync of {beside}", lambda it: it.is_sync and it.descriptor == beside
+        calls,
+        rename.began,
+        f"fsync of {beside}",
+        lambda each: each.is_sync and each.descriptor == beside,
     )
     assert all(
-        it.ended < flush.began
-        for it in calls
-        if it.is_write and it.descriptor == beside and it.ended < rename.began
+        each.ended < flush.began
+        for each in calls
+        if each.is_write and each.descriptor == beside and each.ended < rename.began
     )
     return _first(
         calls,
         rename.ended,
         f"fsync of {path.parent}",
-        lambda it: it.is_sync and it.descriptor == str(path.parent),
+        lambda each: each.is_sync and each.descriptor == str(path.parent),
     )
 
 
@@ -188,7 +191,7 @@ def _is_sync_of(path: Path | str) -> Callable[[_Call], bool]:
 
 
 def _is_record_of(journal: Path, text: str) -> Callable[[_Call], bool]:
-    return lambda it: it.is_write and it.descriptor == str(journal) and text in it.arguments
+    return lambda each: each.is_write and each.descriptor == str(journal) and text in each.arguments
 
 
 def test_a_first_run_promises_nothing_before_it_is_durable(
@@ -208,7 +211,7 @@ def test_a_first_run_promises_nothing_before_it_is_durable(
         for stored in entry.files():
             _check_placed(calls, dest, stored.path)
     promise = _first(calls, -1, "promise", _is_record_of(dest / PRIVATE / "journal", ""))
-    made = {Path(it.paths[0]): it for it in calls if it.name.startswith("mkdir")}
+    made = {Path(each.paths[0]): each for each in calls if each.name.startswith("mkdir")}
     assert {dest, dest / PRIVATE, dest / "video"} <= made.keys()
     for folder, call in made.items():
         if folder.is_relative_to(dest) and call.began < promise.began:
@@ -239,11 +242,13 @@ def test_a_second_run_keeps_before_it_replaces(library: Library, dest: Path, tra
 
 def _check_kept(calls: list[_Call], dest: Path, old: str, new: str) -> None:
     journal, kept = dest / PRIVATE / "journal", dest / old
-    name = _first(calls, -1, "rename into history", lambda it: _is_rename_to(it, str(kept)))
+    name = _first(calls, -1, "rename into history", lambda each: _is_rename_to(each, str(kept)))
     folder = _first(calls, name.ended, "fsync of the folder in history", _is_sync_of(kept.parent))
     record = _first(calls, folder.ended, "record of the old version", _is_record_of(journal, old))
     durable = _first(calls, record.ended, "fsync of the journal", _is_sync_of(journal))
-    place = _first(calls, -1, "rename into place", lambda it: _is_rename_to(it, str(dest / new)))
+    place = _first(
+        calls, -1, "rename into place", lambda each: _is_rename_to(each, str(dest / new))
+    )
     assert durable.ended < place.began
 
 
@@ -254,7 +259,7 @@ def _check_compacted(calls: list[_Call], dest: Path) -> None:
         calls,
         promise.ended,
         "cut of the journal",
-        lambda it: it.name == "ftruncate" and it.descriptor == str(journal),
+        lambda each: each.name == "ftruncate" and each.descriptor == str(journal),
     )
     assert cut.arguments.endswith(", 0")
     for name in ("manifest.json", "SHA256SUMS"):
@@ -264,7 +269,7 @@ def _check_compacted(calls: list[_Call], dest: Path) -> None:
             calls,
             -1,
             f"rename to {name}",
-            lambda it, name=name: _is_rename_to(it, str(dest / name)),  # type: ignore[misc]
+            lambda each, name=name: _is_rename_to(each, str(dest / name)),  # type: ignore[misc]
         )
         for name in ("manifest.json.bak", "manifest.json")
     )

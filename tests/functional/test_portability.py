@@ -1,4 +1,4 @@
-"""Windows and macOS, as far as Linux can tell: what is imported, encodings, the wheel."""
+"""Windows and macOS, as far as Linux can show: what is imported, encodings, the wheel."""
 
 import ast
 import subprocess
@@ -166,7 +166,7 @@ def test_a_terminal_without_unicode_is_served(program: RunProgram, tmp_path: Pat
     assert [path for path in dest.rglob("*") if not path.name.isascii()]
 
 
-def test_a_locale_that_cannot_name_files_is_told(program: RunProgram, dest: Path) -> None:
+def test_a_locale_that_cannot_name_files_is_refused(program: RunProgram, dest: Path) -> None:
     """In an 8-bit locale names would be lost: exit 2 says what to set, and nothing is written."""
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = program("demo", "--dest", dest, env=env)

@@ -95,13 +95,13 @@ def test_gone_and_superseded_go_to_the_trash(
     past = _past(dest)
     assert len(past) == 4
     before = manifest_of(dest)["assets"]
-    mtimes = {it["path"]: (dest / it["path"]).stat().st_mtime_ns for _, it in stored_of(dest)}
+    mtimes = {each["path"]: (dest / each["path"]).stat().st_mtime_ns for _, each in stored_of(dest)}
     done = run_prune("--json")
     assert (done.code, done.err) == (0, "")
     assert done.summary == {
         "entries": list(past),
-        "files": [it["path"] for it in _files_of(past)],
-        "bytes": sum(it["size"] for it in _files_of(past)),
+        "files": [each["path"] for each in _files_of(past)],
+        "bytes": sum(each["size"] for each in _files_of(past)),
         "emptied": 0,
         "emptied_bytes": 0,
     }
@@ -110,9 +110,9 @@ def test_gone_and_superseded_go_to_the_trash(
     }
     assert _records(dest) == past, "each entry as it was"
     in_trash = {path: digest for path, digest in _trash(dest).items() if "entries.j" not in path}
-    assert sorted(in_trash.values()) == sorted(it["sha256"] for it in _files_of(past))
+    assert sorted(in_trash.values()) == sorted(each["sha256"] for each in _files_of(past))
     for stored in _files_of(past):
-        [path] = [it for it in in_trash if it.endswith(stored["path"].removeprefix(PRIVATE))]
+        [path] = [each for each in in_trash if each.endswith(stored["path"].removeprefix(PRIVATE))]
         assert in_trash[path] == stored["sha256"]
         assert (dest / path).stat().st_mtime_ns == mtimes[stored["path"]]
         assert not (dest / stored["path"]).exists()
@@ -130,7 +130,7 @@ def test_it_says_what_it_did(run_prune: Prune, items: list[dict[str, Any]], dest
     done = run_prune()
     assert (done.code, done.out) == (0, "")
     *lines, total = done.err.splitlines()
-    assert lines == [f"to the trash: {it['path']}" for it in _files_of(past)]
+    assert lines == [f"to the trash: {each['path']}" for each in _files_of(past)]
     assert total.startswith(f"4 entries with {len(lines)} files (")
     assert run_prune().err == "nothing to prune: no entry is gone or superseded\n"
     assert run_prune("-q") == Finished(0, "", "")
@@ -148,15 +148,15 @@ def test_a_mirror_of_current_assets_is_left_alone(
     assert not (dest / TRASH).exists()
 
 
-def test_dry_run_only_tells(run_prune: Prune, items: list[dict[str, Any]], dest: Path) -> None:
+def test_a_dry_run_only_reports(run_prune: Prune, items: list[dict[str, Any]], dest: Path) -> None:
     """The very answer of the real run, and not a byte is written; with --empty-trash as well."""
     assert items
     before = snapshot(dest)
-    told = run_prune("--dry-run")
-    assert (told.code, told.out) == (0, "")
-    assert "would go to the trash" in told.err
+    shown = run_prune("--dry-run")
+    assert (shown.code, shown.out) == (0, "")
+    assert "would go to the trash" in shown.err
     for stored in _files_of(_past(dest)):
-        assert stored["path"] in told.err
+        assert stored["path"] in shown.err
     plan = run_prune("--dry-run", "--json")
     assert snapshot(dest) == before
     done = run_prune("--json")
@@ -214,12 +214,12 @@ def test_a_version_that_shares_its_bytes_with_the_current_one(
     assert run_sync(service, dest).summary.files.reused == 2
     past = _past(dest)
     current = entry_of(dest, item)
-    assert [it["sha256"] for it in _files_of(past)] == [
+    assert [each["sha256"] for each in _files_of(past)] == [
         current[role]["sha256"] for role in ("resource", "cover")
     ]
     assert run_prune().code == 0
     check_mirror(dest, library)
-    assert {it["sha256"] for it in _files_of(past)} <= set(_trash(dest).values())
+    assert {each["sha256"] for each in _files_of(past)} <= set(_trash(dest).values())
     assert run_prune("--empty-trash").code == 0
     check_mirror(dest, library)
     _sums_pass(dest)
@@ -259,7 +259,7 @@ def test_a_sync_at_work_keeps_it_out(
     assert not (dest / TRASH).exists()
 
 
-def test_a_disk_that_refuses_is_told_as_such(
+def test_a_disk_that_refuses_is_named_as_the_cause(
     run_prune: Prune, items: list[dict[str, Any]], dest: Path
 ) -> None:
     """A file where the trash should be: exit 6, says where and what to do; nothing is lost."""
@@ -307,9 +307,9 @@ def test_a_crash_at_any_step_loses_no_byte(
     """
     assert few
     past = _past(dest)
-    wanted = {it["sha256"] for _, it in stored_of(dest)}
+    wanted = {each["sha256"] for _, each in stored_of(dest)}
     current = manifest_of(dest)["assets"].keys() - past.keys()
-    kept = {it["path"] for entry, it in stored_of(dest) if entry["state"] == "current"}
+    kept = {each["path"] for entry, each in stored_of(dest) if entry["state"] == "current"}
     left_over = set()
     straight = tmp_path / "straight"
     shutil.copytree(dest, straight)
@@ -322,12 +322,12 @@ def test_a_crash_at_any_step_loses_no_byte(
         left = check_invariant(crashed)
         in_trash = set(_trash(crashed).values())
         for key in past.keys() - left.keys():
-            assert {it["sha256"] for it in _files_of({key: past[key]})} <= in_trash
+            assert {each["sha256"] for each in _files_of({key: past[key]})} <= in_trash
         assert crash_host.run("prune", crashed)["code"] == 0
         assert manifest_of(crashed)["assets"].keys() == current
         assert wanted <= _hashes(crashed)
         check_records(crashed)
-        assert {it["sha256"] for it in _files_of(past)} <= set(_trash(crashed).values())
+        assert {each["sha256"] for each in _files_of(past)} <= set(_trash(crashed).values())
         assert _records(crashed) == past
         history = {path for path in snapshot(crashed) if path.startswith(f"{PRIVATE}/history/")}
         left_over |= {(crashed.name, path) for path in (media_in(crashed) | history) - kept}

@@ -58,33 +58,33 @@ def test_it_mirrors_and_says_nothing(
 
 
 def test_progress_agrees_with_the_summary(service: KlingService, dest: Path) -> None:
-    """Each asset is planned, then done, once; the bytes told are the summary's."""
-    told = Told()
-    summary = run(service, dest, told).summary
+    """Each asset is planned, then done, once; the reported bytes are the summary's."""
+    shown = Told()
+    summary = run(service, dest, shown).summary
     for event in ("planned", "done"):
-        assert len({key for name, key in told.events if name == event}) == summary.assets.new
-    assert len(told.events) == 2 * summary.assets.new
-    for key in {key for _, key in told.events}:
-        assert told.events.index(("planned", key)) < told.events.index(("done", key))
-    assert told.bytes == summary.files.bytes == sum(map(len, _bodies(service)))
+        assert len({key for name, key in shown.events if name == event}) == summary.assets.new
+    assert len(shown.events) == 2 * summary.assets.new
+    for key in {key for _, key in shown.events}:
+        assert shown.events.index(("planned", key)) < shown.events.index(("done", key))
+    assert shown.bytes == summary.files.bytes == sum(map(len, _bodies(service)))
 
 
-def test_failures_are_told_counted_and_raised(
+def test_failures_are_reported_counted_and_raised(
     service: KlingService, library: Library, dest: Path
 ) -> None:
     """An asset that fails is an event, a line of the summary, exit 3, and an `AssetError`."""
     del library.files["/cdn/image/1"]
-    told = Told()
-    result = run(service, dest, told)
+    shown = Told()
+    result = run(service, dest, shown)
     assert (result.exit_code, result.summary.assets.failed) == (ExitCode.SOME_FAILED, 1)
-    assert [name for name, _ in told.events].count("failed") == 1
+    assert [name for name, _ in shown.events].count("failed") == 1
     with pytest.raises(mirror.AssetError, match="404"):
         result.raise_for_errors()
     assert result.summary.assets.new == LISTED - 1
 
 
 def test_a_refused_token_is_an_error_of_the_result(service: KlingService, dest: Path) -> None:
-    """The run returns; `raise_for_errors` raises what the command line would have told."""
+    """The run returns; `raise_for_errors` raises what the command line would have printed."""
     result = mirrored(service.api_url, "user:0-wrong", dest)
     assert result.exit_code is ExitCode.ACCESS
     with pytest.raises(mirror.AccessError):
@@ -99,11 +99,11 @@ def test_no_token_is_raised_at_once(service: KlingService, dest: Path) -> None:
 
 
 def test_a_dry_run_writes_nothing(service: KlingService, dest: Path) -> None:
-    """The plan is told, the folder not made, no file asked for."""
-    told = Told()
+    """The plan is reported, the folder not made, no file asked for."""
+    shown = Told()
     config = Config(dest=dest, api_url=service.api_url, token=TOKEN)
-    result = sync(config, progress=told, dry_run=True).raise_for_errors()
-    assert result.summary.assets.new == len(told.events) == LISTED
+    result = sync(config, progress=shown, dry_run=True).raise_for_errors()
+    assert result.summary.assets.new == len(shown.events) == LISTED
     assert not dest.exists()
     assert not service.cdn_requests()
 
@@ -139,7 +139,7 @@ def test_an_error_comes_out_of_a_running_loop_too(service: KlingService, dest: P
 def test_it_works_from_threads(service: KlingService, tmp_path: Path) -> None:
     """Two mirrors at once, neither from the main thread."""
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda it: run(service, tmp_path / it), ("one", "two")))
+        results = list(pool.map(lambda each: run(service, tmp_path / each), ("one", "two")))
     assert [result.exit_code for result in results] == [ExitCode.COMPLETE] * 2
 
 
@@ -189,10 +189,10 @@ def test_a_config_takes_every_setting_of_a_run() -> None:
     around = {setting.name for setting in SETTINGS if setting.group in ("output", "unattended")}
     assert Options.__annotations__.keys() == BY_NAME.keys() - around
     bare = Config().settings
-    assert [getattr(bare, it.name) for it in SETTINGS] == [it.default for it in SETTINGS]
+    assert [getattr(bare, each.name) for each in SETTINGS] == [each.default for each in SETTINGS]
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda it: it.name)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.name)
 def test_a_parsed_value_is_one_to_write(setting: Setting) -> None:
     """The value of one config can be given to the next: it parses to itself."""
     value = setting.parse(setting.shown_default.strip('"[]'))
@@ -257,7 +257,7 @@ def test_every_public_name_is_there() -> None:
     assert set(mirror.__all__) <= set(dir(mirror))
     with pytest.raises(AttributeError, match="no attribute 'snyc'"):
         mirror.snyc  # type: ignore[attr-defined]  # noqa: B018
-    errors = {it.__name__ for it in MirrorError.__subclasses__()}
+    errors = {each.__name__ for each in MirrorError.__subclasses__()}
     assert errors <= set(mirror.__all__)
 
 

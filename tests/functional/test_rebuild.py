@@ -79,7 +79,7 @@ def _lose(dest: Path, *names: str) -> None:
 DOCUMENTS = ("manifest.json", "manifest.json.bak", f"{PRIVATE}/journal")
 
 
-def test_a_lost_manifest_is_told_by_every_command(
+def test_every_command_reports_a_lost_manifest(
     program: RunProgram, sync: RunProgram, verify: RunProgram, trio: list[Any], dest: Path
 ) -> None:
     """Exit 8 with the way out, and nothing is touched, until somebody asks for a rebuild."""
@@ -238,7 +238,7 @@ def test_it_is_rebuilt_from_the_files_alone(
     check_mirror(dest, library)
 
 
-def test_two_versions_under_one_id_are_told_apart(
+def test_two_versions_under_one_id_are_kept_apart(
     verify: RunProgram, service: Misbehaving, library: Library, dest: Path
 ) -> None:
     """Kling may list one id twice: the second's file has its time in its name, behind the id."""
@@ -258,7 +258,7 @@ def test_two_versions_under_one_id_are_told_apart(
 def test_any_name_is_read_back(
     verify: RunProgram, service: Misbehaving, library: Library, dest: Path, name: str
 ) -> None:
-    """Whatever an asset is called, its file's name tells its id."""
+    """Whatever an asset is called, its file's name gives its id."""
     item = library.add(1, "image", name=name)
     assert run_sync(service, dest).summary.exit_code == 0
     _lose(dest, *DOCUMENTS)
@@ -329,16 +329,16 @@ def test_a_sound_manifest_stays_as_it_is(
 def test_strangers_and_losses_are_named_by_a_rebuild(
     verify_in_words: RunProgram, verify: RunProgram, trio: list[Any], dest: Path
 ) -> None:
-    """What no entry can be made of, and what an entry lacks, is told; both stay as they are."""
+    """What no entry can be made of, and what an entry lacks, is reported; both stay as they are."""
     (dest / "video" / "holiday.mp4").write_bytes(b"mine")
     lost = path_of(dest, trio[2])
     (dest / lost).unlink()
     rebuilt = _rebuild(verify)
     assert (rebuilt["unknown"], rebuilt["missing"]) == (["video/holiday.mp4"], [lost])
-    told = verify_in_words("--rebuild")
-    assert told.code == 0
+    shown = verify_in_words("--rebuild")
+    assert shown.code == 0
     for path in ("video/holiday.mp4", lost):
-        assert path in told.err
+        assert path in shown.err
     assert (dest / "video" / "holiday.mp4").read_bytes() == b"mine"
 
 

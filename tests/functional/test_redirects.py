@@ -61,10 +61,10 @@ def test_a_redirect_to_a_local_file_is_refused(
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x?sig=SECRET", "HTTP:/x?sig=SECRET", "//?SECRET"])
-def test_an_odd_url_is_told_without_its_query(
+def test_an_odd_url_is_shown_without_its_query(
     sync: RunProgram, library: Library, dest: Path, url: str
 ) -> None:
-    """A URL that is none of http fails its asset, and its query is nowhere in what is told."""
+    """A URL that is none of http fails its asset, and its query is nowhere in what is printed."""
     library.add(1, "image")["resource"]["resource"] = url
     done = sync("-vv")
     assert done.code == 3

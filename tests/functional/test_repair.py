@@ -152,7 +152,7 @@ def test_what_could_not_be_fetched_today_is_not_lost(
     *,
     dest: Path,
 ) -> None:
-    """A CDN that fails tells nothing of what Kling has: exit 1, and the next repair mends it."""
+    """A failing CDN proves nothing about what Kling has: exit 1, and the next repair mends it."""
     path = path_of(dest, trio[1])
     flip(dest / path)
     service.fail(error(503), "/cdn/*")
@@ -160,9 +160,9 @@ def test_what_could_not_be_fetched_today_is_not_lost(
     assert done.code == 1
     assert done.summary["fetched"] == []
     assert done.summary["lost"] == [], "Kling still lists it"
-    told = verify_in_words("--repair")
-    assert "no longer at Kling" not in told.err
-    assert path in told.err
+    shown = verify_in_words("--repair")
+    assert "no longer at Kling" not in shown.err
+    assert path in shown.err
     service.faults.clear()
     assert verify("--repair").code == 0
     check_mirror(dest, library)
@@ -405,10 +405,10 @@ def test_what_nobody_has_is_said_to_be_lost(
     assert done.summary["lost"] == [path]
     assert done.summary["fetched"] == [path_of(dest, trio[2])], "the others are mended"
     assert (dest / path).read_bytes() == damaged
-    told = verify_in_words("--repair")
-    assert told.code == 1
-    assert f"lost, and no longer at Kling: {path}" in told.err
-    assert "--repair" not in told.err
+    shown = verify_in_words("--repair")
+    assert shown.code == 1
+    assert f"lost, and no longer at Kling: {path}" in shown.err
+    assert "--repair" not in shown.err
 
 
 def test_a_version_whose_bytes_are_those_of_another_entry_is_not_lost(

@@ -112,8 +112,8 @@ def test_the_advice_prints_the_same_again(printed: Print, environ: Mapping[str, 
     done = printed("--jobs", "4")
     (copied,) = (line for line in done.err.splitlines() if "crontab -l" in line)
     again = copied.partition("; ")[2].removesuffix(") | crontab -")
-    told = subprocess.run([_SHELL, "-c", again], env=environ, capture_output=True, check=True)
-    assert (told.stdout.decode(), told.stderr) == (done.out, b"")
+    shown = subprocess.run([_SHELL, "-c", again], env=environ, capture_output=True, check=True)
+    assert (shown.stdout.decode(), shown.stderr) == (done.out, b"")
 
 
 def test_a_minute_of_the_night_by_chance(printed: Print) -> None:
@@ -404,7 +404,7 @@ def test_a_task_for_windows(printed: Print, config: Path) -> None:
 # What a job would lack.
 
 
-def test_what_stays_behind_is_told(program: RunProgram, tmp_path: Path) -> None:
+def test_what_stays_behind_is_reported(program: RunProgram, tmp_path: Path) -> None:
     """Variables of this shell are not the job's; nor is a token that nobody wrote down."""
     env = {**ACCESS, "KLING_MIRROR_JOBS": "3"}
     done = program("schedule", "--dest", "mirror", env=env, cwd=tmp_path)

@@ -120,9 +120,9 @@ def age(dest: Path, **by: float) -> None:
 def test_a_prepared_mirror_is_not_safe(run: RunProgram, say: Say) -> None:
     """Before the first run there is nothing, and `status` says what to do."""
     assert run("init").code == 0
-    told = first(say())
-    assert told.startswith("Not safe: nothing is mirrored yet")
-    assert "kling-mirror sync" in told
+    shown = first(say())
+    assert shown.startswith("Not safe: nothing is mirrored yet")
+    assert "kling-mirror sync" in shown
     say("--max-age", "26h", code=1)
 
 
@@ -155,7 +155,7 @@ def test_an_old_mirror_is_out_of_date(
     assert first(say("--max-age", "20d")).startswith("Safe: ")
 
 
-def test_times_are_told_where_the_reader_is(
+def test_times_are_shown_in_local_time(
     program: RunProgram, service: Misbehaving, dest: Path, items: list[dict[str, Any]], say: Say
 ) -> None:
     """Local time for people, UTC for programs."""
@@ -193,14 +193,14 @@ def test_a_limited_run_makes_no_complete_mirror(
         "Not safe: no run has mirrored all of the library yet. Last complete: never."
     )
     assert limit in text
-    told = first(say("--max-age", "26h", env=env))
-    assert told.startswith(f"Safe within its limits ({limit}): everything that Kling listed")
+    shown = first(say("--max-age", "26h", env=env))
+    assert shown.startswith(f"Safe within its limits ({limit}): everything that Kling listed")
 
 
 def test_a_limited_run_after_a_whole_one_changes_nothing(
     service: Misbehaving, dest: Path, items: list[dict[str, Any]], say: Say
 ) -> None:
-    """The whole one counts, with its age; the limited one is told of, and is no younger one."""
+    """The whole one counts, with its age; the limited one is named, and makes it no younger."""
     assert items
     assert run_sync(service, dest).summary.exit_code == 0
     age(dest, hours=5)
@@ -214,7 +214,7 @@ def test_a_limited_run_after_a_whole_one_changes_nothing(
 @pytest.mark.parametrize(
     ("effect", "code"), [(error(402), 4), (replies(200, b"{}"), 5), (error(500), 7)]
 )
-def test_a_run_that_failed_is_told_first(
+def test_a_run_that_failed_comes_first(
     *,
     service: Misbehaving,
     dest: Path,
@@ -247,7 +247,7 @@ def test_a_run_that_failed_is_told_first(
 def test_a_run_that_the_disk_stopped_is_on_record(
     service: Misbehaving, dest: Path, items: list[dict[str, Any]], say: Say
 ) -> None:
-    """Exit 6 is told as every other; so is a disk with less room than the reserve."""
+    """Exit 6 is reported as every other; so is a disk with less room than the reserve."""
     assert items
     assert run_sync(service, dest, content_type=["video"]).summary.exit_code == 0
     assert run_sync(service, dest, min_free="900000T").summary.exit_code == 6
@@ -388,7 +388,7 @@ def test_whatever_happened_status_has_an_answer(
 def test_failures_are_grouped_by_reason(
     service: Misbehaving, library: Library, dest: Path, say: Say, rows: Rows
 ) -> None:
-    """The most frequent reason first, a few assets of each, and where the others are told."""
+    """The most frequent reason first, a few assets of each, and where to find the others."""
     for number in range(12):
         library.add(number, "image" if number < 8 else "audio")
     service.fail(replies(403), "/cdn/image/*")
@@ -565,7 +565,7 @@ def on_terminal(environ: Mapping[str, str], columns: int, *arguments: object) ->
         stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
         os.close(theirs)
-        told = b""
+        shown = b""
         while True:
             try:
                 chunk = os.read(ours, 65536)
@@ -573,7 +573,7 @@ def on_terminal(environ: Mapping[str, str], columns: int, *arguments: object) ->
                 break
             if not chunk:
                 break
-            told += chunk
+            shown += chunk
         assert running.wait() == 0
     os.close(ours)
-    return told.decode().replace("\r\n", "\n")
+    return shown.decode().replace("\r\n", "\n")

@@ -130,7 +130,7 @@ def test_a_damaged_file_that_is_fetched_anew_is_sound(
     assert verify().code == 1
     path.unlink()
     before = entry_of(dest, trio[1])["resource"]["fetched"]
-    wait_until(lambda: now_iso() > before)  # its time tells one fetch from the other
+    wait_until(lambda: now_iso() > before)  # its time separates one fetch from the other
     assert run_sync(service, dest).summary.exit_code == 0
     assert state()["damaged"] == 0
 

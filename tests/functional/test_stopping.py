@@ -144,7 +144,7 @@ def test_while_a_page_is_awaited(stage: _Stage, signum: int) -> None:
 def test_while_a_429_is_waited_out(stage: _Stage, signum: int, who: str) -> None:
     """Nobody sits out a Retry-After of a minute before obeying."""
     stage.library.add(1)
-    stage.service.wants_pause = lambda it: it.path.startswith("/cdn/") == (who == "CDN")
+    stage.service.wants_pause = lambda each: each.path.startswith("/cdn/") == (who == "CDN")
     with stage.begin() as process:
         wait_until(stage.service.held.is_set)
         time.sleep(0.2)
@@ -199,7 +199,7 @@ def test_while_the_cover_of_a_complete_video_is_awaited(stage: _Stage) -> None:
 
 @each_signal
 def test_a_stop_says_so_and_is_noted(stage: _Stage, signum: int) -> None:
-    """A stopped run tells that it was stopped, with its code in the JSON, and is not «complete»."""
+    """A stopped run says that it was stopped, with its code in the JSON, and is not «complete»."""
     stage.library.add(1)
     stage.service.holds = lambda request: request.path.startswith("/cdn/")
     with stage.begin() as process:

@@ -32,7 +32,7 @@ RunNight = Callable[..., Finished]
 
 @pytest.fixture
 def monitor() -> Iterator[Monitor]:
-    """A monitor that hears all that it is told."""
+    """A monitor that keeps all pings."""
     with Monitor() as running:
         yield running
 
@@ -61,7 +61,7 @@ def _command(*words: object) -> str:
 # Pings.
 
 
-def test_a_run_is_told_to_a_watcher(library: Library, night: RunNight, monitor: Monitor) -> None:
+def test_a_run_pings_its_monitor(library: Library, night: RunNight, monitor: Monitor) -> None:
     """POST to /start, then to the URL itself, both of one run, and the summary with the second."""
     library.add(1)
     done = night("--json", ping_url=f"{monitor.url}/?create=1")
@@ -82,17 +82,17 @@ def test_a_night_without_news_is_silent(
 ) -> None:
     """With everything switched on, a run that changed nothing still prints nothing."""
     library.add(1)
-    told = tmp_path / "told"
+    shown = tmp_path / "summary"
     settings = {
         "ping_url": monitor.url,
         "log_file": tmp_path / "log",
-        "on_finish": f"cat > {shlex.quote(str(told))}",
+        "on_finish": f"cat > {shlex.quote(str(shown))}",
     }
     (line,) = night(**settings).err.splitlines()
     assert "1 new" in line
     assert night(**settings) == Finished(0, "", "")
     assert monitor.endings == ["/start", "", "/start", ""]
-    assert json.loads(told.read_bytes())["assets"]["unchanged"] == 1
+    assert json.loads(shown.read_bytes())["assets"]["unchanged"] == 1
 
 
 def _no_token(_: KlingService, __: Path) -> dict[str, str]:
@@ -124,7 +124,7 @@ def _lost_file(service: KlingService, _: Path) -> dict[str, str]:
         (_no_folder, 6, "folder"),
     ],
 )
-def test_a_failure_is_told(
+def test_a_failure_is_reported(
     library: Library,
     service: KlingService,
     night: RunNight,
@@ -140,16 +140,16 @@ def test_a_failure_is_told(
     settings = trouble(service, dest)
     assert night(ping_url=monitor.url, **settings).code == code
     assert monitor.endings == ["/start", "/fail"]
-    told = monitor.summary(1)
-    assert told["exit_code"] == code
-    assert told["dest"] == str(dest)
+    shown = monitor.summary(1)
+    assert shown["exit_code"] == code
+    assert shown["dest"] == str(dest)
     if said is None:
-        assert [failure["id"] for failure in told["failures"]] == ["2"]
+        assert [failure["id"] for failure in shown["failures"]] == ["2"]
     else:
-        assert said in told["errors"][0]["error"]
+        assert said in shown["errors"][0]["error"]
 
 
-def test_a_lock_that_is_held_is_told(
+def test_a_lock_that_is_held_is_reported(
     library: Library, night: RunNight, monitor: Monitor, dest: Path
 ) -> None:
     """A run that was turned away has mirrored nothing: a person should know."""
@@ -162,18 +162,18 @@ def test_a_lock_that_is_held_is_told(
     assert monitor.summary(1)["exit_code"] == 11
 
 
-def test_a_dry_run_is_told_to_nobody(
+def test_a_dry_run_notifies_nobody(
     library: Library, night: RunNight, monitor: Monitor, tmp_path: Path
 ) -> None:
     """No ping, no log, no command: a dry run writes nothing and is no run."""
     library.add(1)
-    log, told = tmp_path / "log", tmp_path / "told"
-    on_finish = _command("touch", told)
+    log, shown = tmp_path / "log", tmp_path / "summary"
+    on_finish = _command("touch", shown)
     done = night("--dry-run", ping_url=monitor.url, log_file=log, on_finish=on_finish)
     assert done.code == 0
     assert not monitor.requests
     assert not log.exists()
-    assert not told.exists()
+    assert not shown.exists()
 
 
 def test_a_watcher_that_is_away_is_a_warning(library: Library, night: RunNight) -> None:
@@ -228,10 +228,10 @@ def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_a_stop_is_told_in_time(
+def test_a_stop_is_reported_in_time(
     library: Library, environ: Mapping[str, str], monitor: Monitor, dest: Path, *, hangs: bool
 ) -> None:
-    """SIGTERM ends a run within two seconds, whatever those who are told of it do."""
+    """SIGTERM ends a run within two seconds, whatever its listeners do."""
     library.add(1)
     monitor.hangs = hangs
     settings = {
@@ -273,22 +273,22 @@ def test_a_stop_at_the_very_end(
 # Secrets.
 
 
-def test_no_secret_is_told(
+def test_no_secret_is_shown(
     library: Library, night: RunNight, monitor: Monitor, tmp_path: Path
 ) -> None:
     """Neither pings, the log with all its requests, nor the command's environment has the token."""
     library.add(1)
     lost = library.add(2, "image", name=f"{TOKEN}.png")
     del library.files[lost["resource"]["resource"].partition("?")[0]]
-    log, told = tmp_path / "log", tmp_path / "told"
+    log, shown = tmp_path / "log", tmp_path / "summary"
     done = night(
         "-vv",
         ping_url=monitor.url,
         log_file=log,
-        on_finish=f"(cat; env) > {shlex.quote(str(told))}",
+        on_finish=f"(cat; env) > {shlex.quote(str(shown))}",
     )
     assert done.code == 3, done.err
-    written = log.read_text() + told.read_text()
+    written = log.read_text() + shown.read_text()
     written += "".join(f"{ping.headers} {ping.query} {ping.body!r}" for ping in monitor.requests)
     assert "GET /assets/uploaded/" in written
     assert "….png" in written
@@ -376,20 +376,18 @@ def test_a_log_in_no_folder_is_a_warning(library: Library, night: RunNight, tmp_
 # The command.
 
 
-def test_the_command_is_told_how_it_ended(
-    library: Library, night: RunNight, tmp_path: Path
-) -> None:
+def test_the_command_gets_the_result(library: Library, night: RunNight, tmp_path: Path) -> None:
     """The summary on its stdin, the exit code in its environment; what it prints is no data."""
     library.add(1)
-    told = tmp_path / "told.json"
-    on_finish = f'cat > {shlex.quote(str(told))}; echo "exit $KLING_MIRROR_EXIT_CODE"'
+    shown = tmp_path / "summary.json"
+    on_finish = f'cat > {shlex.quote(str(shown))}; echo "exit $KLING_MIRROR_EXIT_CODE"'
     done = night("--json", on_finish=on_finish)
     assert done.code == 0
-    assert json.loads(told.read_bytes()) == done.summary
+    assert json.loads(shown.read_bytes()) == done.summary
     assert done.err == "exit 0\n"
     refused = night(token=_OTHER_TOKEN, on_finish=on_finish)
     assert refused.code == 4
-    assert json.loads(told.read_bytes())["exit_code"] == 4
+    assert json.loads(shown.read_bytes())["exit_code"] == 4
     assert "exit 4\n" in refused.err
 
 
@@ -414,7 +412,7 @@ def test_a_command_that_fails_is_a_warning(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
-def test_systemd_is_told(library: Library, night: RunNight, tmp_path: Path) -> None:
+def test_systemd_is_notified(library: Library, night: RunNight, tmp_path: Path) -> None:
     """READY at first, STOPPING at last; the command does not inherit the socket."""
     library.add(1)
     name = str(tmp_path / "notify")
@@ -425,8 +423,8 @@ def test_systemd_is_told(library: Library, night: RunNight, tmp_path: Path) -> N
         done = night(env={"NOTIFY_SOCKET": name}, on_finish=on_finish)
         assert done.code == 0
         assert "on_finish" not in done.err
-        told = []
+        shown = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                told.append(systemd.recv(4096).decode())
-    assert told == ["READY=1", "STOPPING=1"]
+                shown.append(systemd.recv(4096).decode())
+    assert shown == ["READY=1", "STOPPING=1"]

@@ -45,7 +45,7 @@ def test_a_sound_mirror_is_said_to_be_so(
     assert (done.code, done.err) == (0, "")
     assert done.summary == {
         "checked": len(stored),
-        "bytes": sum(it["size"] for it in stored),
+        "bytes": sum(each["size"] for each in stored),
         "wrong": [],
         "extra": [],
         "fetched": [],
@@ -53,9 +53,9 @@ def test_a_sound_mirror_is_said_to_be_so(
         "failed": [],
         "lost": [],
     }
-    told = program("verify", "--dest", dest)
-    assert (told.code, told.out) == (0, "")
-    assert told.err == f"{len(stored)} files checked: every file is as recorded\n"
+    shown = program("verify", "--dest", dest)
+    assert (shown.code, shown.out) == (0, "")
+    assert shown.err == f"{len(stored)} files checked: every file is as recorded\n"
     assert program("verify", "-q", "--dest", dest) == Finished(0, "", "")
     assert service.requests == []
     assert snapshot(dest) == before
@@ -75,9 +75,9 @@ def test_what_is_not_as_recorded_is_named(
     assert (done.code, done.err) == (1, "")
     assert wrong_files(done) == {video: problem, image: problem}
     assert done.summary["checked"] == 4
-    told = verify_in_words()
-    assert told.code == 1
-    *lines, verdict = told.err.splitlines()
+    shown = verify_in_words()
+    assert shown.code == 1
+    *lines, verdict = shown.err.splitlines()
     assert sorted(lines) == sorted(f"{problem}: {path}" for path in (video, image))
     assert "2 are missing or damaged" in verdict
     assert "verify --repair" in verdict
@@ -135,9 +135,9 @@ def test_files_that_nobody_recorded_are_named(
     assert (done.code, done.err) == (0, "")
     assert done.summary["extra"] == sorted(strangers)
     assert done.summary["wrong"] == []
-    told = verify_in_words()
-    assert told.code == 0
-    assert told.err.splitlines()[:-1] == [
+    shown = verify_in_words()
+    assert shown.code == 0
+    assert shown.err.splitlines()[:-1] == [
         f"not in the manifest: {path}" for path in sorted(strangers)
     ]
     assert all((dest / path).read_bytes() == b"mine" for path in strangers)

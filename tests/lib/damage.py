@@ -42,5 +42,5 @@ UNREADABLE: dict[str, Callable[[Path], object]] = {"a folder": _folder, "a loop"
 def wrong_files(done: Finished) -> dict[str, str]:
     """What is wrong, by path."""
     findings = json.loads(done.out)["wrong"]
-    assert all(set(it) == {"id", "updateTime", "role", "path", "problem"} for it in findings)
-    return {it["path"]: it["problem"] for it in findings}
+    assert all(set(each) == {"id", "updateTime", "role", "path", "problem"} for each in findings)
+    return {each["path"]: each["problem"] for each in findings}

@@ -81,10 +81,10 @@ def left_over(dest: Path) -> list[Path]:
 
 def check_output(out: str, err: str) -> None:
     """See that what the program said is fit for a person: short errors, no secret, no traceback."""
-    for told in (out, err):
-        assert TOKEN not in told
-        assert "Traceback" not in told
-        assert "x-kcdn-pid" not in told, "the query of a URL may be a secret"
+    for shown in (out, err):
+        assert TOKEN not in shown
+        assert "Traceback" not in shown
+        assert "x-kcdn-pid" not in shown, "the query of a URL may be a secret"
     for message in re.split(r"^(?=kling-mirror: )", err, flags=re.MULTILINE):
         lines = message.splitlines()
         assert len(lines) <= 3, message

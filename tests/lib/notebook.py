@@ -8,7 +8,7 @@ from mirror import Action, Config, Entry, FailedFile, Progress, Result, Summary,
 
 
 class Told(Progress):
-    """Remembers what it is told, in order."""
+    """Keeps what is reported to it, in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []

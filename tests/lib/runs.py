@@ -76,7 +76,7 @@ def told(result: Result) -> str:
 
 
 def check_one_error(result: Result) -> None:
-    """See that one error is told in three lines: what, where, and what to do."""
+    """See that one error takes three lines: what, where, and what to do."""
     text = told(result)
     check_output("", text)
     assert len(text.splitlines()) == 3, text

@@ -64,7 +64,7 @@ class Mirror:
         state: State = "current",
         account: str | None = "me@example.com",
         updated: int | None = None,
-        told: object = None,
+        said: object = None,
     ) -> Entry:
         """Record an entry with real files."""
         folder = kind or path.split("/", maxsplit=1)[0]
@@ -79,7 +79,7 @@ class Mirror:
             gone_since="2025-11-03T02:00:00Z" if state == "gone" else None,
             resource=self.put(media, path),
             cover=self.put(cover, f"{path.rpartition('.')[0]}.cover.jpg") if cover else None,
-            asset=Raw(json.dumps({} if told is None else told).encode()),
+            asset=Raw(json.dumps({} if said is None else said).encode()),
         )
         self.manifest.record([PutEntry(entry)])
         return entry
@@ -98,19 +98,19 @@ def small_mirror(dest: Path) -> Mirror:
     """Ten entries of every type and state, with names as bad as they come."""
     mirror = Mirror(dest)
     lights = ("northern-lights.mp4", "northern-lights.cover.jpg")
-    mirror.add(1, lights[0], "video/northern-lights-1.mp4", cover=lights[1], told=facts(3000))
+    mirror.add(1, lights[0], "video/northern-lights-1.mp4", cover=lights[1], said=facts(3000))
     mirror.add(
         1, "pinwheels.mp4", ".kling-mirror/history/video/northern-lights-1@5.mp4",
         name="northern-lights.mp4", kind="video", state="superseded", updated=5,
     )  # fmt: skip
-    mirror.add(2, "pinwheels.mp4", "video/pinwheels-2.mp4", told=facts(3100, favored=True))
-    mirror.add(3, "bell.wav", "audio/bell-3.wav", told=facts(1000))
+    mirror.add(2, "pinwheels.mp4", "video/pinwheels-2.mp4", said=facts(3100, favored=True))
+    mirror.add(3, "bell.wav", "audio/bell-3.wav", said=facts(1000))
     mirror.add(4, "sunset.jpg", TRICKY_PATH, name="Закат №1.jpg", account="you@example.com")
-    mirror.add(5, "snowflakes.png", "image/5.png", name=EVIL, told={EVIL: EVIL, "resource": EVIL})
+    mirror.add(5, "snowflakes.png", "image/5.png", name=EVIL, said={EVIL: EVIL, "resource": EVIL})
     mirror.add(6, "embers.png", "image/6.png", name=RIGHT_TO_LEFT, state="gone")
     mirror.add(7, "embers.png", "image/7.png", name=LONG)
-    mirror.add(8, "sunset.jpg", "image/8.jpg", name="Nr 10", told=[1])
-    mirror.add(9, "bell.wav", "other/9.bin", name="Nr 9", kind="hologram", told={"favored": "no"})
+    mirror.add(8, "sunset.jpg", "image/8.jpg", name="Nr 10", said=[1])
+    mirror.add(9, "bell.wav", "other/9.bin", name="Nr 9", kind="hologram", said={"favored": "no"})
     return mirror
 
 

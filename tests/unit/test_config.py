@@ -309,7 +309,7 @@ def test_the_example_file_is_the_example() -> None:
 
 
 def test_chosen_settings_are_in_force(config_path: Path) -> None:
-    """What `init` was told stands in the file without a comment sign, and nothing else does."""
+    """What `init` was given stands in the file without a comment sign, and nothing else does."""
     found = loaded(config_path, example(dest='"/m"', jobs="3"))
     assert (found.dest, found.jobs) == (Path("/m"), 3)
     in_force = {name for name, source in found.sources.items() if source != "default"}
@@ -317,21 +317,21 @@ def test_chosen_settings_are_in_force(config_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_explain_tells_value_and_source(name: str, config_path: Path) -> None:
+def test_explain_shows_value_and_source(name: str, config_path: Path) -> None:
     """`config` prints TOML that means the same settings, each with where it came from."""
     setting, (toml, env, _) = by_name(name), SOURCES[name]
     for text, environ in ((f"{name} = {toml}", {}), ("", {setting.env: env})):
         found = loaded(config_path, text, environ=environ)
-        told = explain(found)
-        (line,) = (line for line in told.splitlines() if line.startswith(f"{name} = "))
+        shown = explain(found)
+        (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} = "))
         assert line.endswith(f"# {setting.env if environ else config_path}")
         if name in ("token", "ping_url"):
-            assert str(getattr(found, name)) not in told
+            assert str(getattr(found, name)) not in shown
         else:
-            assert getattr(loaded(config_path, told), name) == getattr(found, name)
+            assert getattr(loaded(config_path, shown), name) == getattr(found, name)
 
 
-def test_explain_tells_every_setting(config_path: Path) -> None:
+def test_explain_shows_every_setting(config_path: Path) -> None:
     """One line each, the unset ones as comments."""
     lines = explain(loaded(config_path)).splitlines()
     assert [line.removeprefix("# ").partition(" = ")[0] for line in lines] == NAMES
@@ -343,11 +343,11 @@ def test_explain_tells_every_setting(config_path: Path) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"KLING_MIRROR_TOKEN": SECRET}])
 def test_explain_masks_the_token(environ: Mapping[str, str], config_path: Path) -> None:
-    """That it is set is told; no part of it is."""
-    told = explain(loaded(config_path, f'token = "{SECRET}"', environ=environ))
-    assert "token = " in told
-    assert "Secret" not in told
-    assert "1234" not in told
+    """That it is set is shown; no part of it is."""
+    shown = explain(loaded(config_path, f'token = "{SECRET}"', environ=environ))
+    assert "token = " in shown
+    assert "Secret" not in shown
+    assert "1234" not in shown
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def mirror(tmp_path: Path) -> Mirror:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "shown",
     [
         b"null",
         b'"text"',
@@ -34,10 +34,10 @@ def mirror(tmp_path: Path) -> Mirror:
     ],
     ids=["null", "text", "lists", "wrong types", "too large", "surrogates", "deep", "long"],
 )
-def test_whatever_the_api_said_can_be_shown(mirror: Mirror, told: bytes) -> None:
+def test_whatever_the_api_said_can_be_shown(mirror: Mirror, shown: bytes) -> None:
     """A field of a wrong type is none; it breaks neither the page nor the other assets."""
     entry = mirror.add(50, "sunset.jpg", "image/50.jpg")
-    mirror.manifest.record([PutEntry(replace(entry, asset=Raw(told)))])
+    mirror.manifest.record([PutEntry(replace(entry, asset=Raw(shown)))])
     found = data_of(mirror.write())
     at = {field: place for place, field in enumerate(found["fields"])}
     row = next(row for row in found["rows"] if row[0] == entry.id)

@@ -75,7 +75,7 @@ def test_names_are_read(path: str, named: tuple[object, ...] | None) -> None:
 def test_each_path_of_ours_is_read_back(
     *, name: str | None, kind: str, tails: int, is_old: bool
 ) -> None:
-    """Whatever an asset is called, and whatever was in its way: its paths tell its id and time."""
+    """Whatever an asset is called, and whatever was in its way: its paths give its id and time."""
     asset = Asset(f"{ID}@{TIME_MS}", ID, TIME_MS, None, name, kind, {}, None, Raw(b"{}"))
     taken: list[str] = []
 

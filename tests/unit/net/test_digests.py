@@ -43,7 +43,7 @@ SHA256, SHA512, SHA1, MD5 = (sent(name) for name in ("sha256", "sha512", "sha1",
         # RFC 1864.
         ({"content-md5": MD5}, ["md5"]),
         ({"content-md5": f" {MD5} "}, ["md5"]),
-        # All that is said is told.
+        # All that is said is kept.
         (
             {"content-md5": MD5, "digest": f"sha-256={SHA256}", "repr-digest": f"md5=:{MD5}:"},
             ["md5", "sha256", "md5"],

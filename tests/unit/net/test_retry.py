@@ -85,7 +85,7 @@ def test_what_a_server_wishes(header: str | None, body: object, seconds: float |
 
 @pytest.mark.parametrize("date", [None, "", "today", "Mon, 99 Foo 2020"])
 def test_without_a_date_our_clock_counts(date: str | None) -> None:
-    """A wish for a time is measured from now where the server does not tell its own time."""
+    """A wish for a time is measured from now where the server does not give its own time."""
     until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     headers = {"retry-after": format_datetime(until, usegmt=True)}
     found = retry_after_s(headers if date is None else {**headers, "date": date})

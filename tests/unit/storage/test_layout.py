@@ -378,7 +378,7 @@ def test_one_folder_per_content_type(content_type: str | None, folder: str) -> N
 def test_type_folders_sit_under_the_account(
     *, account: str | None, by_account: bool, path: str
 ) -> None:
-    """With accounts told apart, the type folders are under the email."""
+    """With accounts kept apart, the type folders are under the email."""
     assert Tree().place(an_asset(account=account), by_account=by_account)["resource"] == path
 
 
@@ -528,7 +528,7 @@ def test_history_marks_the_version_before_the_suffix(path: str, kept: str) -> No
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".JPEG", ".bin"])
-def test_a_path_tells_its_suffix(suffix: str) -> None:
+def test_a_path_has_its_suffix(suffix: str) -> None:
     """The suffix of one of our paths is read back as it was given."""
     paths = Tree().place(an_asset("a.b.c"), {"resource": suffix, "cover": suffix})
     assert {layout.suffix_in(path) for path in paths.values()} == {suffix}

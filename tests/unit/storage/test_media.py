@@ -79,7 +79,7 @@ UNKNOWN = b"\0" * HEAD_BYTES
     ],
     ids=ascii,
 )
-def test_the_first_bytes_tell_the_format(head: bytes, suffix: str | None) -> None:
+def test_the_first_bytes_give_the_format(head: bytes, suffix: str | None) -> None:
     """Magic numbers of everything that Kling takes, and of nothing else."""
     assert (sniff(head) or (None,))[0] == suffix
 
@@ -157,7 +157,7 @@ def test_real_files_are_there() -> None:
 def test_a_suffix_comes_from_bytes_then_type_then_name(
     head: bytes, content_type: str | None, name: str | None, suffix: str
 ) -> None:
-    """The first of the three that tells decides; the name's own suffix stands where it agrees."""
+    """The first of the three that knows decides; the name's own suffix stands where it agrees."""
     assert suffix_of(head, content_type, name) == suffix
 
 
@@ -209,7 +209,7 @@ def test_only_what_looks_like_a_suffix_is_split_off(name: str, parts: tuple[str,
         (b'{\n  "error": "expired"\n}', None, "JSON"),
         (b'{ "error": "expired" }', "video/mp4", "JSON"),
         (b'[\n  {"error": 1}\n]', None, "JSON"),
-        # What the bytes do not tell, the declaration does.
+        # What the bytes do not say, the declaration does.
         (b"Sorry.", "text/html; charset=utf-8", "text/html"),
         (b"Sorry.", "TEXT/HTML", "text/html"),
         (b"null", "application/json", "application/json"),
@@ -234,9 +234,7 @@ def test_only_what_looks_like_a_suffix_is_split_off(name: str, parts: tuple[str,
     ],
     ids=ascii,
 )
-def test_error_pages_are_told_from_files(
-    head: bytes, content_type: str | None, kind: str | None
-) -> None:
+def test_error_pages_are_no_files(head: bytes, content_type: str | None, kind: str | None) -> None:
     """A page that a server sent in place of a file is found out; no medium is taken for one."""
     assert error_page_type(head, content_type) == kind
 
@@ -264,7 +262,7 @@ def test_what_is_proven_a_medium_is_no_error_page(head: bytes, content_type: str
 
 def test_a_format_is_named_once() -> None:
     """No suffix and no Content-Type means two formats, and all are in lower case."""
-    for names in ([it.suffixes for it in FORMATS], [it.types for it in FORMATS]):
+    for names in ([each.suffixes for each in FORMATS], [each.types for each in FORMATS]):
         flat = [name for some in names for name in some]
         assert len(flat) == len(set(flat))
         assert flat == [name.lower() for name in flat]
