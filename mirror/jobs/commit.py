@@ -231,17 +231,19 @@ def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFil
 
     Args:
         asset: as it is listed now.
-        before: its entry so far, which keeps its account.
+        before: its entry so far, which keeps what the listing leaves out today.
         stored: its files; a role may be missing.
     """
     entry = TwinEntry if asset.is_twin else Entry
+    known = before or asset
+    created = asset.create_time_ms
     return entry(
         id=asset.id,
         update_time_ms=asset.update_time_ms,
-        account=asset.account if before is None else asset.account or before.account,
-        content_type=asset.content_type,
-        name=asset.name,
-        create_time_ms=asset.create_time_ms,
+        account=asset.account or known.account,
+        content_type=asset.content_type or known.content_type,
+        name=asset.name or known.name,
+        create_time_ms=known.create_time_ms if created is None else created,
         state="current",
         gone_since=None,
         resource=stored.get("resource"),

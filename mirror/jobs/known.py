@@ -161,7 +161,8 @@ class Known:
 
     def owner(self, key: str) -> str | None:
         """The `userId` of an entry, as text; None where it is not known."""
-        return owner_of(self._entries[key].asset)
+        owner = owner_of(self._entries[key].asset)
+        return None if owner == "0" else owner
 
 
 class Claim:
@@ -195,7 +196,11 @@ class Claim:
             seen: the keys that it has.
         """
         keys = self._known.current(self.addresses)
-        owners = {str(owner) for owner in self.owners if owner is not None}
+        if not (missing := keys - seen):
+            return keys
+        owners = {str(owner) for owner in self.owners if owner}
+        if not owners:  # left out today; what is on record of the same assets may tell
+            owners = {owner for owner in map(self._known.owner, keys & seen) if owner}
         if not owners:
             return keys
-        return keys - {key for key in keys - seen if self._known.owner(key) not in (None, *owners)}
+        return keys - {key for key in missing if self._known.owner(key) not in (None, *owners)}

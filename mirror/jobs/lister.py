@@ -187,9 +187,10 @@ class Lister:
         """Record what has a newer version that an earlier run mirrored beside it."""
         older: dict[str, list[Entry]] = defaultdict(list)
         for entry in missing:
-            newer = [key for key in self.known.other_versions(entry) if key in listed]
-            if newer and newer[-1] not in self._handed_over:
-                older[newer[-1]].append(entry)
+            for key in self.known.other_versions(entry):
+                if key in listed and key in self._manifest.entries and key not in self._handed_over:
+                    older[key].append(entry)
+                    break
         actions = []
         for key, replaced in older.items():
             entry = self._manifest.entries[key]

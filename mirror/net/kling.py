@@ -146,7 +146,12 @@ class KlingApi:
         pages = range(1, _PAGES_LOOKED_UP + 1) if keyword else itertools.count(1)
         seen: set[str] = set()
         for number in pages:
-            page = self.page(number, shape, account=asset.account, filters=filters)
+            try:
+                page = self.page(number, shape, account=asset.account, filters=filters)
+            except (AccessError, ApiError) as error:
+                if number > 1 and error.status in statuses.PAST_THE_END:
+                    return None
+                raise
             versions = {
                 found.key: found
                 for found in page.assets

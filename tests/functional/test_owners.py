@@ -70,6 +70,23 @@ def test_two_subscriptions_in_one_mirror(
     assert sorted(states_of(dest).values()) == ["current"] * 56 + ["gone"] * 9
 
 
+def test_a_night_without_user_ids(
+    service: Misbehaving, library: Library, dest: Path, others: tuple[Misbehaving, Library]
+) -> None:
+    """Who owns what is listed is on record: another's assets are not missed even then."""
+    other_service, other_library = others
+    library.fill(3)
+    for number in range(100, 160):
+        other_library.add(number, "image", email=OTHER, size=50)
+    for running in (service, other_service):
+        assert run_sync(running, dest).summary.exit_code == 0
+    other_service.fail(without("userId"), ASSETS_PATH)
+    for _ in range(2):
+        summary = run_sync(other_service, dest).summary
+        assert (summary.exit_code, summary.assets.unchanged, summary.assets.gone) == (0, 60, 0)
+    assert set(states_of(dest).values()) == {"current"}
+
+
 def test_an_account_that_cannot_be_told_is_not_believed_to_have_lost_all(
     service: Misbehaving, library: Library, dest: Path, others: tuple[Misbehaving, Library]
 ) -> None:

@@ -222,6 +222,20 @@ def test_a_page_past_the_end_may_be_refused(
     assert run_sync(service, dest, page_size=PAGE).summary.assets.gone == 1
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_search_may_have_its_pages_past_the_end_refused(
+    service: Misbehaving, library: Library, dest: Path, status: int
+) -> None:
+    """A name that others have in theirs fills a page: the next one is refused, and it is gone."""
+    items = [library.add(number, "image", name=f"{number}.png", size=50) for number in range(21)]
+    items[0]["name"] = ".png"
+    assert run_sync(service, dest).summary.exit_code == 0
+    library.delete(items[0])
+    service.fail(_refuses_empty_pages(status), ASSETS_PATH)
+    summary = run_sync(service, dest).summary
+    assert (summary.exit_code, summary.assets.gone) == (0, 1)
+
+
 def _refuses_empty_pages(status: int) -> Effect:
     def effect(request: Request, answer: Answer) -> Response:
         response = answer(request)

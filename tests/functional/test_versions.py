@@ -122,6 +122,26 @@ def test_what_earlier_programs_recorded_twice_is_put_right(
     check_sums(dest)
 
 
+def test_one_version_replaces_all_that_there_are(
+    service: Misbehaving, library: Library, dest: Path, items: list[dict[str, Any]]
+) -> None:
+    """Two entries of one asset, left side by side by unproven listings: both are superseded."""
+    item, keys = items[1], [key_of(items[1])]
+    numbers = itertools.count(100)
+    upload = meanwhile(lambda: library.add(next(numbers), "audio", size=50))
+    for version in ("second", "third"):
+        library.change(item, media("image", version))
+        keys.append(key_of(item))
+        if version == "third":
+            service.faults.clear()
+        else:
+            service.fail(upload, ASSETS_PATH, when=is_page(1))
+        run_sync(service, dest, page_size=5)
+    assert [states_of(dest)[key] for key in keys] == ["superseded", "superseded", "current"]
+    check_mirror(dest, library)
+    check_sums(dest)
+
+
 # Items without a time.
 
 
@@ -163,12 +183,16 @@ def test_a_night_without_types_changes_nothing(
 def test_what_is_lost_here_is_fetched_on_a_night_without_times(
     service: Misbehaving, library: Library, dest: Path, items: list[dict[str, Any]]
 ) -> None:
-    """It is recorded under the time that it had."""
-    (dest / entry_of(dest, items[1])["resource"]["path"]).unlink()
-    service.fail(without(*NO_TIME), ASSETS_PATH)
+    """It is recorded under the time that it had, and nothing is forgotten that is left out."""
+    before = entry_of(dest, items[1])
+    (dest / before["resource"]["path"]).unlink()
+    service.fail(without(*NO_TIME, "contentType", "name"), ASSETS_PATH)
     summary = run_sync(service, dest).summary
     assert (summary.exit_code, summary.assets.repaired) == (0, 1)
     check_mirror(dest, library)
+    after = entry_of(dest, items[1])
+    for name in ("updateTime", "createTime", "contentType", "name"):
+        assert after[name] == before[name]
 
 
 @pytest.mark.parametrize("names", [NO_TIME, ("updateTime",)])

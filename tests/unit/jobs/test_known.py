@@ -233,6 +233,8 @@ def test_the_addresses_that_a_listing_speaks_of(
         ('"12"', 12, set(), {"7@1", "7@2"}),
         (12, 13, set(), {"7@2"}),
         (12, 13, {"7@1"}, {"7@1", "7@2"}),
+        (12, 0, set(), {"7@1", "7@2"}),
+        (0, 12, set(), {"7@1", "7@2"}),
     ],
 )
 def test_an_entry_of_another_user_is_not_expected(
