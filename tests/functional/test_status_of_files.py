@@ -229,3 +229,17 @@ def test_a_failure_whose_file_is_back_is_over(
     found = state()
     assert (found["failures"], found["missing"]) == ([], 0)
     assert library
+
+
+def test_a_failure_whose_file_is_back_leaves_the_manifest(
+    service: Misbehaving, trio: list[Any], dest: Path
+) -> None:
+    """The next run sees the file, and the failure is on record no more."""
+    path = dest / path_of(dest, trio[1])
+    body = path.read_bytes()
+    path.unlink()
+    service.fail(replies(404), "/cdn/image/*")
+    assert run_sync(service, dest).summary.exit_code == 3
+    path.write_bytes(body)
+    assert run_sync(service, dest).summary.exit_code == 0
+    assert manifest_of(dest)["failures"] == {}
