@@ -188,19 +188,22 @@ class _Repair:
     def _list(self, api: KlingApi, account: str | None) -> None:
         """Find the assets whose files are wanted, or prove that Kling has them no more."""
         known = Known(self._root.manifest.entries, is_wanted=lambda _: True)
+        claim = known.claim(account, is_alone=True)
         listing = Listing(
             partial(api.page, account=account, filters={}),
             account=account,
             page_size=self._settings.page_size,
             identify=known.identify,
-            expected=known.claim(account, is_alone=True).expected,
+            expected=claim.expected,
         )
         wanted = {entry.key for entry, _, _ in self.left.values() if entry.account == account}
         for assets in listing.pages():
             self._listed |= {asset.key: asset for asset in assets if asset.key in wanted}
             if wanted <= self._listed.keys():
                 return
-        if listing.is_proven and not listing.has_unreadable:
+        # A library without anything that we know is another one, whatever it proves.
+        is_ours = not claim.expected(listing.seen).isdisjoint(listing.seen)
+        if is_ours and listing.is_proven and not listing.has_unreadable:
             self._proven.add(account)
 
     async def _fetch(self, record: Record, fetcher: Fetcher, committer: Committer) -> None:

@@ -206,6 +206,20 @@ def test_an_unproven_listing_loses_nothing(
     assert (done.code, done.summary["failed"], done.summary["lost"]) == (1, [path], [])
 
 
+def test_the_library_of_another_loses_nothing(
+    verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
+) -> None:
+    """The token is another account's today: its listing is proven, and says nothing of ours."""
+    path = path_of(dest, trio[1])
+    flip(dest / path)
+    library.accounts[EMAIL].clear()
+    for number in range(10, 14):
+        library.add(number, "image")["userId"] = 999
+    done = verify("--repair")
+    assert (done.code, done.summary["failed"], done.summary["lost"]) == (1, [path], [])
+    assert service.cdn_requests() == []
+
+
 def test_filters_of_the_config_are_none_of_its_business(
     program: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
 ) -> None:
