@@ -74,7 +74,7 @@ class Tally:
 
     Attributes:
         accounts: the emails that are mirrored; None for the subscription's only one.
-        listings: every listing that was begun.
+        listings: every listing that was started.
         complete: the listings that were walked to their end.
         failures: the assets that failed.
         has_news: set when a record changed without a file.
@@ -98,17 +98,17 @@ class Tally:
         self._began = time.monotonic()
 
     def count(self, kind: Kind, number: int = 1) -> None:
-        """So many more assets of this kind are as they should be. Safe from any thread."""
+        """Count assets of this kind that are as they should be. Safe from any thread."""
         with self._counting:
             self._kinds[kind] += number
 
     def note(self, error: MirrorError, account: str | None = None) -> None:
-        """Keep an error for the result, with the account whose listing it stands in the way of."""
+        """Keep an error for the result, with the account whose listing it hinders."""
         self._errors.append((account, error))
 
     @contextlib.contextmanager
     def noting_errors(self, account: str | None = None) -> Iterator[None]:
-        """Keep what is raised inside for the result, and go on behind it."""
+        """Keep an error that is raised inside for the result, and go on after it."""
         try:
             yield
         except MirrorError as error:
@@ -146,15 +146,15 @@ class Tally:
             ],
         )
         did = assets.listed - assets.unchanged + assets.gone
-        return Result(summary, self._told_once(), has_news=self.has_news or did > 0)
+        return Result(summary, self._distinct_errors(), has_news=self.has_news or did > 0)
 
-    def _told_once(self) -> list[MirrorError]:
-        """The errors, each text once: every account may meet the same trouble. All are named."""
+    def _distinct_errors(self) -> list[MirrorError]:
+        """The errors, each text once, with the accounts that met it."""
         alike: dict[str, tuple[MirrorError, list[str]]] = {}
         for account, error in self._errors:
-            _, named = alike.setdefault(str(error), (error, []))
+            _, accounts = alike.setdefault(str(error), (error, []))
             if account is not None and account not in str(error):
-                named.append(account)
+                accounts.append(account)
         return [_naming(error, accounts) for error, accounts in alike.values()]
 
     def _exit_code(self) -> ExitCode:
@@ -181,7 +181,7 @@ def _naming(error: MirrorError, accounts: list[str]) -> MirrorError:
     """The error, with the accounts that it does not name yet."""
     if not accounts:
         return error
-    told = f"for {', '.join(accounts)}"
+    where = f"for {', '.join(accounts)}"
     named = copy.copy(error)
-    named.where = f"{error.where}, {told}" if error.where else told
+    named.where = f"{error.where}, {where}" if error.where else where
     return named

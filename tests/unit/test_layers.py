@@ -76,7 +76,6 @@ HELD_BY = {
     "jobs.reasons": "test_status_and_list",
     "jobs.rebuild": "test_rebuild",
     "jobs.repair": "test_repair",
-    "jobs.result": "test_cron",
     "jobs.running": "test_cron",
     "jobs.sources": "test_import",
     "jobs.status": "test_status_and_list",
