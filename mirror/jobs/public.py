@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, Unpack
 
+import platformdirs
+
 from mirror import config as configuration
 from mirror.jobs import planning, status, verify
 from mirror.jobs import sync as syncing
@@ -127,7 +129,7 @@ def sync(
         return syncing.sync(
             config.settings,
             token,
-            state_folder=configuration.state_folder(),
+            state_folder=platformdirs.user_state_path("kling-mirror"),
             progress=progress or Progress(),
             stop=wish,
             dry_run=dry_run,

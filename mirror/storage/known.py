@@ -8,7 +8,6 @@ import msgspec
 from mirror.errors import DiskError
 from mirror.models import NOT_JSON
 from mirror.storage.durable import Disk
-from mirror.text import decodable
 
 
 class KnownRoots:
@@ -25,12 +24,12 @@ class KnownRoots:
         self._path = folder / "roots.json"
 
     def __contains__(self, dest: Path) -> bool:
-        return decodable(dest.resolve()) in self._read()
+        return str(dest.resolve()) in self._read()
 
     def add(self, dest: Path, root_id: str) -> None:
         """Remember a root. A state folder that cannot be written costs only this protection."""
         known = self._read()
-        name = decodable(dest.resolve())
+        name = str(dest.resolve())
         if known.get(name) == root_id:
             return
         with contextlib.suppress(OSError):

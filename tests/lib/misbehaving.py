@@ -177,7 +177,8 @@ class Misbehaving(KlingService):
         if self.signing is None:
             return published
         for role in ("resource", "cover"):
-            url: str = published[role]["resource"]
+            media = published.get(role)
+            url = str(media.get("resource")) if isinstance(media, dict) else ""
             if url.startswith(self.url):
                 path = url.removeprefix(self.url).partition("?")[0]
                 self._signed[path] += 1
