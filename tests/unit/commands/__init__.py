@@ -1,0 +1,1 @@
+"""`mirror/commands`, one module at a time."""
