@@ -16,10 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from mirror.commands import schedule, schedule_forms
 from mirror.demo.service import KlingService
 from tests.conftest import Finished, RunProgram
 from tests.lib.invariant import check_invariant
@@ -120,45 +117,6 @@ def test_a_minute_of_the_night_by_chance(printed: Print) -> None:
     """Nobody said when: some minute from 3 to 6, not the same for all."""
     (line,) = printed("-q").out.splitlines()
     assert int(line.split()[1]) in (3, 4, 5)
-    times = {schedule.some_night_time() for _ in range(200)}
-    assert len(times) > 50
-    assert all(dt.time(3) <= time < dt.time(6) for time in times)
-
-
-@posix
-@settings(max_examples=50, deadline=None, database=None)
-@given(word=st.text(st.sampled_from("a b%\\'\"$`~*#;&|<>()!?\u0436"), max_size=12))
-@example(word="a\\\\b")
-@example(word="\\\\\\%")
-def test_any_word_survives_any_cron(word: str) -> None:
-    r"""Whether cron itself takes the backslash from `\%` and `\\`, or leaves it to the shell."""
-    job = schedule_forms.Job(
-        at=dt.time(3, 17),
-        program=["/bin/kling-mirror"],
-        options=[f"--dest=/{word}"],
-        home=Path("/h"),
-        is_root=False,
-        writes=(),
-    )
-    line, _ = schedule_forms.render("cron", job)
-    _, _, quoted = line.removesuffix("\n").partition("sync ")
-    for passed in (quoted, _taken(quoted)):
-        shell = subprocess.run(
-            [_SHELL, "-c", f"printf '%s' {passed}"], capture_output=True, check=True
-        )
-        assert shell.stdout.decode() == f"--dest=/{word}"
-
-
-def _taken(command: str) -> str:
-    r"""What is left of a command once cron has taken the backslash from `\%` and `\\`."""
-    taken, escaped = "", False
-    for char in command:
-        if escaped and char in "%\\":
-            taken = taken[:-1]
-        assert escaped or char != "%", "cron would end the command here"
-        escaped = char == "\\" and not escaped
-        taken += char
-    return taken
 
 
 @pytest.fixture

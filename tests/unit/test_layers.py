@@ -54,8 +54,6 @@ HELD_BY = {
     "commands.output": "test_bad_input",
     "commands.process": "test_stopping",
     "commands.prune": "test_prune",
-    "commands.schedule": "test_schedule",
-    "commands.schedule_forms": "test_schedule",
     "commands.status": "test_status_and_list",
     "commands.streams": "test_output_streams",
     "commands.sync": "test_cron",
