@@ -66,6 +66,9 @@ def check_and_repair(
         Interrupted: stopped.
     """
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
+    for entry, _, stored in recorded(root.manifest):
+        if entry.state != "superseded":  # in history, two versions may be one file
+            root.storage.set_time(stored.path, entry.update_time_ms)
     if not findings.wrong:
         return findings, None
     repair = _Repair(settings, root, findings, progress, stop)

@@ -169,6 +169,10 @@ class Storage(ABC):
         """The size of a regular file, or None where there is none."""
 
     @abstractmethod
+    def set_time(self, path: str, mtime_ms: int) -> None:
+        """Give a file its asset's time again, if it has lost it; where files have times."""
+
+    @abstractmethod
     def open(self, path: str) -> BinaryIO:
         """A file to read; a link in its place is not followed, but an error."""
 

@@ -34,6 +34,7 @@ from mirror.storage.lock import FolderLock
 from mirror.storage.spool import Partial
 
 _LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
+_TIMES_DIFFER_NS = 2_000_000_000  # FAT keeps times in steps of two seconds
 _RUNS_TAIL_BYTES = 1 << 20
 _ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
 
@@ -195,6 +196,15 @@ class LocalFolder(Storage):
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    def set_time(self, path: str, mtime_ms: int) -> None:
+        """Give a file its asset's time again; a time is worth no failure."""
+        mtime_ns = _mtime_ns(mtime_ms)
+        with contextlib.suppress(OSError):
+            found = os.lstat(self._prefix + path)
+            is_lost = abs(found.st_mtime_ns - mtime_ns) > _TIMES_DIFFER_NS
+            if is_lost and stat.S_ISREG(found.st_mode):
+                os.utime(self._prefix + path, ns=(mtime_ns, mtime_ns))
+
     def open(self, path: str) -> BinaryIO:
         """A file to read; a link in its place is not followed, nor is a pipe waited for."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -248,7 +258,7 @@ class LocalFolder(Storage):
         try:
             for placement in placements:
                 path = os.fspath(placement.partial)
-                mtime_ns = min(max(placement.mtime_ms, 0), _LATEST_MTIME_MS) * 1_000_000
+                mtime_ns = _mtime_ns(placement.mtime_ms)
                 os.utime(path, ns=(mtime_ns, mtime_ns))
                 descriptors.append(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
         except BaseException:
@@ -374,6 +384,10 @@ class LocalFolder(Storage):
             )
         self._disk.make_folder(folder)
         self._folders.add(folder)
+
+
+def _mtime_ns(time_ms: int) -> int:
+    return min(max(time_ms, 0), _LATEST_MTIME_MS) * 1_000_000
 
 
 def _is_of_others(parent: str, name: str) -> bool:

@@ -1,5 +1,6 @@
 """`verify --repair`: from Kling, and from bytes that are here."""
 
+import os
 import shutil
 import unicodedata
 from collections.abc import Mapping
@@ -304,6 +305,14 @@ def test_a_name_in_another_form_of_unicode_is_the_file_itself(
     assert len(list((dest / path).parent.iterdir())) == 2, "no second copy is left"
     assert service.requests == []
     check_records(dest)
+
+
+def test_a_lost_time_is_set_again(verify: RunProgram, trio: list[Any], dest: Path) -> None:
+    """A copy without times lost the updateTime: a rebuild would take it for another version's."""
+    path = dest / path_of(dest, trio[1])
+    os.utime(path)
+    assert verify("--repair").code == 0
+    assert path.stat().st_mtime_ns == trio[1]["updateTime"] * 1_000_000
 
 
 def test_a_failure_is_over_with_its_file_restored(
