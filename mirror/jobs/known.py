@@ -74,12 +74,8 @@ class Known:
         return asset
 
     def other_versions(self, asset: Asset | Entry) -> list[str]:
-        """The keys of other versions of an asset: current entries, and what was listed since."""
-        return [
-            version.key
-            for version in self._versions(asset)
-            if version.key != asset.key and version.state == "current"
-        ]
+        """The keys of other versions of an asset: entries, and what was listed since."""
+        return [version.key for version in self._versions(asset) if version.key != asset.key]
 
     def has_met_dated(self, asset: Asset) -> bool:
         """Whether an asset that came without its time was listed with it as well."""

@@ -156,12 +156,12 @@ class Lister:
     def _settle(self, work: "_Work") -> None:
         """Decide for what waited for the end of the listing."""
         listing = work.listing
-        is_proven, listed = listing.is_proven, listing.last.keys if listing.last else {}
+        listed: Container[str] = listing.proof.keys if listing.proof else ()
         for asset in work.waiting.values():
             if not asset.is_dated and self.known.has_met_dated(asset):
                 listing.seen.discard(asset.key)  # it is the one that came with its time
         waiting = [asset for asset in work.waiting.values() if asset.key in listing.seen]
-        if is_proven:
+        if listing.proof:
             versions = [asset for asset in waiting if asset.key in listed]
             missing = self._missing(work)
         else:
@@ -177,8 +177,9 @@ class Lister:
     def _missing(self, work: "_Work") -> list[Entry]:
         """The entries that a proven listing lacks, whatever has become of them."""
         listing = work.listing
+        listed = listing.proof.keys if listing.proof else ()
         keys = work.claim.expected(listing.seen).difference(
-            listing.last.keys if listing.last else (), *work.earlier
+            listed, self._handed_over, *work.earlier
         )
         entries = [self._manifest.entries[key] for key in sorted(keys)]
         return [entry for entry in entries if not listing.may_hide(entry.id)]

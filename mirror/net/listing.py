@@ -144,9 +144,8 @@ class Listing:
         seen: the keys of every asset that any walk saw, up to the page before the present one.
         unreadable: items that could not be understood, each once.
         conflicts: assets that were listed twice, with differing content, by key.
-        last: the last walk that came to its end.
+        proof: the walk that saw the whole library; None as long as there is none.
         refusal: why a page after the first was refused: it was the end, or is missing.
-        is_proven: whether a walk saw the whole library.
     """
 
     def __init__(
@@ -164,9 +163,9 @@ class Listing:
         self.conflicts: dict[str, Asset] = {}
         self.page_count = 0
         self.walks = 0
-        self.last: Walk | None = None
+        self.proof: Walk | None = None
         self.refusal: AccessError | ApiError | None = None
-        self.is_proven = False
+        self._last: Walk | None = None
         self._bare: set[str] = set()
         self._page = page
         self._identify = identify
@@ -186,9 +185,9 @@ class Listing:
         return is_nameless or asset_id in self.unreadable or asset_id in self._bare
 
     @property
-    def was_empty(self) -> bool:
-        """Whether the last walk saw nothing."""
-        return self.last is not None and not self.last.keys
+    def is_proven(self) -> bool:
+        """Whether a walk saw the whole library."""
+        return self.proof is not None
 
     def pages(self) -> Iterator[list[Asset]]:
         """Walk until the listing is proven, or has been walked often enough.
@@ -221,8 +220,9 @@ class Listing:
             yield fresh
             self.seen.update(asset.key for asset in fresh)
         self.conflicts |= {asset.key: asset for asset in walk.conflicts}
-        self.is_proven |= walk.proves(expected=self._expected(walk.keys.keys()), before=self.last)
-        self.last = walk
+        if walk.proves(expected=self._expected(walk.keys.keys()), before=self._last):
+            self.proof = self.proof or walk
+        self._last = walk
         others = self._other_shapes or _other_shapes(self._shapes[0], self._longest_page)
         self._shapes, self._other_shapes = others, self._shapes
 

@@ -142,6 +142,25 @@ def test_one_version_replaces_all_that_there_are(
     check_sums(dest)
 
 
+def test_a_gone_version_that_comes_back_replaces_what_came_after_it(
+    service: Misbehaving, library: Library, dest: Path, items: list[dict[str, Any]]
+) -> None:
+    """It is listed again, and the version after it is not: neither is missed, one is current."""
+    item = items[1]
+    first = dict(item)
+    library.accounts[EMAIL].remove(item)
+    assert run_sync(service, dest).summary.assets.gone == 1
+    library.accounts[EMAIL].append(item)
+    library.change(item, media("image", "second"))
+    second = key_of(item)
+    assert run_sync(service, dest).summary.exit_code == 0
+    library.accounts[EMAIL][-1] = first
+    for _ in range(2):
+        assert run_sync(service, dest).summary.exit_code == 0
+    assert (states_of(dest)[key_of(first)], states_of(dest)[second]) == ("current", "superseded")
+    check_sums(dest)
+
+
 # Items without a time.
 
 

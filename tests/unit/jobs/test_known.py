@@ -144,11 +144,11 @@ def test_another_walk_sees_the_same_assets() -> None:
         (an_item(6, "image"), []),
         (an_item(6, None), ["7@5"]),
         (an_item(6, asset_id="8"), []),
-        (an_item(6, asset_id="9"), []),
+        (an_item(6, asset_id="9"), ["9@5"]),
     ],
 )
 def test_other_versions_of_an_asset(item: Asset, others: list[str]) -> None:
-    """Current entries of its id and type; neither what is gone nor what was superseded."""
+    """Entries of its id and type, also those that are gone; not what was superseded."""
     mirror = known(
         an_entry(5),
         an_entry(4, state="superseded"),
