@@ -220,8 +220,8 @@ class Listing:
             yield fresh
             self.seen.update(asset.key for asset in fresh)
         self.conflicts |= {asset.key: asset for asset in walk.conflicts}
-        if walk.proves(expected=self._expected(walk.keys.keys()), before=self._last):
-            self.proof = self.proof or walk
+        if self.proof is None and self._is_proven_by(walk, before=self._last):
+            self.proof = walk
         self._last = walk
         others = self._other_shapes or _other_shapes(self._shapes[0], self._longest_page)
         self._shapes, self._other_shapes = others, self._shapes
@@ -236,11 +236,14 @@ class Listing:
             self.page_count += 1
             self._longest_page = max(self._longest_page, len(page.assets) + len(page.unreadable))
             yield page
-            is_second = walk.fruitless > 1
-            if is_second or (
-                walk.fruitless and walk.proves(expected=self._expected(walk.keys.keys()))
-            ):
+            if walk.fruitless > 1:
                 return
+            if walk.fruitless and self._is_proven_by(walk):
+                self.proof = self.proof or walk
+                return
+
+    def _is_proven_by(self, walk: Walk, before: Walk | None = None) -> bool:
+        return walk.proves(expected=self._expected(walk.keys.keys()), before=before)
 
     def _page_in_shape(self, number: int) -> Page:
         while True:
@@ -263,7 +266,7 @@ def mark_of(item: UnreadableItem) -> bytes:
 
 def _fingerprint(asset: Asset) -> int:
     """What two items with one key must share; the query of a URL may differ each time."""
-    urls = (url.partition("?")[0] for url in asset.urls.values())
+    urls = [url.partition("?")[0] for url in asset.urls.values()]
     return hash((asset.name, asset.content_type, *urls))
 
 
