@@ -80,7 +80,9 @@ class Spool:
         Raises:
             OSError: the disk fails.
         """
-        return shutil.disk_usage(self._folder).free
+        # A run that was cut off in its first moment left a root without a spool.
+        there = self._folder if self._folder.is_dir() else self._folder.parent
+        return shutil.disk_usage(there).free
 
     def check_room(self, needed: int) -> int:
         """See that so many bytes fit, and leave the reserve.

@@ -144,6 +144,13 @@ def test_what_verify_cannot_note_is_no_hindrance(
     assert verify().code == 0
 
 
+def test_a_root_without_a_spool_has_a_state(state: State, trio: list[Any], dest: Path) -> None:
+    """A run was cut off right after it had made the root."""
+    assert trio
+    (dest / PRIVATE / "partial").rmdir()
+    assert state()["free"] > 0
+
+
 def test_a_spoilt_note_is_none(state: State, trio: list[Any], dest: Path) -> None:
     """What a crash or a hand has spoilt says nothing."""
     assert trio
