@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mirror.stopping import Stop
 
 _SCRIPT = "kling-mirror"
-_STOP_GRACE_S = 1.5
+_STOP_GRACE_S = 1.8
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]

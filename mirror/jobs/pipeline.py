@@ -10,6 +10,7 @@ happens in the event loop.
 """
 
 import asyncio
+import time
 
 from mirror.errors import AccessError, ApiError, UsageError
 from mirror.jobs.commit import Committer, Failed, Fetched, Outcome
@@ -26,6 +27,8 @@ from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
 _BATCH = 128
+_BATCH_S = 0.5
+"""A slow disk gets smaller batches: one that has begun is finished before a run stops."""
 
 
 class Pipeline:
@@ -126,14 +129,17 @@ class Pipeline:
     # The committer.
 
     async def _commit(self, fetcher: Fetcher, committer: Committer) -> None:
-        ended = False
+        ended, most = False, 1
         while not ended:
             batch = [await self._outcomes.get()]
-            while len(batch) < _BATCH and not self._outcomes.empty():
+            while len(batch) < most and not self._outcomes.empty():
                 batch.append(self._outcomes.get_nowait())
             ended = batch[-1] is None
             outcomes = [outcome for outcome in batch if outcome is not None]
+            began = time.monotonic()
             await shielded(self._commit_batch(outcomes, fetcher, committer))
+            took_s = time.monotonic() - began
+            most = max(1, min(_BATCH, int(len(batch) * _BATCH_S / max(took_s, _BATCH_S / _BATCH))))
 
     async def _commit_batch(
         self, outcomes: list[Outcome], fetcher: Fetcher, committer: Committer

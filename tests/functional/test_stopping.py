@@ -7,10 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,7 +22,7 @@ from mirror.demo.server import Request, Response, json_response
 from mirror.models import Entry
 from tests.conftest import RunProgram
 from tests.lib.invariant import PRIVATE, Served, check_invariant
-from tests.lib.library import ACCESS, Library
+from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.paced import Paced
 from tests.lib.processes import started, stopped_within_s, sync_arguments, wait_until
 
@@ -80,6 +81,12 @@ class _Stage:
         return check_invariant(self.dest)
 
     def go_on(self) -> int:
+        """The next run, undisturbed, to which nothing is old; gives how many bytes it took."""
+        taken = self.resume()
+        assert len(self.entries()) == sum(map(len, self.library.accounts.values()))
+        return taken
+
+    def resume(self) -> int:
         """The next run, undisturbed; gives how many bytes of files it took."""
         self.service.holds = self.service.wants_pause = lambda _: False
         self.service.pause_s = 0.0
@@ -89,8 +96,7 @@ class _Stage:
         assert done.code == 0, done.err
         served = Served()
         served.note(self.library)
-        entries = check_invariant(self.dest, served)
-        assert len(entries) == sum(map(len, self.library.accounts.values()))
+        check_invariant(self.dest, served)
         return self.service.sent_bytes
 
     @property
@@ -301,4 +307,105 @@ def test_signals_at_any_moment(stage: _Stage) -> None:
         assert process.returncode in (0, 130, 143, -signal.SIGINT, -signal.SIGTERM), err.decode()
         assert b"Traceback" not in err
         stage.entries()
+    stage.go_on()
+
+
+@pytest.fixture
+def slow_disk(tmp_path: Path) -> dict[str, str]:
+    """An environment in which every fsync takes 50 ms, as on a memory card or a busy NAS."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import os, time\n"
+        "fsync = os.fsync\n"
+        "os.fsync = lambda descriptor: (time.sleep(0.05), fsync(descriptor))[1]\n"
+    )
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[2]}"}
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Path:
+    """Where `on_finish` puts what it is given."""
+    return tmp_path / "finished.json"
+
+
+def _slowly(stage: _Stage, slow_disk: Mapping[str, str], hook: Path) -> _Stage:
+    reported = {"KLING_MIRROR_ON_FINISH": f"cat > {hook}"}
+    return replace(stage, environ={**stage.environ, **slow_disk, **reported})
+
+
+@pytest.mark.parametrize("what", ["new", "changed"])
+def test_on_a_slow_disk(stage: _Stage, slow_disk: Mapping[str, str], hook: Path, what: str) -> None:
+    """Stopped while a batch waits for the disk, it ends in time, and as any other run is told."""
+    journal = stage.dest / PRIVATE / "journal"
+    items = [stage.library.add(number, "image") for number in range(300)]
+    if what == "changed":
+        assert stage.go_on() > 0
+        for item in items:
+            stage.library.change(item)
+        stage.service.requests.clear()
+    with _slowly(stage, slow_disk, hook).begin() as process:
+        wait_until(lambda: len(stage.service.cdn_requests()) > 250, timeout_s=60)
+        wait_until(lambda: journal.exists() and journal.stat().st_size, timeout_s=60)
+        time.sleep(0.3)  # the batch after the first is large, and has begun
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        took_s = time.monotonic() - began
+    assert process.returncode == 143, err.decode()
+    assert b"Traceback" not in err
+    summary = json.loads(out)
+    assert summary["exit_code"] == 143
+    assert json.loads(hook.read_text())["exit_code"] == 143
+    status = json.loads(stage.program("status", "--json", "--dest", stage.dest).out)
+    assert status["runs"][0]["exit_code"] == 143
+    assert took_s < stopped_within_s()
+    stage.entries()
+    left = stage.resume()
+    some = sum(len(file.body) for file in stage.library.files.values()) // 2
+    assert left < some, "what was complete is not asked for again"
+
+
+_STOPPED_FROM_A_THREAD = """
+import sys, threading, time
+from pathlib import Path
+from mirror import Config, Stop, sync
+
+journal = Path(sys.argv[1]) / ".kling-mirror/journal"
+stop, asked = Stop(), []
+
+def ask():
+    while not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    asked.append(time.monotonic())
+    stop.set()
+
+threading.Thread(target=ask).start()
+config = Config(dest=sys.argv[1], api_url=sys.argv[2], token=sys.argv[3], min_free=0)
+result = sync(config, stop=stop)
+print(result.exit_code, time.monotonic() - asked[0])
+"""
+
+
+def test_a_python_caller_on_a_slow_disk(
+    stage: _Stage, slow_disk: Mapping[str, str], hook: Path
+) -> None:
+    """`Stop.set` from a thread ends the run in time, too, and the run is noted."""
+    for number in range(300):
+        stage.library.add(number, "image")
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPED_FROM_A_THREAD, stage.dest, stage.service.api_url, TOKEN],
+        env=_slowly(stage, slow_disk, hook).environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    code, took_s = done.stdout.split()
+    assert (code, done.stderr) == ("130", "")
+    assert float(took_s) < stopped_within_s()
+    status = json.loads(stage.program("status", "--json", "--dest", stage.dest).out)
+    assert status["runs"][0]["exit_code"] == 130
+    stage.entries()
     stage.go_on()
