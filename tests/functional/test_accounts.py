@@ -21,7 +21,7 @@ from tests.lib.mirrored import (
     stored_of,
 )
 from tests.lib.misbehaving import Effect, Fault, Misbehaving
-from tests.lib.runs import check_one_error, run_sync, told
+from tests.lib.runs import check_one_error, printed_errors, run_sync
 
 BROKEN = "broken@example.com"
 REMOVED = "removed@example.com"
@@ -83,7 +83,7 @@ def test_accounts_that_fail_do_not_stop_the_others(
     assert completed[BROKEN] is completed[REMOVED] is None
 
 
-def test_the_summary_tells_how_many_accounts_went_well(
+def test_the_summary_counts_the_accounts_that_succeeded(
     program: RunProgram,
     service: Misbehaving,
     dest: Path,
@@ -140,7 +140,7 @@ def test_entries_of_an_account_that_fails_stay_current(
     result = run_sync(service, dest, all_accounts=True, max_attempts=1)
     assert result.summary.exit_code in {4, 7}
     assert [found.account for found in result.summary.errors] == [BROKEN]
-    assert BROKEN in told(result)
+    assert BROKEN in printed_errors(result)
     assert _states(dest)[BROKEN] == {"current"}
     assert entry_of(dest, three[EMAIL][0])["state"] == "gone"
     service.faults.clear()
@@ -148,7 +148,7 @@ def test_entries_of_an_account_that_fails_stay_current(
     assert entry_of(dest, three[BROKEN][0])["state"] == "gone"
 
 
-def test_a_trouble_of_all_accounts_is_told_once(
+def test_a_problem_of_all_accounts_is_reported_once(
     service: Misbehaving, dest: Path, three: dict[str, list[dict[str, Any]]]
 ) -> None:
     """One message that names them; the summary has an error for each."""
@@ -156,7 +156,7 @@ def test_a_trouble_of_all_accounts_is_told_once(
     result = run_sync(service, dest, all_accounts=True, max_attempts=1)
     assert result.summary.exit_code == 7
     assert len(result.errors) == 1
-    assert all(email in told(result) for email in three)
+    assert all(email in printed_errors(result) for email in three)
     assert {found.account for found in result.summary.errors} == set(three)
 
 
@@ -231,8 +231,8 @@ def test_status_counts_the_account_that_is_behind(
     assert state["last_complete"] == "2025-01-01T00:00:00Z"
     assert program("status", "--dest", dest, "--max-age", "30d").code == 1
     log.write_text("".join(text.splitlines(keepends=True)[1:]))
-    told = program("status", "--dest", dest).out
-    assert told.startswith(f"Not safe: no run has mirrored all of {next(iter(three))} yet.")
+    shown = program("status", "--dest", dest).out
+    assert shown.startswith(f"Not safe: no run has mirrored all of {next(iter(three))} yet.")
     # Which accounts are wanted is for the settings to say.
     others = {"KLING_MIRROR_EMAIL": ",".join([*three][1:])}
     assert program("status", "--dest", dest, env=others).out.startswith("Safe within its limits (")
@@ -397,7 +397,7 @@ def test_one_broken_account_does_not_stop_the_others(
     """Exit 4 that names the account; the other one is mirrored."""
     library.add(1, email=EMAIL)
     other = library.add(2, email=OTHER)
-    service.fail(error(596), ASSETS_PATH, when=lambda it: it.query.get("email") == EMAIL)
+    service.fail(error(596), ASSETS_PATH, when=lambda each: each.query.get("email") == EMAIL)
     done = sync("--all-accounts")
     assert done.code == 4
     check_output(done.out, done.err)

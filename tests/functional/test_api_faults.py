@@ -21,7 +21,7 @@ from tests.lib.effects import (
 from tests.lib.library import EMAIL, Library
 from tests.lib.mirrored import check_mirror, check_output, entry_of, manifest_of, snapshot
 from tests.lib.misbehaving import Effect, Misbehaving, Signing
-from tests.lib.runs import check_one_error, run_sync, told
+from tests.lib.runs import check_one_error, printed_errors, run_sync
 
 ROUND = 12
 PAGE = 5
@@ -123,7 +123,7 @@ def test_a_failing_api_takes_three_lines(
 def test_what_the_api_says_is_passed_on(service: Misbehaving, dest: Path, effect: Effect) -> None:
     """The text of a flat error body, and of the upstream's nested one, is in the message."""
     service.fail(effect, ASSETS_PATH)
-    assert "500: The upstream is down" in told(run_sync(service, dest, max_attempts=1))
+    assert "500: The upstream is down" in printed_errors(run_sync(service, dest, max_attempts=1))
 
 
 @pytest.mark.parametrize("name", ["503", "503-odd-wish", "html", "cut-json", "reset", "cut-body"])
@@ -240,11 +240,11 @@ def test_all_requests_to_the_api_wait_together(
         times=1,
     )
     assert run_sync(service, dest, page_size=PAGE, jobs=4).summary.exit_code == 0
-    told = fault.hit_at[0]
+    shown = fault.hit_at[0]
     early = [
-        at - told
+        at - shown
         for at, request in service.arrivals
-        if request.path == ASSETS_PATH and 0.3 < at - told < 0.95
+        if request.path == ASSETS_PATH and 0.3 < at - shown < 0.95
     ]
     assert early == [], "0.3 s are for what was on its way already"
     check_mirror(dest, library)

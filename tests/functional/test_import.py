@@ -84,7 +84,7 @@ class Whole(Counting):
 
     def file(self, request: Request) -> Response:
         """The whole file, whatever was asked for."""
-        plain = {name: it for name, it in request.headers.items() if name != "range"}
+        plain = {name: each for name, each in request.headers.items() if name != "range"}
         return super().file(replace(request, headers=plain))
 
 
@@ -200,12 +200,12 @@ def test_nothing_is_fetched_twice(  # noqa: PLR0917 - pytest's own
     (folder / "note.txt").write_text("not Kling's")
     before = snapshot(folder)
 
-    told = imports()
+    shown = imports()
 
-    assert len(told["adopted"]) == 9
-    assert {it["proof"] for it in told["adopted"]} == {"digest"}
-    assert (told["refused"], told["left"], len(told["no_match"])) == ([], 3, 3)
-    assert told["unused"] == [str(folder / "note.txt")]
+    assert len(shown["adopted"]) == 9
+    assert {each["proof"] for each in shown["adopted"]} == {"digest"}
+    assert (shown["refused"], shown["left"], len(shown["no_match"])) == ([], 3, 3)
+    assert shown["unused"] == [str(folder / "note.txt")]
     assert service.served <= 12, "a byte each"
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=dest, check=True)  # noqa: S607
     service.served = 0
@@ -216,7 +216,7 @@ def test_nothing_is_fetched_twice(  # noqa: PLR0917 - pytest's own
         {"fetched": 3, "reused": 0, "bytes": sum(BIG + number for number in (9, 10, 11))},
     )
     wanted = {f"/cdn/image/{number}" for number in (9, 10, 11)}
-    assert {it.path for it in service.cdn_requests()[asked:]} == wanted
+    assert {each.path for each in service.cdn_requests()[asked:]} == wanted
     assert snapshot(folder) == before
 
     service.served = 0
@@ -236,12 +236,12 @@ def test_covers_are_adopted_beside_their_assets(
         name = (f"{item['id']}.cover.jpg", f"clip{number}.jpg", "")[number]
         if name:
             (folder / name).write_bytes(body_of(library, item, "cover"))
-    told = imports()
-    roles = [it["role"] for it in told["adopted"]]
-    assert (roles.count("resource"), roles.count("cover"), told["refused"]) == (3, 2, [])
+    shown = imports()
+    roles = [each["role"] for each in shown["adopted"]]
+    assert (roles.count("resource"), roles.count("cover"), shown["refused"]) == (3, 2, [])
     asked = len(service.cdn_requests())
     assert sync().code == 0
-    assert [it.path for it in service.cdn_requests()[asked:]] == ["/cdn/video/2.cover"]
+    assert [each.path for each in service.cdn_requests()[asked:]] == ["/cdn/video/2.cover"]
 
 
 def test_a_cover_alone_makes_no_entry(
@@ -250,8 +250,8 @@ def test_a_cover_alone_makes_no_entry(
     """An asset without its resource is left to `sync`."""
     item = library.add(1, size=BIG)
     (folder / "clip1.cover.jpg").write_bytes(body_of(library, item, "cover"))
-    told, _ = adopted(service, dest, folder)
-    assert (told.adopted, told.left, manifest_of(dest)["assets"]) == ([], 2, {})
+    shown, _ = adopted(service, dest, folder)
+    assert (shown.adopted, shown.left, manifest_of(dest)["assets"]) == ([], 2, {})
 
 
 @pytest.mark.parametrize(
@@ -276,11 +276,11 @@ def test_other_bytes_are_never_adopted(
     item = library.add(1, "image", size=1_200_000)
     path = folder / item["name"]
     path.write_bytes(spoil(body_of(library, item)))
-    told, errors = adopted(service, dest, folder)
-    assert (told.exit_code, errors, told.adopted) == (ExitCode.COMPLETE, [], [])
-    assert [it.source for it in told.refused] == [str(path)]
-    assert "at Kling" in told.refused[0].why
-    assert in_words(told)[0].startswith(f"not adopted: {path}: ")
+    shown, errors = adopted(service, dest, folder)
+    assert (shown.exit_code, errors, shown.adopted) == (ExitCode.COMPLETE, [], [])
+    assert [each.source for each in shown.refused] == [str(path)]
+    assert "at Kling" in shown.refused[0].why
+    assert in_words(shown)[0].startswith(f"not adopted: {path}: ")
     assert run_sync(service, dest).exit_code is ExitCode.COMPLETE
     (stored,) = manifest_of(dest)["assets"].values()
     assert stored["resource"]["sha256"] == hashlib.sha256(body_of(library, item)).hexdigest()
@@ -290,17 +290,17 @@ def test_other_bytes_are_never_adopted(
 def test_a_digest_proves_every_byte(
     library: Library, dest: Path, folder: Path, kind: type[Counting]
 ) -> None:
-    """One request tells: a digest header, or an ETag that is the file's MD5 or SHA-1."""
+    """One request decides: a digest header, or an ETag that is the file's MD5 or SHA-1."""
     items = [library.add(number, "image", size=BIG) for number in range(2)]
     bodies = [body_of(library, item) for item in items]
     (folder / items[0]["name"]).write_bytes(bodies[0])
     spoiled = bodies[1][: BIG // 3] + b"\xff" + bodies[1][BIG // 3 + 1 :]
     (folder / items[1]["name"]).write_bytes(spoiled)
     with library.service(kind) as service:
-        told, _ = adopted(service, dest, folder)
-        asked = len([it for it in service.cdn_requests() if it.path == "/cdn/image/0"])
-    assert [(it.id, it.proof) for it in told.adopted] == [(items[0]["id"], "digest")]
-    assert [it.id for it in told.refused] == [items[1]["id"]]
+        shown, _ = adopted(service, dest, folder)
+        asked = len([each for each in service.cdn_requests() if each.path == "/cdn/image/0"])
+    assert [(each.id, each.proof) for each in shown.adopted] == [(items[0]["id"], "digest")]
+    assert [each.id for each in shown.refused] == [items[1]["id"]]
     assert asked == 1
     (stored,) = manifest_of(dest)["assets"].values()
     assert stored["resource"]["etag"] is not None
@@ -314,9 +314,9 @@ def test_a_digest_that_differs_is_a_refusal(
     item = library.add(1, "image", size=BIG)
     (folder / item["name"]).write_bytes(body_of(library, item))
     with library.service(kind) as service:
-        told, _ = adopted(service, dest, folder)
-    assert (told.exit_code, told.adopted, told.left) == (ExitCode.COMPLETE, [], 1)
-    assert told.refused[0].why == "other bytes than at Kling"
+        shown, _ = adopted(service, dest, folder)
+    assert (shown.exit_code, shown.adopted, shown.left) == (ExitCode.COMPLETE, [], 1)
+    assert shown.refused[0].why == "other bytes than at Kling"
 
 
 def test_without_a_digest_nothing_is_proved(library: Library, dest: Path, folder: Path) -> None:
@@ -324,9 +324,9 @@ def test_without_a_digest_nothing_is_proved(library: Library, dest: Path, folder
     item = library.add(1, "image", size=BIG)
     (folder / item["name"]).write_bytes(body_of(library, item))
     with library.service(OpaqueTags) as service:
-        told, _ = adopted(service, dest, folder)
-    assert (told.exit_code, told.adopted, told.left) == (ExitCode.COMPLETE, [], 1)
-    assert "no digest" in told.refused[0].why
+        shown, _ = adopted(service, dest, folder)
+    assert (shown.exit_code, shown.adopted, shown.left) == (ExitCode.COMPLETE, [], 1)
+    assert "no digest" in shown.refused[0].why
 
 
 def test_another_mirror_needs_no_request(
@@ -345,12 +345,12 @@ def test_another_mirror_needs_no_request(
     (old / "gallery/index.html").write_text("the page of the other mirror")
     before = snapshot(old)
     service.requests.clear()
-    told, _ = adopted(service, dest, old)
-    assert {it.proof for it in told.adopted} == {"manifest"}
-    assert (len(told.adopted), told.left) == (6, 2), "a cover alone makes no entry"
-    assert {it.path for it in service.cdn_requests()} == {"/cdn/video/0"}
-    assert "manifest beside it" in told.refused[0].why
-    assert not any("gallery" in path for path in told.unused)
+    shown, _ = adopted(service, dest, old)
+    assert {each.proof for each in shown.adopted} == {"manifest"}
+    assert (len(shown.adopted), shown.left) == (6, 2), "a cover alone makes no entry"
+    assert {each.path for each in service.cdn_requests()} == {"/cdn/video/0"}
+    assert "manifest beside it" in shown.refused[0].why
+    assert not any("gallery" in path for path in shown.unused)
     assert snapshot(old) == before
     kept = {key: entry["resource"]["etag"] for key, entry in manifest_of(old)["assets"].items()}
     new = {key: entry["resource"]["etag"] for key, entry in manifest_of(dest)["assets"].items()}
@@ -364,8 +364,8 @@ def test_a_folder_of_any_name_is_looked_into(
     item = library.add(1, "image")
     (folder / "gallery").mkdir()
     (folder / "gallery" / item["name"]).write_bytes(body_of(library, item))
-    told, _ = adopted(service, dest, folder)
-    assert [it.id for it in told.adopted] == [item["id"]]
+    shown, _ = adopted(service, dest, folder)
+    assert [each.id for each in shown.adopted] == [item["id"]]
 
 
 def test_a_manifest_cannot_point_out_of_its_folder(
@@ -383,20 +383,20 @@ def test_a_manifest_cannot_point_out_of_its_folder(
     digest = hashlib.sha256(secret.read_bytes()).hexdigest()
     entry["resource"] |= {"path": "../secret", "size": 600, "sha256": digest}
     (old / "manifest.json").write_text(json.dumps(manifest))
-    told, _ = adopted(service, dest, old)
-    assert (told.adopted, [it.id for it in told.no_match]) == ([], [item["id"]])
+    shown, _ = adopted(service, dest, old)
+    assert (shown.adopted, [each.id for each in shown.no_match]) == ([], [item["id"]])
 
 
-def test_a_damaged_manifest_is_told_and_names_are_used(
+def test_a_damaged_manifest_is_reported_and_names_are_used(
     service: Counting, library: Library, dest: Path, folder: Path
 ) -> None:
     """A mirror that lost its manifest is a folder like any other."""
     item = library.add(1, "image", size=BIG)
     (folder / "manifest.json").write_text("{")
     (folder / item["name"]).write_bytes(body_of(library, item))
-    told, _ = adopted(service, dest, folder)
-    assert [it.proof for it in told.adopted] == ["digest"]
-    assert told.unused == []
+    shown, _ = adopted(service, dest, folder)
+    assert [each.proof for each in shown.adopted] == ["digest"]
+    assert shown.unused == []
 
 
 def test_a_changed_asset_is_adopted_over_the_old_one(
@@ -407,8 +407,8 @@ def test_a_changed_asset_is_adopted_over_the_old_one(
     run_sync(service, dest)
     library.change(item, media("image", "new", BIG))
     (folder / item["name"]).write_bytes(body_of(library, item))
-    told, _ = adopted(service, dest, folder)
-    assert len(told.adopted) == 1
+    shown, _ = adopted(service, dest, folder)
+    assert len(shown.adopted) == 1
     states = {entry["state"] for entry in manifest_of(dest)["assets"].values()}
     assert states == {"superseded", "current"}
     assert len(list((dest / ".kling-mirror/history").rglob("*.png"))) == 1
@@ -423,19 +423,19 @@ def test_a_broken_file_is_mended(
     (entry,) = manifest_of(dest)["assets"].values()
     (dest / entry["resource"]["path"]).unlink()
     (folder / item["name"]).write_bytes(body_of(library, item))
-    told, _ = adopted(service, dest, folder)
-    assert [it.path for it in told.adopted] == [entry["resource"]["path"]]
+    shown, _ = adopted(service, dest, folder)
+    assert [each.path for each in shown.adopted] == [entry["resource"]["path"]]
     assert (dest / entry["resource"]["path"]).read_bytes() == body_of(library, item)
 
 
 def test_a_dry_run_writes_nothing(
     service: Counting, library: Library, dest: Path, folder: Path
 ) -> None:
-    """It compares, and tells what would be adopted."""
+    """It compares, and reports what would be adopted."""
     item = library.add(1, "image", size=BIG)
     (folder / item["name"]).write_bytes(body_of(library, item))
-    told, _ = adopted(service, dest, folder, dry_run=True)
-    assert [(it.id, it.path) for it in told.adopted] == [(item["id"], "")]
+    shown, _ = adopted(service, dest, folder, dry_run=True)
+    assert [(each.id, each.path) for each in shown.adopted] == [(item["id"], "")]
     assert not dest.exists()
 
 
@@ -451,20 +451,20 @@ def test_links_hidden_files_and_those_of_a_nas_are_left_alone(
     (folder / "empty.png").touch()
     (folder / "@eaDir" / item["name"]).mkdir(parents=True)
     (folder / "@eaDir" / item["name"] / "SYNOFILE_THUMB_M.png").write_bytes(PNG + b"thumb")
-    told, _ = adopted(service, folder / "mirror", folder)
-    assert (told.adopted, told.unused, told.left) == ([], [], 1)
+    shown, _ = adopted(service, folder / "mirror", folder)
+    assert (shown.adopted, shown.unused, shown.left) == ([], [], 1)
     assert not service.cdn_requests()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_a_name_may_be_no_text(imports: Callable[..., Any], library: Library, folder: Path) -> None:
-    """File names are bytes: what is not UTF-8 is adopted and told like any other."""
+    """File names are bytes: what is not UTF-8 is adopted and named like any other."""
     item = library.add(1, "image", size=BIG)
     (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(body_of(library, item))
     (folder / os.fsdecode(b"t\xe9.txt")).write_bytes(b"tea")
-    told = imports()
-    assert [Path(it["source"]).name for it in told["adopted"]] == ["caf\ufffd.png"]
-    assert [Path(it).name for it in told["unused"]] == ["t\ufffd.txt"]
+    shown = imports()
+    assert [Path(each["source"]).name for each in shown["adopted"]] == ["caf\ufffd.png"]
+    assert [Path(each).name for each in shown["unused"]] == ["t\ufffd.txt"]
 
 
 def test_two_assets_may_have_one_file(
@@ -476,8 +476,8 @@ def test_two_assets_may_have_one_file(
     image["id"] = video["id"]
     (folder / f"{video['id']}.mp4").write_bytes(body_of(library, video))
     (folder / f"{video['id']} (1).mp4").write_bytes(body_of(library, image))
-    told, _ = adopted(service, dest, folder)
-    assert (len(told.adopted), told.refused, told.left) == (2, [], 0)
+    shown, _ = adopted(service, dest, folder)
+    assert (len(shown.adopted), shown.refused, shown.left) == (2, [], 0)
 
 
 def test_a_server_without_ranges_is_cut_off(library: Library, dest: Path, folder: Path) -> None:
@@ -485,8 +485,8 @@ def test_a_server_without_ranges_is_cut_off(library: Library, dest: Path, folder
     item = library.add(1, "image", size=3_000_000)
     (folder / item["name"]).write_bytes(body_of(library, item))
     with library.service(Whole) as service:
-        told, _ = adopted(service, dest, folder)
-    assert [it.proof for it in told.adopted] == ["digest"]
+        shown, _ = adopted(service, dest, folder)
+    assert [each.proof for each in shown.adopted] == ["digest"]
 
 
 def test_a_saved_error_page_is_no_file(
@@ -496,9 +496,9 @@ def test_a_saved_error_page_is_no_file(
     page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
     item = library.add(1, "image", body=page)
     (folder / item["name"]).write_bytes(page)
-    told, _ = adopted(service, dest, folder)
-    assert told.adopted == []
-    assert "error page" in told.refused[0].why
+    shown, _ = adopted(service, dest, folder)
+    assert shown.adopted == []
+    assert "error page" in shown.refused[0].why
 
 
 def test_a_rebuilt_manifest_proves_nothing(
@@ -514,9 +514,9 @@ def test_a_rebuilt_manifest_proves_nothing(
     (old / entry["resource"]["path"]).write_bytes(rotten)
     entry["resource"] |= {"url": "", "sha256": hashlib.sha256(rotten).hexdigest()}
     (old / "manifest.json").write_text(json.dumps(manifest))
-    told, _ = adopted(service, dest, old)
-    assert (told.adopted, told.left) == ([], 1)
-    assert [it.id for it in told.refused] == [item["id"]]
+    shown, _ = adopted(service, dest, old)
+    assert (shown.adopted, shown.left) == ([], 1)
+    assert [each.id for each in shown.refused] == [item["id"]]
 
 
 def test_an_expired_url_is_left_to_sync(
@@ -527,9 +527,9 @@ def test_an_expired_url_is_left_to_sync(
     for item in items:
         (folder / item["name"]).write_bytes(body_of(library, item))
     del library.files["/cdn/image/0"]
-    told, _ = adopted(service, dest, folder)
-    assert (told.exit_code, len(told.adopted), told.left) == (ExitCode.SOME_FAILED, 1, 1)
-    assert [it.id for it in told.failures] == [items[0]["id"]]
+    shown, _ = adopted(service, dest, folder)
+    assert (shown.exit_code, len(shown.adopted), shown.left) == (ExitCode.SOME_FAILED, 1, 1)
+    assert [each.id for each in shown.failures] == [items[0]["id"]]
 
 
 def test_the_reserve_of_the_disk_is_kept(
@@ -549,7 +549,7 @@ def test_the_reserve_of_the_disk_is_kept(
 def test_what_was_adopted_is_said_beside_an_error(
     program: RunProgram, service: Counting, library: Library, dest: Path, folder: Path
 ) -> None:
-    """An account that is refused takes nothing from the others, nor from what is told of them."""
+    """An account that is refused takes nothing from the others, nor from what is said of them."""
     item = library.add(1, "image")
     (folder / item["name"]).write_bytes(body_of(library, item))
     done = program(
@@ -607,11 +607,11 @@ def test_a_stop_keeps_what_is_committed(
         environ={},
         config_path=Path(os.devnull),
     )
-    told, _ = adopt.adopt(
+    shown, _ = adopt.adopt(
         settings, TOKEN, folder, state_folder=dest.parent / "state", progress=Stopper(), stop=stop
     )
-    assert told.exit_code == ExitCode.SIGINT
-    first = len(told.adopted)
+    assert shown.exit_code == ExitCode.SIGINT
+    first = len(shown.adopted)
     assert 0 < first < 70
-    told, _ = adopted(service, dest, folder)
-    assert (len(told.adopted), told.left) == (70 - first, 0)
+    shown, _ = adopted(service, dest, folder)
+    assert (len(shown.adopted), shown.left) == (70 - first, 0)

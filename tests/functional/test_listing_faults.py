@@ -277,7 +277,7 @@ def test_items_that_cannot_be_read_hide_no_others(
     assert (summary.exit_code, summary.assets.gone) == (0, 1)
 
 
-def test_an_item_that_cannot_be_read_is_told_in_one_line(
+def test_an_item_that_cannot_be_read_takes_one_line(
     sync: RunProgram, service: Misbehaving, library: Library, dest: Path
 ) -> None:
     """Exit 3, a line on stderr that names page, position and field, and no secret of the item."""

@@ -109,7 +109,7 @@ def test_assets_that_share_an_id_change_each_for_itself(
 def test_assets_of_one_id_and_type_are_kept_apart(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
-    """Two keys and two paths, and a change of one of them is told by the one that is left."""
+    """Two keys and two paths, and a change of one of them is known by the one that is left."""
     pair = [library.add(number, "image") for number in range(2)]
     for item in pair:
         item |= {"id": "7", "name": "same.png"}

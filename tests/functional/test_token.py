@@ -12,7 +12,7 @@ from tests.lib.effects import redirects, replies
 from tests.lib.library import TOKEN, Library
 from tests.lib.mirrored import check_output, snapshot
 from tests.lib.misbehaving import Effect, Misbehaving
-from tests.lib.runs import run_sync, told
+from tests.lib.runs import printed_errors, run_sync
 
 ROUND = 12
 
@@ -73,7 +73,7 @@ def test_a_token_that_the_api_echoes_is_not_shown(
     caplog.set_level(logging.DEBUG, "mirror")
     result = run_sync(service, dest, max_attempts=1)
     assert result.summary.exit_code in {4, 7}
-    assert TOKEN not in told(result)
+    assert TOKEN not in printed_errors(result)
     assert caplog.messages
     assert TOKEN not in caplog.text
     assert not [path for path in dest.rglob("*") if path.is_file() and _holds_token(path)]

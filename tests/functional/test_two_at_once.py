@@ -115,7 +115,7 @@ def test_two_roots_do_not_hinder_each_other(
 def test_status_and_list_look_on(
     gate: _Gate, dest: Path, environ: Mapping[str, str], program: RunProgram
 ) -> None:
-    """`status` and `list` work during a sync, tell what is recorded so far, and disturb nothing."""
+    """`status` and `list` work during a sync, show what is recorded so far, and disturb nothing."""
     with started(environ, *sync_arguments(gate, dest)) as first:
         _wait_for_two(gate, dest)
         status = program("status", "--json", "--dest", dest)
@@ -132,7 +132,7 @@ def test_status_and_list_look_on(
     assert len(check_invariant(dest)) == 3
 
 
-def test_list_is_never_told_less_than_was_recorded(
+def test_list_never_shows_less_than_was_recorded(
     gate: _Gate, dest: Path, environ: Mapping[str, str]
 ) -> None:
     """A reader between the manifest and the journal, while a run ends, does not see neither."""

@@ -67,7 +67,7 @@ def run_sync(
     )
 
 
-def told(result: Result) -> str:
+def printed_errors(result: Result) -> str:
     """What the program then says on stderr of a run's errors."""
     stream = io.StringIO()
     for trouble in result.errors:
@@ -77,7 +77,7 @@ def told(result: Result) -> str:
 
 def check_one_error(result: Result) -> None:
     """See that one error takes three lines: what, where, and what to do."""
-    text = told(result)
+    text = printed_errors(result)
     check_output("", text)
     assert len(text.splitlines()) == 3, text
     assert "127.0.0.1" in text

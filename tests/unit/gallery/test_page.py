@@ -84,7 +84,7 @@ def test_a_file_that_is_not_ours_stays(mirror: Mirror, name: str) -> None:
     assert (folder / name).read_text() == "mine"
 
 
-def test_a_disk_that_refuses_is_told_as_such(mirror: Mirror) -> None:
+def test_a_disk_that_refuses_is_named_as_the_cause(mirror: Mirror) -> None:
     """A file where the folder should be is an error that says what to do."""
     (mirror.root.dest / "gallery").write_text("a file")
     with pytest.raises(DiskError) as caught:

@@ -163,7 +163,7 @@ def test_covers_left_out_are_fetched_by_the_next_run() -> None:
 
 @pytest.mark.parametrize("covers", [True, False])
 def test_an_asset_without_any_url_still_wants_its_resource(*, covers: bool) -> None:
-    """An asset that cannot be fetched is not called mirrored: the want of it fails, and is told."""
+    """An asset without a file is not called mirrored: what is missing fails, and is reported."""
     action = decide(an_asset(), entry=None, older=(), is_intact=lambda _: True, covers=covers)
     assert (action.kind, action.fetch) == (Kind.NEW, ("resource",))
 

@@ -19,7 +19,7 @@ Pages = Callable[[int, Shape], Page]
 
 
 def an_asset(name: str) -> Asset:
-    """A listed asset, told from others by its name."""
+    """A listed asset with a name of its own."""
     return Asset(
         key=key_of(name, 1),
         id=name,
