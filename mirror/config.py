@@ -5,7 +5,7 @@ For each value its source is known.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,29 @@ _ARGUMENT = "argument"
 _NONE: Mapping[str, object] = {}
 
 
+NOWHERE = Path(os.devnull, "kling-mirror")
+"""In place of a folder in the home of a user who has none: it cannot be made or read."""
+
+
 def default_path() -> Path:
     """The config file that is read if none is named."""
     import platformdirs  # noqa: PLC0415 - most commands that start quickly do without
 
-    return platformdirs.user_config_path("kling-mirror") / "config.toml"
+    return _in_home(platformdirs.user_config_path) / "config.toml"
+
+
+def state_folder() -> Path:
+    """The folder where the roots of this user are remembered."""
+    import platformdirs  # noqa: PLC0415 - as above
+
+    return _in_home(platformdirs.user_state_path)
+
+
+def _in_home(find: Callable[[str], Path]) -> Path:
+    try:
+        return find("kling-mirror")
+    except RuntimeError:  # no HOME, and a user of a number alone, as in containers
+        return NOWHERE
 
 
 def load(
@@ -241,7 +259,7 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
         import tomllib  # noqa: PLC0415 - only where there is something to read
 
         return tomllib.loads(text)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if not required:
             return None
         hint = "check its name; `kling-mirror init` with the same --config writes one"

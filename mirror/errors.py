@@ -126,7 +126,8 @@ class MirrorError(Exception):
 
     def __str__(self) -> str:
         """One line for a log or the manifest: what, and where."""
-        return f"{self.what} ({self.where})" if self.where else self.what
+        line = f"{self.what} ({self.where})" if self.where else self.what
+        return line.encode(errors="replace").decode()  # a path may hold bytes of any kind
 
 
 class UsageError(MirrorError):

@@ -372,5 +372,11 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def to_json(value: object) -> bytes:
-    """The value as one line of JSON."""
-    return msgspec.json.encode(value)
+    """The value as one line of JSON. Bytes of a path that are not Unicode become U+FFFD."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        import json  # noqa: PLC0415 - for such paths alone
+
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

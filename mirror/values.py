@@ -6,6 +6,7 @@ was expected.
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+_VARIABLE = re.compile(r"\$\w|\$\{\w+\}|%\w+%")
+"""A path that begins with it was written for a shell."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}
 _SWITCH |= {"0": False, "false": False, "no": False, "off": False, "": False}
@@ -28,20 +31,34 @@ def short(value: object) -> str:
 
 def text(value: object) -> str:
     """Read a text that is not empty."""
+    return _unicode(_not_empty(value))
+
+
+def _not_empty(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("expected a text that is not empty")
     return value.strip()
 
 
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected Unicode text") from None
+    return text
+
+
 def path(value: object) -> Path:
-    """Read a path; `~` is a home folder."""
-    name = text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+    """Read a path, of any bytes; `~` is a home folder."""
+    name = _not_empty(os.fspath(value) if isinstance(value, os.PathLike) else value)
     if "\0" in name:
         raise ValueError("expected a path, which cannot hold a NUL character")
+    if _VARIABLE.match(name):
+        raise ValueError("expected a path; variables mean nothing here, but ~ is your home folder")
     try:
         return Path(name).expanduser()
     except RuntimeError:
-        raise ValueError("expected a path; there is no such user") from None
+        raise ValueError("expected a path; there is no such home folder") from None
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -49,7 +66,7 @@ def texts(value: object) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
         raise ValueError("expected a list of texts")
-    return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+    return tuple(dict.fromkeys(_unicode(item.strip()) for item in items if item.strip()))
 
 
 def switch(value: object) -> bool:

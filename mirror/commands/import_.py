@@ -5,15 +5,13 @@ import contextlib
 import sys
 from pathlib import Path
 
-import platformdirs
-
 from mirror import config
 from mirror.commands import flags
 from mirror.commands.console import open_console
 from mirror.commands.gallery import refresh_gallery
 from mirror.commands.opening import effective_settings
 from mirror.commands.output import print_result
-from mirror.commands.process import stoppable
+from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.jobs import adopt
 from mirror.jobs.adopted import Adopted
@@ -34,13 +32,14 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
     config.require_set_up(settings)
     token = config.read_token(settings)
+    allow_open_files(settings.jobs)
     console = open_console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
         result, errors = adopt.adopt(
             settings,
             token,
             arguments.folder,
-            state_folder=platformdirs.user_state_path("kling-mirror"),
+            state_folder=config.state_folder(),
             progress=console,
             stop=stop,
             dry_run=arguments.dry_run,

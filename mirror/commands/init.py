@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import platformdirs
-
 from mirror import config
 from mirror.commands import terminal
 from mirror.commands.flags import given
@@ -25,8 +23,11 @@ _PRIVATE = 0o600
 
 def _run(arguments: argparse.Namespace) -> int:
     config_path = Path(arguments.config) if arguments.config else config.default_path()
+    if config_path.is_relative_to(config.NOWHERE):
+        hint = "set HOME to one, or give --config FILE"
+        raise UsageError("this user has no home folder to put the config into", hint=hint)
     config_path = config_path.absolute()
-    state_folder = platformdirs.user_state_path("kling-mirror")
+    state_folder = config.state_folder()
     flags, token = given(arguments), None
     if config_path.exists():
         text = begin_mirror(flags, config_path=config_path, state_folder=state_folder)

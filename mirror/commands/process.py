@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from mirror.errors import UsageError
+
 if TYPE_CHECKING:
     from mirror.stopping import Stop
 
@@ -18,6 +20,9 @@ _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 """Windows has no SIGHUP."""
+_OTHER_FILES = 160
+"""Open files besides two for each transfer: above all those of a batch that is synced."""
+_FEWEST_FILES = 12
 
 
 @contextlib.contextmanager
@@ -56,6 +61,29 @@ def stoppable() -> Iterator["Stop"]:
 
 def _is_nohup(signum: signal.Signals) -> bool:
     return signum.name == "SIGHUP" and signal.getsignal(signum) == signal.SIG_IGN
+
+
+def allow_open_files(jobs: int) -> None:
+    """Raise the limit of open files to what so many transfers need, as far as one may.
+
+    Raises:
+        UsageError: it is so low that nothing works.
+    """
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * jobs + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if most < _FEWEST_FILES:
+        raise UsageError(
+            f"this process may open only {most} files at a time",
+            hint=f"allow it more: `ulimit -n {needed}`",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def program() -> list[str]:

@@ -9,15 +9,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import platformdirs
-
+from mirror import config
 from mirror.commands.flags import given
 from mirror.commands.opening import effective_settings
 from mirror.commands.output import warn
 from mirror.commands.process import is_root, program
 from mirror.commands.registry import Command
 from mirror.commands.schedule_forms import Job, render
-from mirror.config import require_dest
 from mirror.errors import ExitCode, UsageError
 from mirror.settings import ENV_PREFIX, GROUPS, SETTINGS, Settings
 
@@ -58,9 +56,9 @@ def _run(arguments: argparse.Namespace) -> int:
         at=arguments.at or some_night_time(),
         program=program(),
         options=options(settings, given(arguments)),
-        home=Path.home(),
+        home=_home(),
         is_root=is_root(),
-        writes=written_folders(settings, platformdirs.user_state_path("kling-mirror")),
+        writes=written_folders(settings, config.state_folder()),
     )
     piece, advice = render(arguments.form, job)
     sys.stdout.write(piece)
@@ -70,6 +68,13 @@ def _run(arguments: argparse.Namespace) -> int:
         for missing in left_behind(settings):
             warn(missing)
     return ExitCode.COMPLETE
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise UsageError("this user has no home folder", hint="set HOME to one") from None
 
 
 def some_night_time() -> dt.time:
@@ -88,7 +93,7 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
     Raises:
         UsageError: no mirror folder is set, or a text that no schedule can hold.
     """
-    require_dest(settings)
+    config.require_dest(settings)
     words = [f"--config={settings.config_path.absolute()}"] if settings.config_path else []
     for setting in SETTINGS:
         if setting.name not in flags:
@@ -104,7 +109,7 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
             words.append(f"{setting.flag}={flags[setting.name]}")
     for word in words:
         if _UNSCHEDULABLE.search(word):
-            raise UsageError("a schedule cannot hold control characters", where=word)
+            raise UsageError("a schedule holds no control characters, only Unicode", where=word)
     return words
 
 

@@ -3,15 +3,13 @@
 import argparse
 import sys
 
-import platformdirs
-
 from mirror import config
 from mirror.commands import flags
 from mirror.commands.console import open_console
 from mirror.commands.gallery import refresh_gallery
 from mirror.commands.opening import effective_settings
 from mirror.commands.output import print_json, warn
-from mirror.commands.process import stoppable
+from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.errors import MirrorError
 from mirror.jobs.result import Result
@@ -56,6 +54,7 @@ def run_sync(
     settings: Settings, arguments: argparse.Namespace, *, at_end: AtEnd | None = None
 ) -> int:
     """Run once, and report it from before there is a token to the very end."""
+    allow_open_files(settings.jobs)
     with (
         stoppable() as stop,
         reporting(
@@ -94,7 +93,7 @@ def _sync_and_print(
         result = run_job(
             settings,
             str(settings.token),
-            state_folder=platformdirs.user_state_path("kling-mirror"),
+            state_folder=config.state_folder(),
             progress=report.beside(console),
             stop=stop,
             dry_run=arguments.dry_run,

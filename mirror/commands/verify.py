@@ -11,7 +11,7 @@ from mirror.commands.console import open_console
 from mirror.commands.gallery import refresh_gallery
 from mirror.commands.opening import effective_settings, locked_root, read_root
 from mirror.commands.output import print_result
-from mirror.commands.process import stoppable
+from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import rebuild, repair, verify
@@ -42,6 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
     if arguments.rebuild:
         return _rebuild(settings, arguments)
+    allow_open_files(settings.jobs)
     console = open_console(settings, arguments)
     error: MirrorError | None = None
     with contextlib.closing(console), stoppable() as stop:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, Unpack
 
-import platformdirs
-
 from mirror import config as configuration
 from mirror.jobs import planning, status, verify
 from mirror.jobs import sync as syncing
@@ -129,7 +127,7 @@ def sync(
         return syncing.sync(
             config.settings,
             token,
-            state_folder=platformdirs.user_state_path("kling-mirror"),
+            state_folder=configuration.state_folder(),
             progress=progress or Progress(),
             stop=wish,
             dry_run=dry_run,

@@ -33,6 +33,8 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
         errno.EEXIST: ("a file is in the way where a folder should be", "move that file away"),
         errno.EISDIR: ("a folder is in the way where a file should be", "move that folder away"),
         errno.EIO: ("the disk reports an error", "check the disk before anything else"),
+        errno.EMFILE: ("too many open files", "allow more with `ulimit -n`, or lower --jobs"),
+        errno.ENFILE: ("too many open files on this machine", "run it again when fewer are open"),
     }
     what, hint = hints.get(
         error.errno or 0, (error.strerror or str(error), "check the disk and the folder")

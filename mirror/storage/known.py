@@ -8,6 +8,7 @@ import msgspec
 from mirror.errors import DiskError
 from mirror.models import NOT_JSON
 from mirror.storage.durable import Disk
+from mirror.text import decodable
 
 
 class KnownRoots:
@@ -24,12 +25,12 @@ class KnownRoots:
         self._path = folder / "roots.json"
 
     def __contains__(self, dest: Path) -> bool:
-        return str(dest.resolve()) in self._read()
+        return decodable(dest.resolve()) in self._read()
 
     def add(self, dest: Path, root_id: str) -> None:
         """Remember a root. A state folder that cannot be written costs only this protection."""
         known = self._read()
-        name = str(dest.resolve())
+        name = decodable(dest.resolve())
         if known.get(name) == root_id:
             return
         with contextlib.suppress(OSError):

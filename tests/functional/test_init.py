@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_is_asked_for_again(
         terminal.answer(DEST, "file/below")
         terminal.expect("is a file, not a folder")
         terminal.answer(DEST, "~nobody-of-this-name/x")
-        terminal.expect("no such user")
+        terminal.expect("no such home folder")
         terminal.answer(DEST, "x" * 300)
         terminal.expect("too long")
         terminal.answer(DEST, "a\x1b[Db")

@@ -56,7 +56,7 @@ def test_what_a_person_writes_is_understood(
     [
         (values.text, 5, "text"),
         (values.text, " ", "not empty"),
-        (values.path, "~nobody-of-this-name/x", "no such user"),
+        (values.path, "~nobody-of-this-name/x", "no such home folder"),
         (values.path, "a\0b", "NUL"),
         (values.url, "useapi.net", "https://"),
         (values.url, "ftp://useapi.net", "https://"),
