@@ -29,8 +29,8 @@ from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage import media
 from mirror.storage.hashing import Hashed, hash_file
+from mirror.storage.partial import Partial
 from mirror.storage.root import AtEnd, Root
-from mirror.storage.spool import Partial
 from mirror.text import decodable
 from mirror.threads import shielded
 
@@ -77,6 +77,8 @@ def adopt(
         opening = prepared(settings, state_folder=state_folder, dry_run=dry_run)
         _require_folder(folder, dest)
         with opening as root:
+            if not dry_run:
+                root.recover(stop.check)
             run_stoppable(job.work(root), stop)
             if not dry_run:
                 root.compact()
@@ -253,7 +255,7 @@ class _Job:
             done = await shielded(
                 committer.commit([outcome for outcome in outcomes if outcome.files])
             )
-            entries = {entry.key: entry for entry in done if entry is not None}
+            entries = {end.entry.key: end.entry for end in done if end.entry is not None}
         for action in batch:
             entry = entries.get(action.asset.key)
             self._note(action.asset, found[action.asset.key], entry)
@@ -354,7 +356,7 @@ class _Job:
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
         """Apart from the one of `sync`, which may hold the beginning of the file."""
-        return self._root.spool.partial(f"import {asset.key}", role)
+        return self._root.spool.partial(asset.key, role, is_copy=True)
 
     def _outcome(self, action: Action, found: dict[Role, _Found]) -> Fetched:
         asset = action.asset

@@ -1,22 +1,19 @@
 """From complete partial files to durable, recorded ones: for a batch of assets at a time.
 
-The order is the invariant (nothing is recorded that is not there):
-
-    fsync the files → keep what they replace in history, record that → rename → fsync the
-    folders → record the entries → take away the names that moved to history
+Here it is decided what each entry is to be, and where its files go. `storage.placing` takes them
+there, in the order that makes nothing recorded that is not there.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
 from mirror.models import (
-    ROLES,
     Action,
     Asset,
     Entry,
@@ -31,9 +28,10 @@ from mirror.models import (
 from mirror.net.json_text import stripped
 from mirror.storage import layout
 from mirror.storage.interface import Placement
-from mirror.storage.journal import Change, PutEntry, PutFailure
+from mirror.storage.journal import PutFailure
+from mirror.storage.partial import Note, Partial
+from mirror.storage.placing import Blocked, Plan
 from mirror.storage.root import Root
-from mirror.storage.spool import Partial
 
 T = TypeVar("T")
 
@@ -55,22 +53,43 @@ class FetchedFile(Struct, frozen=True):
     reused: bool
 
 
-class Fetched(Struct, frozen=True):
-    """An asset all of whose wanted files are complete; none, where only the record changes."""
-
-    action: Action
-    files: Mapping[Role, FetchedFile]
-
-
 class Failed(Struct, frozen=True):
-    """An asset that could not be fetched."""
+    """A file that could not be fetched."""
 
     action: Action
     role: Role
     error: str
 
 
+class Fetched(Struct, frozen=True):
+    """An asset whose wanted files are complete; none, where only the record changes.
+
+    Attributes:
+        action: what was to be done.
+        files: the files.
+        failed: the cover that could not be had, if so: it holds no resource back.
+    """
+
+    action: Action
+    files: Mapping[Role, FetchedFile]
+    failed: Failed | None = None
+
+
 Outcome = Fetched | Failed
+
+
+class Committed(Struct, frozen=True):
+    """What became of an outcome.
+
+    Attributes:
+        entry: as it is recorded now; None where nothing is.
+        files: those that are in their places.
+        failed: the file that is missing, if one is.
+    """
+
+    entry: Entry | None
+    files: Mapping[Role, FetchedFile]
+    failed: Failed | None
 
 
 class Committer:
@@ -93,7 +112,9 @@ class Committer:
         check_stop: Callable[[], None],
     ) -> None:
         self._storage = root.storage
+        self._spool = root.spool
         self._manifest = root.manifest
+        self._placer = root.placer
         self._by_account = by_account
         self._check_stop = check_stop
         self._owners: dict[str, str] | None = None
@@ -105,65 +126,97 @@ class Committer:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
-    async def commit(self, batch: Sequence[Outcome]) -> list[Entry | None]:
+    async def commit(self, batch: Sequence[Outcome]) -> list[Committed]:
         """Make a batch durable. It is not to be cancelled: `check_stop` ends it where it may end.
 
         Args:
             batch: outcomes of different assets.
 
         Returns:
-            The entry of each outcome, in the order of the batch; None for what failed.
+            What became of each outcome, in the order of the batch.
 
         Raises:
-            Interrupted: by `check_stop`; nothing of the batch is placed.
+            Interrupted: by `check_stop`; nothing of the batch is placed, and the next run does it.
             DiskError, OSError: the disk fails; what was recorded is true all the same.
         """
         now = now_iso()
-        fetched = [outcome for outcome in batch if isinstance(outcome, Fetched)]
-        failures = [self._failure(outcome) for outcome in batch if isinstance(outcome, Failed)]
-        planned = {outcome.action.asset.key: self._planned(outcome, now) for outcome in fetched}
-        placements = [placement for _, moves in planned.values() for placement in moves]
+        plans = [self._plan(outcome, now) for outcome in batch if isinstance(outcome, Fetched)]
         self._check_stop()
+        await self._secure(plans)
+        self._check_stop()
+        if self._placer.has_to_vacate(plans):
+            await self._in_thread(self._placer.vacate, plans)
+        done, blocked = self._placer.place(plans)
+        failed = {failure.action.asset.key: failure for failure in _failures(batch, blocked)}
+        changes = [PutFailure(self._failure(failure, now)) for failure in failed.values()]
+        if blocked:
+            await self._in_thread(self._placer.give_up, blocked, done)
+        await self._in_thread(self._placer.record, done, changes)
+        placed = {plan.entry.key: plan for plan in done}
+        return [self._committed(outcome, placed, failed) for outcome in batch]
+
+    def keep(self, outcomes: Iterable[Outcome]) -> None:
+        """See that complete files are not lost, where they cannot be committed now.
+
+        The next run commits them, whatever Kling lists by then. Where not even that can be written
+        down, it at least need not fetch them again.
+        """
+        now = now_iso()
+        for outcome in outcomes:
+            if not isinstance(outcome, Fetched) or not outcome.files:
+                continue
+            try:
+                plan = self._plan(outcome, now)
+                if plan.entry.resource is not None:
+                    self._placer.promise([plan])
+                    continue
+            except OSError:
+                pass
+            for file in outcome.files.values():
+                with contextlib.suppress(OSError):
+                    file.partial.save(Note.of(file.facts, complete=True))
+
+    def _committed(
+        self, outcome: Outcome, placed: Mapping[str, Plan], failed: Mapping[str, Failed]
+    ) -> Committed:
+        key = outcome.action.asset.key
+        plan = placed.get(key)
+        if plan is None or not isinstance(outcome, Fetched):
+            return Committed(None, {}, failed.get(key))
+        files = {role: file for role, file in outcome.files.items() if role in plan.placements}
+        return Committed(plan.entry, files, failed.get(key))
+
+    async def _secure(self, plans: Sequence[Plan]) -> None:
+        placements = [placement for plan in plans for placement in plan.placements.values()]
+        if not placements:
+            return
+        self._placer.promise(plans)
         for start in range(0, len(placements), _MOST_OPEN):
             waiting = self._storage.secure(placements[start : start + _MOST_OPEN])
-            await self._in_thread(waiting)
-        self._check_stop()
-        replaced = [old for outcome in fetched for old in outcome.action.supersedes]
-        kept = await self._in_thread(self._supersede, replaced) if replaced else set()
-        self._storage.place(placements, kept=kept)
-        entries = {key: entry for key, (entry, _) in planned.items()}
-        changes = [*map(PutEntry, entries.values()), *map(PutFailure, failures)]
-        unneeded = kept - {placement.path for placement in placements}
-        await self._in_thread(self._record, changes, unneeded)
-        return [entries.get(outcome.action.asset.key) for outcome in batch]
+            await self._in_thread(waiting, self._check_stop)
+        await self._in_thread(self._spool.promises.sync)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
-    def _supersede(self, replaced: Sequence[Entry]) -> set[str]:
-        """Record entries as superseded, their files in history; returns the paths they had."""
-        kept: set[str] = set()
-        self._manifest.record([PutEntry(self._superseded(entry, kept)) for entry in replaced])
-        return kept
-
-    def _record(self, changes: Sequence[Change], unneeded: Set[str]) -> None:
-        self._storage.settle()
-        self._manifest.record(changes)
-        for path in unneeded:
-            self._storage.remove(path)
-
-    def _planned(self, outcome: Fetched, now: str) -> tuple[Entry, list[Placement]]:
+    def _plan(self, outcome: Fetched, now: str) -> Plan:
         asset = outcome.action.asset
         paths = self._paths(outcome)
         stored: dict[Role, StoredFile | None] = {"resource": None, "cover": None}
         entry = outcome.action.entry
         if entry is not None and entry.state != "superseded":
             stored = {"resource": entry.resource, "cover": entry.cover}
-        placements = []
+        placements: dict[Role, Placement] = {}
         for role, file in outcome.files.items():
-            placements.append(Placement(file.partial, paths[role], asset.update_time_ms))
             stored[role] = StoredFile.of(file.facts, path=paths[role], fetched=now)
-        return entry_of(asset, entry, stored), placements
+            placements[role] = Placement(
+                file.partial,
+                paths[role],
+                asset.update_time_ms,
+                file.facts.size,
+                file.facts.sha256,
+            )
+        return Plan(entry_of(asset, entry, stored), placements, tuple(outcome.action.supersedes))
 
     def _paths(self, outcome: Fetched) -> dict[Role, str]:
         """Where the files go: an entry keeps its path, a new one gets the first that is free."""
@@ -195,22 +248,9 @@ class Committer:
             }
         return self._owners
 
-    def _superseded(self, old: Entry, kept: set[str]) -> Entry:
-        """The entry as superseded, its files in history; adds the paths that they had to `kept`."""
-        files: dict[str, StoredFile | None] = {}
-        for role in ROLES:
-            stored = old.file(role)
-            files[role] = None
-            if stored is not None and self._storage.is_intact(stored):
-                path = self._storage.keep(stored.path, str(old.update_time_ms))
-                files[role] = msgspec.structs.replace(stored, path=path)
-                kept.add(stored.path)
-        return msgspec.structs.replace(old, state="superseded", gone_since=None, **files)
-
-    def _failure(self, outcome: Failed) -> Failure:
+    def _failure(self, outcome: Failed, now: str) -> Failure:
         asset = outcome.action.asset
         before = self._manifest.failures.get(asset.key)
-        now = now_iso()
         failure = TwinFailure if asset.is_twin else Failure
         return failure(
             id=asset.id,
@@ -224,6 +264,18 @@ class Committer:
             name=asset.name,
             content_type=asset.content_type,
         )
+
+
+def _failures(batch: Iterable[Outcome], blocked: Iterable[Blocked]) -> Iterator[Failed]:
+    """What could not be fetched, or not be placed."""
+    actions = {}
+    for outcome in batch:
+        actions[outcome.action.asset.key] = outcome.action
+        failed = outcome if isinstance(outcome, Failed) else outcome.failed
+        if failed is not None:
+            yield failed
+    for block in blocked:
+        yield Failed(actions[block.plan.entry.key], block.role, block.error)
 
 
 def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFile | None]) -> Entry:

@@ -4,8 +4,7 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -28,8 +27,8 @@ from mirror.net.transfers import Transfers
 from mirror.storage import media
 from mirror.storage.durable import disk_error
 from mirror.storage.hashing import hash_file
+from mirror.storage.partial import Partial
 from mirror.storage.root import Root
-from mirror.storage.spool import Note, Partial
 from mirror.threads import in_thread
 
 T = TypeVar("T")
@@ -67,6 +66,7 @@ class _Wanted(NamedTuple):
     Attributes:
         known: of a copy that may still be right.
         is_media: whether an image, a video or a sound is expected.
+        on_trouble: told when an attempt failed, and it may take long.
     """
 
     url: str
@@ -74,6 +74,7 @@ class _Wanted(NamedTuple):
     progress: _Progress
     known: StoredFile | None
     is_media: bool
+    on_trouble: Callable[[], None]
 
 
 class Fetcher:
@@ -103,46 +104,54 @@ class Fetcher:
         self._policy = Policy(max_attempts, max_wait_s)
         self._pauses: dict[str, Pause] = {}
 
-    async def fetch(self, action: Action) -> Outcome:
+    async def fetch(self, action: Action, keep: Callable[[Sequence[Fetched]], None]) -> Outcome:
         """Fetch every file that the action wants.
+
+        Args:
+            action: what is to be done.
+            keep: told of the files that are complete when others take long or something ends it
+                all, so that these are not lost with it.
 
         Raises:
             DiskError: the disk cannot take them; any other trouble is the asset's own outcome.
         """
         files: dict[Role, FetchedFile] = {}
-        asset, looked_up = action.asset, 0
-        for role in action.fetch:
-            partial = self._spool.partial(asset.key, role)
-            progress = _Progress(partial)
-            while role not in files:
+
+        def keep_complete() -> None:
+            if files:
+                keep([Fetched(action, dict(files))])
+
+        try:
+            for role in action.fetch:
                 try:
-                    files[role] = await self._file(action, asset, role, partial)
-                except ExpiredUrlError as error:
-                    if progress.made():  # the URL was good for a while
-                        looked_up = 0
-                    fresh = await self._look_up(asset) if looked_up < _FRESH_URLS else None
-                    looked_up += 1
-                    if fresh is None or fresh.urls.get(role) in (None, asset.urls[role]):
-                        return self._failed(action, role, error, files)
-                    asset = fresh
+                    files[role] = await self._fetch_file(action, role, keep_complete)
                 except AssetError as error:
-                    return self._failed(action, role, error, files)
-                except BaseException:  # a stop, or the disk: what is complete stays so
-                    self.keep(Fetched(action, files))
-                    raise
+                    failed = Failed(action, role, str(error))
+                    # A cover alone is nothing to record; a resource without its cover is.
+                    return Fetched(action, files, failed) if files else failed
+        except BaseException:
+            keep_complete()
+            raise
         return Fetched(action, files)
 
-    def keep(self, outcome: Fetched) -> None:
-        """Note that files are complete, so that the next run need not ask for them again."""
-        for file in outcome.files.values():
-            with contextlib.suppress(OSError):
-                file.partial.save(Note.of(file.facts, complete=True))
-
-    def _failed(
-        self, action: Action, role: Role, error: AssetError, files: dict[Role, FetchedFile]
-    ) -> Failed:
-        self.keep(Fetched(action, files))
-        return Failed(action, role, str(error))
+    async def _fetch_file(
+        self, action: Action, role: Role, on_trouble: Callable[[], None]
+    ) -> FetchedFile:
+        """Fetch one file; where its URL no longer answers, from a fresh one."""
+        asset, looked_up = action.asset, 0
+        partial = self._spool.partial(asset.key, role)
+        progress = _Progress(partial)
+        while True:
+            try:
+                return await self._file(action, asset, role, partial, on_trouble)
+            except ExpiredUrlError:
+                if progress.made():  # the URL was good for a while
+                    looked_up = 0
+                fresh = await self._look_up(asset) if looked_up < _FRESH_URLS else None
+                looked_up += 1
+                if fresh is None or fresh.urls.get(role) in (None, asset.urls[role]):
+                    raise
+                asset = fresh
 
     async def _look_up(self, asset: Asset) -> Asset | None:
         try:
@@ -151,7 +160,12 @@ class Fetcher:
             return None
 
     async def _file(
-        self, action: Action, asset: Asset, role: Role, partial: Partial
+        self,
+        action: Action,
+        asset: Asset,
+        role: Role,
+        partial: Partial,
+        on_trouble: Callable[[], None],
     ) -> FetchedFile:
         url = asset.urls.get(role)
         if not url:
@@ -162,7 +176,7 @@ class Fetcher:
                 known = None
             is_media = role == "cover" or asset.content_type in _MEDIA
             received = await self._attempts(
-                _Wanted(url, partial, _Progress(partial), known, is_media)
+                _Wanted(url, partial, _Progress(partial), known, is_media, on_trouble)
             )
             if known is not None and received.facts is known:
                 await asyncio.to_thread(self._storage.copy_out, known.path, partial)
@@ -232,6 +246,7 @@ class Fetcher:
                 url, partial, resume=resume, known=known, is_media=wanted.is_media
             )
         except FetchError as error:
+            wanted.on_trouble()
             if wanted.progress.made() and self._goes_on_after(error):
                 raise _GotOnError from error
             raise

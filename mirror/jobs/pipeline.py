@@ -12,13 +12,15 @@ happens in the event loop.
 import asyncio
 import time
 
+from msgspec.structs import replace
+
 from mirror.errors import AccessError, ApiError, UsageError
-from mirror.jobs.commit import Committer, Failed, Fetched, Outcome
+from mirror.jobs.commit import Committed, Committer, Outcome
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.lister import Lister
 from mirror.jobs.queue import ActionQueue
 from mirror.jobs.result import Tally
-from mirror.models import Action, Entry, FailedFile
+from mirror.models import Action, FailedFile
 from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
 from mirror.progress import Progress
@@ -81,11 +83,12 @@ class Pipeline:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._list(self._workers))
                 for _ in range(self._workers):
-                    group.create_task(self._work(fetcher))
-                group.create_task(self._commit(fetcher, committer))
+                    group.create_task(self._work(fetcher, committer))
+                group.create_task(self._commit(committer))
         finally:
             while not self._outcomes.empty():
-                self._keep(fetcher, [self._outcomes.get_nowait()])
+                if (outcome := self._outcomes.get_nowait()) is not None:
+                    committer.keep([outcome])
 
     # The lister, in a thread of its own.
 
@@ -114,13 +117,13 @@ class Pipeline:
 
     # The workers.
 
-    async def _work(self, fetcher: Fetcher) -> None:
+    async def _work(self, fetcher: Fetcher, committer: Committer) -> None:
         while (action := await self._actions.get()) is not None:
-            outcome = await fetcher.fetch(action)
+            outcome = await fetcher.fetch(action, committer.keep)
             try:
                 await self._outcomes.put(outcome)
             except asyncio.CancelledError:  # the disk was behind: what is complete stays so
-                self._keep(fetcher, [outcome])
+                committer.keep([outcome])
                 raise
         self._workers -= 1
         if not self._workers:
@@ -128,7 +131,7 @@ class Pipeline:
 
     # The committer.
 
-    async def _commit(self, fetcher: Fetcher, committer: Committer) -> None:
+    async def _commit(self, committer: Committer) -> None:
         ended, most = False, 1
         while not ended:
             batch = [await self._outcomes.get()]
@@ -137,37 +140,33 @@ class Pipeline:
             ended = batch[-1] is None
             outcomes = [outcome for outcome in batch if outcome is not None]
             began = time.monotonic()
-            await shielded(self._commit_batch(outcomes, fetcher, committer))
+            await shielded(self._commit_batch(outcomes, committer))
             took_s = time.monotonic() - began
             most = max(1, min(_BATCH, int(len(batch) * _BATCH_S / max(took_s, _BATCH_S / _BATCH))))
 
-    async def _commit_batch(
-        self, outcomes: list[Outcome], fetcher: Fetcher, committer: Committer
-    ) -> None:
+    async def _commit_batch(self, outcomes: list[Outcome], committer: Committer) -> None:
         try:
-            entries = await committer.commit(outcomes)
+            committed = await committer.commit(outcomes)
         except BaseException:
-            self._keep(fetcher, outcomes)
+            committer.keep(outcomes)
             raise
-        for outcome, entry in zip(outcomes, entries, strict=True):
-            self._settle(outcome, entry)
+        for outcome, end in zip(outcomes, committed, strict=True):
+            self._settle(outcome, end)
 
-    def _settle(self, outcome: Outcome, entry: Entry | None) -> None:
-        action = outcome.action
-        if isinstance(outcome, Failed):
-            asset = action.asset
-            failure = FailedFile(asset.id, asset.update_time_ms, outcome.role, outcome.error)
-            self._fail(action, failure)
+    def _settle(self, outcome: Outcome, end: Committed) -> None:
+        """Count and report an asset; one that lacks its cover counts as failed."""
+        action, got = outcome.action, end.files
+        if end.entry is not None:
+            self._tally.has_news = True
+            for file in got.values():
+                self._tally.files.reused += file.reused
+                self._tally.files.fetched += not file.reused
+            done = action if end.failed is None else replace(action, fetch=tuple(got))
+            self._progress.done(done, end.entry)
+        if end.failed is None:
+            self._tally.count(action.kind)
             return
-        self._tally.count(action.kind)
-        self._tally.has_news = True
-        for file in outcome.files.values():
-            self._tally.files.reused += file.reused
-            self._tally.files.fetched += not file.reused
-        if entry is not None:
-            self._progress.done(action, entry)
-
-    def _keep(self, fetcher: Fetcher, outcomes: list[Outcome] | list[Outcome | None]) -> None:
-        for outcome in outcomes:
-            if isinstance(outcome, Fetched):
-                fetcher.keep(outcome)
+        asset, failed = action.asset, end.failed
+        left = tuple(role for role in action.fetch if role not in got)
+        failure = FailedFile(asset.id, asset.update_time_ms, failed.role, failed.error)
+        self._fail(replace(action, fetch=left), failure)

@@ -75,6 +75,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     pruned = Pruned()
     storage, manifest = root.storage, root.manifest
     if not dry_run:
+        root.recover(stop.check)
         _finish_earlier(root)
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
     unrecorded = _unrecorded(root)

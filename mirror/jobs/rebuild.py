@@ -64,6 +64,7 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     """
     storage, manifest = root.storage, root.manifest
     base = _load_base(root)
+    root.recover(stop.check)
     rebuilt = Rebuilt(base)
     files = Files(storage, progress, stop)
     sums = {} if base == NAME else _sums(storage)

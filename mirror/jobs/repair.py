@@ -14,7 +14,7 @@ from functools import partial
 
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
 from mirror.jobs import verify
-from mirror.jobs.commit import Committer, Fetched
+from mirror.jobs.commit import Committer
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.known import Known
 from mirror.jobs.running import opened, run_stoppable
@@ -28,6 +28,7 @@ from mirror.stopping import Stop
 from mirror.storage.hashing import hash_file
 from mirror.storage.interface import Area, Placement
 from mirror.storage.journal import DropFailure
+from mirror.storage.placing import Plan
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
@@ -65,6 +66,8 @@ def check_and_repair(
         DiskError, OSError: the disk cannot take it; what was mended is recorded.
         Interrupted: stopped.
     """
+    root.recover(stop.check)
+    root.placer.sweep()
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
     for entry, _, stored in recorded(root.manifest):
         if entry.state != "superseded":  # in history, two versions may be one file
@@ -145,17 +148,18 @@ class _Repair:
         if stored.path not in self.left:
             return
         root = self._root
-        copy = root.spool.partial(f"repair {entry.key}", role)
+        copy = root.spool.partial(entry.key, role, is_copy=True)
         root.spool.check_room(stored.size)
-        placement = Placement(copy, stored.path, entry.update_time_ms)
+        placement = Placement(copy, stored.path, entry.update_time_ms, stored.size, stored.sha256)
         try:
             copy.take(root.storage.open(path))
-            root.storage.secure([placement])()
-            root.storage.place([placement], kept=frozenset())
+            blocked = root.placer.carry_out([Plan(entry, {role: placement})], self._stop.check)
         except OSError:
             copy.discard()
             raise
-        root.storage.settle()
+        if blocked:
+            copy.discard()
+            return
         if path != stored.path == unicodedata.normalize("NFC", path):
             root.storage.remove(path)  # it was the file itself, in another form of Unicode
         failure = root.manifest.failures.get(entry.key)
@@ -216,16 +220,17 @@ class _Repair:
             return
         async with self._slots:
             now = self._root.manifest.entries[entry.key]
-            outcome = await fetcher.fetch(Action(asset, Kind.REPAIRED, (role,), now, ()))
-            if not isinstance(outcome, Fetched):
-                return
+            action = Action(asset, Kind.REPAIRED, (role,), now, ())
+            outcome = await fetcher.fetch(action, committer.keep)
             try:
                 async with self._committing:
-                    await shielded(committer.commit([outcome]))
+                    (end,) = await shielded(committer.commit([outcome]))
             except OSError as error:
-                fetcher.keep(outcome)
+                committer.keep([outcome])
                 if not _is_of_one_file(error):
                     raise
+                return
+            if end.failed is not None:
                 return
         self._findings.fetched.append(stored.path)
         del self.left[stored.path]

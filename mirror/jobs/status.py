@@ -69,7 +69,7 @@ class Status(Struct):
         only_here: assets that Kling lists no more, and that are here.
         superseded: earlier versions of assets that are kept.
         bytes: of all files of these.
-        free: bytes free on the disk.
+        free: bytes free on the disk, or null where its file system does not say.
         reserve: bytes that are to stay free; with less, `sync` stops.
         types: of current and only_here, by contentType.
         accounts: the same by account.
@@ -92,7 +92,7 @@ class Status(Struct):
     only_here: int
     superseded: int
     bytes: int
-    free: int
+    free: int | None
     reserve: int
     types: dict[str, Total]
     accounts: list[AccountTotal]

@@ -133,6 +133,8 @@ class _Run:
     def go(self) -> None:
         """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
         with self._tally.noting_errors():
+            if not self._dry_run:
+                self._root.recover(self._stop.check)
             run_stoppable(self._list_and_fetch(), self._stop)
         if not self._tally.met(ExitCode.DISK):
             with self._tally.noting_errors():
@@ -191,7 +193,7 @@ class _Run:
             self._root.compact()
         summary = self._tally.result().summary
         if summary.exit_code == ExitCode.COMPLETE and not self._settings.scope.is_filtered:
-            self._root.spool.clear()
+            self._root.tidy_spool()
 
     def _note_run(self) -> None:
         """Add the run to the log, so that `status` tells of it; a full disk may have no room."""

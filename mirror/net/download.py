@@ -22,7 +22,7 @@ from mirror.net.retry import http_date
 from mirror.net.strangers import page_title
 from mirror.storage.durable import begin_writing, disk_error
 from mirror.storage.media import HEAD_BYTES, error_page_type
-from mirror.storage.spool import Note, Partial, Resume
+from mirror.storage.partial import Note, Partial, Resume
 
 _NOTE_EVERY_BYTES = 8 << 20
 _CHUNK_BYTES = 512 * 1024

@@ -23,7 +23,7 @@ from mirror.net.pacing import Pacer
 from mirror.net.probe import Prober, RemoteFile
 from mirror.net.response import Answer
 from mirror.net.urls import UrlRules
-from mirror.storage.spool import Partial, Resume
+from mirror.storage.partial import Partial, Resume
 
 T = TypeVar("T")
 

@@ -110,7 +110,7 @@ def _notes(state: Status, times: _Times) -> Iterator[str]:
     if state.at_work is not None:
         since = times.when(state.at_work.since)
         yield f"A run is at work: process {state.at_work.pid}, since {since}."
-    if state.free < state.reserve:
+    if state.free is not None and state.free < state.reserve:
         yield (
             f"The disk has {size(state.free)} free, less than the {size(state.reserve)} of "
             "`min_free`: the next `sync` will stop. Free some space."
@@ -178,7 +178,8 @@ def _totals(state: Status) -> Iterator[str]:
         yield f"  history keeps {versions} in {_folder(state.history)}"
     if state.trash.files:
         yield f"  trash has {_folder(state.trash)}; `kling-mirror prune --empty-trash` deletes them"
-    yield f"  {size(state.bytes + state.trash.bytes)} used, {size(state.free)} free in {state.dest}"
+    free = "" if state.free is None else f", {size(state.free)} free"
+    yield f"  {size(state.bytes + state.trash.bytes)} used{free} in {state.dest}"
 
 
 def _failures(failures: Sequence[Failure], times: _Times, *, whole: bool) -> Iterator[str]:

@@ -4,19 +4,18 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from mirror.clock import now_iso
 from mirror.errors import DiskError
 
 StrPath = str | os.PathLike[str]
 
 _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
-_BINARY = getattr(os, "O_BINARY", 0)
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+BINARY = getattr(os, "O_BINARY", 0)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BUFFER_BYTES = 1 << 20
 _RANGE_BYTES = 1 << 30
 
@@ -79,17 +78,6 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def sync_all(self, descriptors: Sequence[int]) -> None:
-        """Make the bytes of many open files durable.
-
-        The system is told to begin with all of them before the first is waited for: their blocks
-        then share one commit of the file system's journal, and take half the time.
-        """
-        for descriptor in descriptors:
-            begin_writing(descriptor)
-        for descriptor in descriptors:
-            self.sync(descriptor)
-
     def sync(self, descriptor: int) -> None:
         """Make an open file's bytes durable."""
         self._step("fsync")
@@ -135,6 +123,11 @@ class Disk:
         except OSError as error:  # which names the source, though the target is at fault
             raise OSError(error.errno, error.strerror, str(target)) from None
 
+    def set_time(self, path: StrPath, mtime_ns: int) -> None:
+        """Give a file its time, where the file system keeps any: a time is worth no failure."""
+        with contextlib.suppress(OSError):
+            os.utime(path, ns=(mtime_ns, mtime_ns))
+
     def unlink(self, path: Path) -> None:
         """Take a name away, if it is there."""
         self._step("unlink")
@@ -145,7 +138,7 @@ class Disk:
     ) -> None:
         """Replace a file's content in one step: a reader, or a crash, sees the old or the new."""
         temporary = _temporary(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
         try:
             with os.fdopen(os.open(temporary, flags, mode), "wb", _BUFFER_BYTES) as file:
                 self._step("write")
@@ -172,93 +165,26 @@ class Disk:
                 temporary.unlink()
         self.sync_folder(target.parent)
 
-    def append(self, descriptor: int, data: bytes, *, at: int) -> None:
-        """Write behind the first bytes of a file, durably: all of it or, on an error, nothing."""
+    def append(self, descriptor: int, data: bytes, *, at: int, durably: bool = True) -> None:
+        """Write behind the first bytes of a file: all of it or, on an error, nothing."""
         os.lseek(descriptor, at, os.SEEK_SET)
         view = memoryview(data)
         try:
             while view:
                 self._step("append")
                 view = view[os.write(descriptor, view) :]
-            self.sync(descriptor)
+            if durably:
+                self.sync(descriptor)
         except OSError:
             os.ftruncate(descriptor, at)
             raise
 
-    def truncate(self, descriptor: int, size: int) -> None:
-        """Cut a file off, durably."""
+    def truncate(self, descriptor: int, size: int, *, durably: bool = True) -> None:
+        """Cut a file off."""
         self._step("truncate")
         os.ftruncate(descriptor, size)
-        self.sync(descriptor)
-
-
-class AppendedFile:
-    """A file that only grows, each time durably, and is emptied now and then: a journal.
-
-    Args:
-        path: the file; it need not exist yet.
-        disk: takes the durable steps.
-    """
-
-    def __init__(self, path: Path, disk: Disk) -> None:
-        self._path = path
-        self._disk = disk
-        self._descriptor = -1
-
-    def read(self) -> bytes:
-        """All of it; b"" where there is none.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        try:
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    def append(self, data: bytes, *, at: int) -> None:
-        """Write behind the first bytes, durably: all of it or, on an error, nothing.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        self._open(at)
-        self._disk.append(self._descriptor, data, at=at)
-
-    def empty(self, *, at: int) -> None:
-        """Cut it off at its beginning, durably; all behind the first bytes is kept elsewhere.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        self._open(at)
-        self._disk.truncate(self._descriptor, 0)
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _open(self, size: int) -> None:
-        if self._descriptor >= 0:
-            return
-        flags = os.O_RDWR | os.O_CREAT | _BINARY | _NO_FOLLOW
-        is_new = not self._path.exists()
-        self._descriptor = os.open(self._path, flags, FILE_MODE)
-        if is_new:
-            self._disk.sync_folder(self._path.parent)
-        self._keep_tail(size)
-        os.ftruncate(self._descriptor, size)
-
-    def _keep_tail(self, size: int) -> None:
-        """What is cut off holds no promise, but it is not ours to destroy unseen."""
-        with self._path.open("rb") as file:
-            file.seek(size)
-            tail = file.read()
-        if b"\n" in tail:
-            name = f"{self._path.name}.damaged-{now_iso().replace(':', '')}"
-            self._disk.write_atomic(self._path.with_name(name), tail)
+        if durably:
+            self.sync(descriptor)
 
 
 def give_name(source: StrPath, target: StrPath) -> bool:
@@ -304,8 +230,8 @@ def append_to(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW
-    return os.fdopen(os.open(path, flags | _BINARY, FILE_MODE), "ab")
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW
+    return os.fdopen(os.open(path, flags | BINARY, FILE_MODE), "ab")
 
 
 def have_same_bytes(one: Path, other: Path) -> bool:

@@ -10,17 +10,21 @@ All paths are texts relative to the root, with `/`. What the system refuses is a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
 from mirror.models import Entry, StoredFile
-from mirror.storage.spool import Partial
+from mirror.storage.partial import Partial
 
 Area = Literal["tree", "history", "trash"]
 """Where files can be: in their places; replaced by others; pruned."""
+
+
+class BlockedError(OSError):
+    """Something at the place of one file is in the way; other files are not concerned."""
 
 
 class Placement(Struct, frozen=True):
@@ -30,11 +34,15 @@ class Placement(Struct, frozen=True):
         partial: where its bytes are.
         path: its place.
         mtime_ms: epoch milliseconds, the asset's updateTime.
+        size: bytes.
+        sha256: hex.
     """
 
     partial: Partial
     path: str
     mtime_ms: int
+    size: int
+    sha256: str
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -165,8 +173,13 @@ class Storage(ABC):
         """Whether a file is in its place with its size. The bytes are `verify`'s business."""
 
     @abstractmethod
+    def look(self, path: str) -> Found | None:
+        """What lies at a path, a file or anything else; None where nothing does."""
+
     def size_of(self, path: str) -> int | None:
         """The size of a regular file, or None where there is none."""
+        found = self.look(path)
+        return found.size if found is not None and found.is_file else None
 
     @abstractmethod
     def set_time(self, path: str, mtime_ms: int) -> None:
@@ -187,11 +200,13 @@ class Storage(ABC):
     # Files on their way into their places, a batch at a time and in this order.
 
     @abstractmethod
-    def secure(self, placements: Sequence[Placement]) -> Callable[[], None]:
+    def secure(self, placements: Sequence[Placement]) -> Callable[[Callable[[], None]], None]:
         """Begin to make complete partial files safe from a power cut.
 
         Returns:
-            What waits until they are; it may be called in a thread of its own.
+            What waits until they are; it may be called in a thread of its own. What its argument
+            raises, which it calls between two files, ends the waiting. A file that the disk refuses
+            is not to be trusted any more: its partial file is dropped.
         """
 
     @abstractmethod
@@ -207,24 +222,34 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
-        """Put secured files into their places, where readers find them.
+    def place(self, placement: Placement) -> None:
+        """Put a secured file into its place, where readers find it, and see that it is that file.
 
-        Args:
-            placements: the files.
-            kept: paths whose present files are in `history/` already.
+        What lies there is replaced: it was kept before.
 
         Raises:
-            DiskError: a folder is a link that leads out of the root.
+            BlockedError: something at this very place is in the way.
+            DiskError: a folder is a link that leads out of the root; or the file is not the one
+                that was secured: somebody else is at work here.
         """
 
     @abstractmethod
-    def settle(self) -> None:
-        """Make durable what was placed."""
+    def settle(self, paths: Iterable[str]) -> None:
+        """Make durable that files are in these places."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
         """Take away a name whose file has another, if it is there."""
+
+    @abstractmethod
+    def remove_kept(self, path: str, kept: str, *, but: Collection[str] = ()) -> None:
+        """Take away a name whose very bytes have another.
+
+        Args:
+            path: the name; it may be gone already.
+            kept: the other name.
+            but: names of files that stay: where the file system takes one for `path`, it is left.
+        """
 
     # The trash.
 

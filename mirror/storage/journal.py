@@ -44,6 +44,13 @@ class DropFailure(Struct, frozen=True, tag="settled", tag_field="op"):
 Change = PutEntry | DropEntry | PutFailure | DropFailure
 
 _decoder = msgspec.json.Decoder(Change)
+_KNOWN = ("entry", "drop", "failure", "settled")
+
+
+class NewerLineError(ValueError):
+    """A whole line says something that this version does not know."""
+
+
 Record = TypeVar("Record", Entry, Failure)
 
 
@@ -57,6 +64,9 @@ def decoded(data: bytes) -> Iterator[tuple[Change, int]]:
 
     What follows the first line that is not whole was being written when the power went; nothing of
     it had been promised.
+
+    Raises:
+        NewerLineError: a newer version wrote a line.
     """
     for line in io.BytesIO(data):
         change = _parsed(line)
@@ -70,23 +80,51 @@ def as_twin(twin: type[Record], record: Record) -> Record:
     return twin(**msgspec.structs.asdict(record))
 
 
+def framed(value: object) -> bytes:
+    """A value as a line that shows whether it is whole."""
+    # Line breaks can only stand between JSON's tokens: a manifest that was edited by hand has them.
+    data = msgspec.json.encode(value).replace(b"\n", b" ")
+    return b"%08x %s\n" % (zlib.crc32(data), data)
+
+
+def unframed(line: bytes) -> bytes | None:
+    """The JSON on a line, or None if the line is not whole."""
+    checksum, _, data = line.rstrip(b"\n").partition(b" ")
+    is_whole = line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(data)
+    return data if is_whole else None
+
+
+class _AnyChange(Struct):
+    op: str
+
+
+def _is_unknown(data: bytes) -> bool:
+    """Whether a line that is whole says what only a newer version can have written."""
+    try:
+        data.decode()  # what is not asked for is not looked at
+        change = msgspec.json.decode(data, type=_AnyChange)
+    except NOT_JSON:
+        return False
+    return change.op not in _KNOWN
+
+
 def _line(change: Change) -> bytes:
     match change:
         case PutEntry(TwinEntry()) | PutFailure(TwinFailure()):
             change = msgspec.structs.replace(change, is_twin=True)
-    # Line breaks can only stand between JSON's tokens: a manifest that was edited by hand has them.
-    data = msgspec.json.encode(change).replace(b"\n", b" ")
-    return b"%08x %s\n" % (zlib.crc32(data), data)
+    return framed(change)
 
 
 def _parsed(line: bytes) -> Change | None:
     """The change on a line of the journal, or None if the line is not whole."""
-    checksum, _, data = line.rstrip(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(data):
+    data = unframed(line)
+    if data is None:
         return None
     try:
         change: Change = _decoder.decode(data)
-    except NOT_JSON:
+    except NOT_JSON as error:
+        if _is_unknown(data):
+            raise NewerLineError(str(error)) from None
         return None
     match change:
         case PutEntry(entry, is_twin=True):

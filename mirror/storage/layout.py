@@ -15,6 +15,9 @@ from mirror.storage.media import split_suffix
 MAX_NAME_BYTES = 150
 """Longest file name. ext4, APFS and NTFS allow 255; eCryptfs (older NAS boxes) only 143 to 150."""
 
+_LATEST_MTIME_MS = 4_102_444_800_000
+"""The year 2100; FAT and some NAS firmware end there or after."""
+
 _ROOM_FOR_VERSION = len("@replaced-1754630473303-99")
 """In `history/` a name grows by what tells it from its successor."""
 
@@ -131,9 +134,30 @@ def suffix_in(path: str) -> str:
 
 def history_path(path: str, version: str) -> str:
     """Where a replaced file is kept: the same path under `history/`, marked with its version."""
+    path = path.removeprefix(f"{PRIVATE_FOLDER}/history/")
     stem, dot, suffix = path.rpartition(".")
     marked = f"{stem}@{version}.{suffix}" if dot and "/" not in suffix else f"{path}@{version}"
     return f"{PRIVATE_FOLDER}/history/{marked}"
+
+
+def original_path(kept: str) -> str | None:
+    """The path that a file in `history/` was kept from; None for what is none of our names."""
+    marked = kept.removeprefix(f"{PRIVATE_FOLDER}/history/")
+    stem, _, version = marked.rpartition("@")
+    if marked == kept or not stem:
+        return None
+    _, dot, suffix = version.rpartition(".")
+    return f"{stem}{dot}{suffix}" if dot else stem
+
+
+def trash_path(path: str, name: str) -> str:
+    """Where a file is that a `prune` moved to the trash, by that prune's name."""
+    return f"{PRIVATE_FOLDER}/trash/{name}/{path.removeprefix(f'{PRIVATE_FOLDER}/')}"
+
+
+def mtime_ns(update_time_ms: int) -> int:
+    """The time that a file of an asset has: its updateTime, where file systems can keep it."""
+    return min(max(update_time_ms, 0), _LATEST_MTIME_MS) * 1_000_000
 
 
 def _is_unsafe(char: str) -> bool:

@@ -5,11 +5,12 @@ replaced goes to `history/` first.
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -21,22 +22,30 @@ from mirror.clock import now_iso
 from mirror.errors import DiskError
 from mirror.models import NOT_JSON, Entry, StoredFile
 from mirror.storage import layout
+from mirror.storage.appended import AppendedFile
 from mirror.storage.durable import (
-    AppendedFile,
+    BINARY,
+    NO_FOLLOW,
     Disk,
+    StrPath,
     append_to,
+    begin_writing,
     disk_error,
     give_name,
     have_same_bytes,
 )
-from mirror.storage.interface import Area, Found, Holder, Placement, Storage
+from mirror.storage.hashing import hash_file
+from mirror.storage.interface import Area, BlockedError, Found, Holder, Placement, Storage
 from mirror.storage.lock import FolderLock
-from mirror.storage.spool import Partial
+from mirror.storage.partial import Partial
 
-_LATEST_MTIME_MS = 4_102_444_800_000  # the year 2100; FAT and some NAS firmware end there or after
 _TIMES_DIFFER_NS = 2_000_000_000  # FAT keeps times in steps of two seconds
 _RUNS_TAIL_BYTES = 1 << 20
 _ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
+_IN_THE_WAY = frozenset(
+    (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EPERM, errno.EACCES, errno.EBUSY)
+)
+"""How a rename fails where something at the target, and not its folder, is at fault."""
 
 
 class _Marker(Struct):
@@ -66,7 +75,7 @@ class LocalFolder(Storage):
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
         self._places: dict[str, Path] = {}
-        self._unsettled: set[Path] = set()
+        self._secured: dict[str, tuple[int, int, int]] = {}
 
     # The root itself.
 
@@ -188,27 +197,29 @@ class LocalFolder(Storage):
             return False
         return found.st_size == stored.size and stat.S_ISREG(found.st_mode)
 
-    def size_of(self, path: str) -> int | None:
-        """The size of a regular file, or None where there is none."""
+    def look(self, path: str) -> Found | None:
+        """What lies at a path, a file or anything else; None where nothing does."""
         try:
             found = os.lstat(self._prefix + path)
         except (OSError, ValueError):
             return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return Found(path, found.st_size, found.st_mtime_ns, stat.S_ISREG(found.st_mode))
 
     def set_time(self, path: str, mtime_ms: int) -> None:
         """Give a file its asset's time again; a time is worth no failure."""
-        mtime_ns = _mtime_ns(mtime_ms)
-        with contextlib.suppress(OSError):
-            found = os.lstat(self._prefix + path)
-            is_lost = abs(found.st_mtime_ns - mtime_ns) > _TIMES_DIFFER_NS
-            if is_lost and stat.S_ISREG(found.st_mode):
-                os.utime(self._prefix + path, ns=(mtime_ns, mtime_ns))
+        found = self.look(path)
+        mtime_ns = layout.mtime_ns(mtime_ms)
+        if (
+            found is not None
+            and found.is_file
+            and abs(found.mtime_ns - mtime_ns) > _TIMES_DIFFER_NS
+        ):
+            self._disk.set_time(self._prefix + path, mtime_ns)
 
     def open(self, path: str) -> BinaryIO:
         """A file to read; a link in its place is not followed, nor is a pipe waited for."""
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(self._prefix + path, flags | getattr(os, "O_BINARY", 0))
+        flags = os.O_RDONLY | BINARY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(self._prefix + path, flags)
         return os.fdopen(descriptor, "rb", buffering=0)
 
     def copy_out(self, path: str, partial: Partial) -> None:
@@ -230,41 +241,62 @@ class LocalFolder(Storage):
                 ]
             for name in files:
                 path = os.path.join(folder, name)  # noqa: PTH118 - for every file
-                with contextlib.suppress(OSError):  # a run is at work, or the disk cannot say
-                    found = os.lstat(path)
-                    yield Found(
-                        path.removeprefix(self._prefix).replace(os.sep, "/"),
-                        found.st_size,
-                        found.st_mtime_ns,
-                        stat.S_ISREG(found.st_mode),
-                    )
+                relative = path.removeprefix(self._prefix).replace(os.sep, "/")
+                if (found := self.look(relative)) is not None:  # a run is at work
+                    yield found
 
     # Files on their way into their places.
 
-    def secure(self, placements: Sequence[Placement]) -> Callable[[], None]:
+    def secure(self, placements: Sequence[Placement]) -> Callable[[Callable[[], None]], None]:
         """Give partial files their final times, and open them; what waits does the fsyncs."""
-        descriptors: list[int] = []
+        opened: list[tuple[Placement, int]] = []
 
         def close() -> None:
-            for descriptor in descriptors:
+            for _, descriptor in opened:
                 os.close(descriptor)
 
-        def wait() -> None:
+        def wait(check_stop: Callable[[], None]) -> None:
             try:
-                self._disk.sync_all(descriptors)
+                self._sync_all(opened, check_stop)
             finally:
                 close()
 
         try:
-            for placement in placements:
-                path = os.fspath(placement.partial)
-                mtime_ns = _mtime_ns(placement.mtime_ms)
-                os.utime(path, ns=(mtime_ns, mtime_ns))
-                descriptors.append(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
+            for placement in placements:  # one by one, so that all that are open get closed
+                opened.append((placement, self._opened(placement)))  # noqa: PERF401
         except BaseException:
             close()
             raise
         return wait
+
+    def _opened(self, placement: Placement) -> int:
+        """A complete partial file, open, with its final time."""
+        path = os.fspath(placement.partial)
+        self._disk.set_time(path, layout.mtime_ns(placement.mtime_ms))
+        descriptor = os.open(path, os.O_RDWR | BINARY | NO_FOLLOW)
+        self._secured[path] = found = _identity(os.fstat(descriptor))
+        if found[-1] != placement.size:
+            os.close(descriptor)
+            raise self._disturbed(placement.partial)
+        return descriptor
+
+    def _sync_all(
+        self, opened: Sequence[tuple[Placement, int]], check_stop: Callable[[], None]
+    ) -> None:
+        """Make the bytes of many open files durable.
+
+        The system is told to begin with all of them before the first is waited for: their blocks
+        then share one commit of the file system's journal, and take half the time.
+        """
+        for _, descriptor in opened:
+            begin_writing(descriptor)
+        for placement, descriptor in opened:
+            check_stop()
+            try:
+                self._disk.sync(descriptor)
+            except OSError:
+                placement.partial.distrust()
+                raise
 
     def keep(self, path: str, version: str) -> str:
         """Give a file a durable second name in `history/`."""
@@ -275,33 +307,66 @@ class LocalFolder(Storage):
             count += 1
             kept = layout.history_path(path, f"{version}-{count}")
         self._real_folder(self._path(kept).parent)
-        self._disk.keep_copy(source, self._path(kept))
+        try:
+            self._disk.keep_copy(source, self._path(kept))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # It can neither be linked nor read, and is worth no failure of the file that follows.
+            self._disk.rename(source, self._path(kept))
         return kept
 
-    def place(self, placements: Iterable[Placement], *, kept: Set[str]) -> None:
-        """Rename files into their places."""
-        for placement in placements:
-            name = placement.path.rpartition("/")[0]
-            if (folder := self._places.get(name)) is None:
-                folder = self._places[name] = self._path(name)
-                self._real_folder(folder)
-            is_new = placement.path not in kept and not self._keep_stranger(placement)
-            self._disk.rename(placement.partial, self._prefix + placement.path)
-            if not is_new:  # where both were one file, there are two names still
-                placement.partial.discard()
-            elif placement.partial.has_note():
-                placement.partial.forget()
-            self._unsettled.add(folder)
+    def place(self, placement: Placement) -> None:
+        """Rename a file into its place, and see that it is the one that was secured."""
+        target = self._prefix + placement.path
+        name = placement.path.rpartition("/")[0]
+        if (folder := self._places.get(name)) is None:
+            folder = self._places[name] = self._path(name)
+            self._real_folder(folder)
+        secured = self._secured.pop(os.fspath(placement.partial), None)
+        try:
+            self._disk.rename(placement.partial, target)
+        except OSError as error:
+            is_at_fault = error.errno in _IN_THE_WAY and os.access(folder, os.W_OK)
+            if is_at_fault and os.path.lexists(target):
+                raise BlockedError(error.errno, error.strerror, target) from None
+            raise
+        found = os.lstat(target)
+        if found.st_nlink > 1:  # where both were one file, renaming does nothing
+            placement.partial.discard()
+        elif placement.partial.has_note():
+            placement.partial.forget()
+        # Not the same by its looks: then by its bytes.
+        if _identity(found) != secured and self._sha256(placement.path) != placement.sha256:
+            raise self._disturbed(target)
 
-    def settle(self) -> None:
-        """Fsync the folders into which files were renamed."""
-        for folder in self._unsettled:
-            self._disk.sync_folder(folder)
-        self._unsettled.clear()
+    def _sha256(self, path: str) -> str:
+        return hash_file(self.open(path)).sha256
+
+    def _disturbed(self, where: StrPath) -> DiskError:
+        return DiskError(
+            "somebody else changed a file on its way into the mirror",
+            where=os.fspath(where),
+            hint="let one machine at a time mirror into this folder; the next run fetches it anew",
+        )
+
+    def settle(self, paths: Iterable[str]) -> None:
+        """Fsync the folders of these files."""
+        for name in {path.rpartition("/")[0] for path in paths}:
+            self._disk.sync_folder(self._path(name))
 
     def remove(self, path: str) -> None:
         """Take away a name whose file has another, if it is there."""
         self._disk.unlink(self._path(path))
+
+    def remove_kept(self, path: str, kept: str, *, but: Collection[str] = ()) -> None:
+        """Take away a name whose very bytes have another."""
+        file = self._path(path)
+        with contextlib.suppress(FileNotFoundError):
+            if any(_is_one_file(file, self._path(other)) for other in but):
+                return
+            if have_same_bytes(file, self._path(kept)):
+                self._disk.unlink(file)
 
     # The trash.
 
@@ -316,7 +381,7 @@ class LocalFolder(Storage):
         folder = self._trash / name
         self._real_folder(folder)
         for path in paths:
-            target = _in_trash(folder, path)
+            target = self._path(layout.trash_path(path, name))
             self._real_folder(target.parent)
             self._disk.keep_copy(self._path(path), target)
         with append_to(folder / _UNFINISHED) as file:
@@ -346,9 +411,7 @@ class LocalFolder(Storage):
 
     def remove_if_trashed(self, path: str, name: str) -> None:
         """Take away a name whose very bytes are in that part of the trash."""
-        with contextlib.suppress(FileNotFoundError):
-            if have_same_bytes(self._path(path), _in_trash(self._trash / name, path)):
-                self.remove(path)
+        self.remove_kept(path, layout.trash_path(path, name))
 
     def empty_trash(self, names: Iterable[str]) -> None:
         """Delete parts of the trash for good."""
@@ -361,17 +424,6 @@ class LocalFolder(Storage):
 
     def _path(self, relative: str) -> Path:
         return self._dest / relative
-
-    def _keep_stranger(self, placement: Placement) -> bool:
-        """Whether a file that nobody recorded lies in the way; it is kept, unless it is ours."""
-        try:
-            found = os.lstat(self._prefix + placement.path)
-        except FileNotFoundError:
-            return False
-        target = self._path(placement.path)
-        if stat.S_ISREG(found.st_mode) and not have_same_bytes(target, placement.partial.path):
-            self.keep(placement.path, f"replaced-{found.st_mtime_ns // 1_000_000}")
-        return True
 
     def _real_folder(self, folder: Path) -> None:
         if folder in self._folders:
@@ -386,8 +438,16 @@ class LocalFolder(Storage):
         self._folders.add(folder)
 
 
-def _mtime_ns(time_ms: int) -> int:
-    return min(max(time_ms, 0), _LATEST_MTIME_MS) * 1_000_000
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    """What tells a file from another that takes its name, and from itself with other bytes."""
+    return found.st_dev, found.st_ino, found.st_size
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_of_others(parent: str, name: str) -> bool:
@@ -406,7 +466,3 @@ def _line_break_after(path: Path) -> bytes:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(end - 1, 0))
         return b"" if file.read() in (b"", b"\n") else b"\n"
-
-
-def _in_trash(folder: Path, path: str) -> Path:
-    return folder / path.removeprefix(f"{layout.PRIVATE_FOLDER}/")

@@ -21,6 +21,7 @@ from mirror.storage.journal import (
     Change,
     DropEntry,
     DropFailure,
+    NewerLineError,
     PutEntry,
     PutFailure,
     Record,
@@ -28,12 +29,14 @@ from mirror.storage.journal import (
     decoded,
     encoded,
 )
+from mirror.storage.layout import PRIVATE_FOLDER
 
 FORMAT: Final = "kling-mirror"
 VERSION: Final = 1
 NAME = "manifest.json"
 BACKUP_NAME = "manifest.json.bak"
 SUMS_NAME = "SHA256SUMS"
+_UPDATE = "update kling-mirror: pip install --upgrade kling-mirror"
 
 
 class _Document(Struct):
@@ -107,15 +110,24 @@ class Manifest:
         """Take in the journal.
 
         Raises:
+            ManifestError: it is of a newer version.
             DiskError: it cannot be read.
         """
         try:
             data = self._storage.read_journal()
         except OSError as error:
-            raise disk_error(error, self._storage.location("journal")) from None
-        for change, size in decoded(data):
-            self.apply(change)
-            self._journal_bytes += size
+            raise disk_error(error, self._storage.location(f"{PRIVATE_FOLDER}/journal")) from None
+        try:
+            for change, size in decoded(data):
+                self.apply(change)
+                self._journal_bytes += size
+        except NewerLineError as error:
+            raise ManifestError(
+                f"the journal is of a newer version of this program: {error}",
+                where=self._storage.location(f"{PRIVATE_FOLDER}/journal"),
+                hint=_UPDATE,
+                is_newer=True,
+            ) from None
 
     def record(self, changes: Iterable[Change]) -> None:
         """Make changes durable in the journal, then true in memory.
@@ -174,7 +186,7 @@ class Manifest:
                 raise ManifestError(
                     f"the manifest is of version {version}, this program knows {VERSION}",
                     where=self._storage.location(name),
-                    hint="update kling-mirror: pip install --upgrade kling-mirror",
+                    hint=_UPDATE,
                     is_newer=True,
                 ) from None
             raise ManifestError(

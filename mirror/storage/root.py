@@ -15,7 +15,9 @@ from mirror.storage.interface import Storage
 from mirror.storage.known import KnownRoots, missing_root
 from mirror.storage.local import LocalFolder
 from mirror.storage.manifest import Manifest
+from mirror.storage.placing import Placer
 from mirror.storage.spool import Spool
+from mirror.storage.tidying import tidy
 
 AtEnd = Callable[["Root"], None]
 """Called by a job with the root, still open, once its work is done."""
@@ -33,14 +35,16 @@ class Root:
         storage: the files in their places.
         spool: the files on their way.
         manifest: the entries and failures.
+        placer: brings files from the spool into their places, and on record.
     """
 
     def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
         self.dest = dest
         folder = LocalFolder(dest, disk=disk)
         self.storage: Storage = folder
-        self.spool = Spool(folder.spool_folder, min_free=min_free)
+        self.spool = Spool(folder.spool_folder, min_free=min_free, disk=disk)
         self.manifest = Manifest(self.storage)
+        self.placer = Placer(self.storage, self.spool, self.manifest)
 
     @classmethod
     def read(cls, dest: Path) -> Self:
@@ -155,7 +159,12 @@ class Root:
         Raises:
             LockedError, ManifestError, DiskError: as `locked` says.
         """
-        with self.storage.lock(), contextlib.closing(self.storage), disk_errors(self.dest):
+        with (
+            self.storage.lock(),
+            contextlib.closing(self.storage),
+            contextlib.closing(self.spool),
+            disk_errors(self.dest),
+        ):
             if load:
                 self.manifest.load()
             yield
@@ -169,6 +178,27 @@ class Root:
         now = Manifest(self.storage)
         now.load()
         return now
+
+    def recover(self, check_stop: Callable[[], None]) -> None:
+        """Finish what a run that was cut off had begun; to be called before anything is changed.
+
+        Args:
+            check_stop: raises if that is to stop.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        was_cut_off = not self.manifest.is_compact
+        if self.placer.recover(check_stop) or was_cut_off:
+            self.placer.sweep()
+
+    def tidy_spool(self) -> None:
+        """Remove partial files that nobody waits for, once all that is listed is mirrored.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        tidy(self.spool, self.storage, self.manifest.entries.values())
 
     def compact(self) -> None:
         """Write `manifest.json` anew, if something was recorded since.

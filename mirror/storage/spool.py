@@ -3,86 +3,127 @@
 The spool is a local folder, whatever kind of storage the root is. A note says how many bytes it
 vouches for and their SHA-256, so that a partial file that lost or changed bytes (a power cut) is
 found out before it is continued, and nothing spliced is ever built.
+
+Each run gives its partial files names of its own: two machines whose share keeps no locks between
+them never write into one file. What an earlier run left is taken over under a new name.
 """
 
 import contextlib
 import os
+import re
 import shutil
+import time
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
+from msgspec import Struct
 
 from mirror.errors import DiskError
-from mirror.models import NOT_JSON, FileFacts, Role
-from mirror.storage.durable import copy_bytes
+from mirror.models import Role
+from mirror.storage.durable import Disk
 from mirror.storage.layout import short_hash
+from mirror.storage.partial import Note, Partial
+from mirror.storage.promises import Promises
 from mirror.text import size
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-_CHUNK_BYTES = 1 << 20
-
-
-class Note(FileFacts, frozen=True):
-    """The facts of a partial file's first `size` bytes; bytes of another URL are not continued.
-
-    Attributes:
-        complete: whether these bytes are the whole file, checked.
-    """
-
-    complete: bool
+_NAME = re.compile(
+    r"(?P<stem>(?P<copy>copy-)?(?P<key>[0-9a-f]{16})\.(?:resource|cover))(?:\.(?P<run>[0-9a-f-]+))?"
+)
+_UNKNOWN_ROOM = 1 << 62
+_STILL_WRITTEN_S = 120
+"""So long after its last byte another machine may still be at work on a file."""
 
 
-class Resume:
-    """A partial file that was found as its note says.
+class Left(Struct, frozen=True):
+    """A partial file that is in the spool.
 
     Attributes:
-        note: that note.
-        hasher: SHA-256 over its bytes, to go on with.
-        head: the file's first bytes.
+        partial: the file.
+        key_hash: `layout.short_hash` of its asset's key.
+        is_copy: whether it is a copy of a file that lies elsewhere.
+        note: what vouches for it, or None.
     """
 
-    def __init__(self, note: Note, hasher: "_Hash", head: bytes) -> None:
-        self.note = note
-        self.hasher = hasher
-        self.head = head
+    partial: Partial
+    key_hash: str
+    is_copy: bool
+    note: Note | None
 
 
 class Spool:
-    """The folder of partial files, and the room on its disk.
+    """The folder of partial files, the promises made of them, and the room on its disk.
 
     Args:
         folder: where partial files are; it need not exist yet.
         min_free: bytes that must stay free on its disk.
+        disk: takes the durable steps.
     """
 
-    def __init__(self, folder: Path, *, min_free: int = 0) -> None:
+    def __init__(self, folder: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
+        self.promises = Promises(folder.with_name("promised"), disk or Disk())
         self._folder = folder
         self._min_free = min_free
-        self._noted: set[str] | None = None
+        self._noted: set[str] = set()
+        self._left: dict[str, list[str]] | None = None
 
-    def partial(self, key: str, role: Role) -> "Partial":
-        """Where an asset's file is while it is on its way."""
-        if self._noted is None:
-            self._noted = noted_in(self._folder)
-        return Partial(f"{self._folder}{os.sep}{short_hash(key)}.{role}", self._noted)
+    def partial(self, key: str, role: Role, *, is_copy: bool = False) -> Partial:
+        """Where an asset's file is while it is on its way.
 
-    def clear(self) -> None:
-        """Remove what is left of files that nobody waits for any more."""
-        for left in self._folder.iterdir():
-            left.unlink()
+        Args:
+            key: the asset's.
+            role: which of its files.
+            is_copy: whether it will be a copy of a file that lies elsewhere, and not fetched.
 
-    def free(self) -> int:
-        """Bytes that are free on the disk.
+        Raises:
+            OSError: the disk fails.
+        """
+        left = self._left if self._left is not None else self._look()
+        stem = f"{'copy-' if is_copy else ''}{short_hash(key)}.{role}"
+        partial = self.named(f"{stem}.{self._run}")
+        if left and (names := left.pop(stem, None)) is not None:
+            self._take_over(names, partial)
+        return partial
+
+    def named(self, name: str) -> Partial:
+        """The partial file of that name, as a promise has it."""
+        return Partial(f"{self._folder}{os.sep}{name}", self._noted)
+
+    def left(self) -> Iterator[Left]:
+        """What lies in the spool, of this run and others, but for what may still be written.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name):
+            found = _NAME.fullmatch(entry.name)
+            if found is not None and entry.is_file(follow_symlinks=False):
+                partial = self.named(entry.name)
+                if self._is_ours(entry.path, found["run"]):
+                    note = partial.read_note()
+                    yield Left(partial, found["key"], found["copy"] is not None, note)
+
+    def clear_notes(self) -> None:
+        """Remove notes whose partial files are gone.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        for entry in os.scandir(self._folder):
+            name = entry.name.removesuffix(".tmp").removesuffix(".json")
+            is_note = name != entry.name and _NAME.fullmatch(name) is not None
+            if is_note and not os.path.lexists(f"{self._folder}{os.sep}{name}"):
+                Path(entry.path).unlink()
+
+    def free(self) -> int | None:
+        """Bytes that are free on the disk; None where the file system does not say.
 
         Raises:
             OSError: the disk fails.
         """
         # A run that was cut off in its first moment left a root without a spool.
-        there = self._folder if self._folder.is_dir() else self._folder.parent
-        return shutil.disk_usage(there).free
+        usage = shutil.disk_usage(self._folder if self._folder.is_dir() else self._folder.parent)
+        return usage.free if usage.total else None
 
     def check_room(self, needed: int) -> int:
         """See that so many bytes fit, and leave the reserve.
@@ -94,6 +135,8 @@ class Spool:
             DiskError: they do not.
         """
         free = self.free()
+        if free is None:
+            return _UNKNOWN_ROOM
         if free - needed < self._min_free:
             raise DiskError(
                 f"the disk is nearly full: {size(free)} free, {size(needed)} to come, and "
@@ -103,137 +146,46 @@ class Spool:
             )
         return free - needed - self._min_free
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        self.promises.close()
 
-def noted_in(folder: Path) -> set[str]:
-    """The paths of all notes in a folder: one look saves one at each file, and mostly finds none.
+    @cached_property
+    def _host(self) -> str:
+        import platform  # noqa: PLC0415 - commands that only read make no partial files
 
-    Raises:
-        OSError: the disk fails.
-    """
-    return {entry.path for entry in os.scandir(folder) if entry.name.endswith(".json")}
+        return short_hash(platform.node())[:6]
 
+    @cached_property
+    def _run(self) -> str:
+        """What this run's partial files have in their names."""
+        return f"{self._host}-{os.urandom(4).hex()}"
 
-class Partial:
-    """One partial file and its note. It can be given to `os` in place of its path.
+    def _look(self) -> dict[str, list[str]]:
+        """Find what earlier runs left; one look saves one at each file, and mostly finds none."""
+        left: dict[str, list[str]] = {}
+        for entry in os.scandir(self._folder):
+            if entry.name.endswith(".json"):
+                self._noted.add(entry.path)
+            elif (found := _NAME.fullmatch(entry.name)) and self._is_ours(entry.path, found["run"]):
+                left.setdefault(found["stem"], []).append(entry.name)
+        self._left = left
+        return left
 
-    Args:
-        path: where the bytes are, or will be.
-        noted: the paths of the folder's notes, shared by all its partial files; they are looked
-            up if None.
+    def _is_ours(self, path: str, run: str | None) -> bool:
+        """Whether nobody but us can be writing the file: see the module's docstring.
 
-    Attributes:
-        kept: how many bytes its note vouches for, as far as this object has seen.
-    """
-
-    def __init__(self, path: str | Path, noted: set[str] | None = None) -> None:
-        self._file = os.fspath(path)
-        self._note_file = f"{self._file}.json"
-        self._noted = noted_in(Path(self._file).parent) if noted is None else noted
-        self.kept = 0
-
-    def __fspath__(self) -> str:
-        return self._file
-
-    @property
-    def path(self) -> Path:
-        """Where the bytes are."""
-        return Path(self._file)
-
-    def has_note(self) -> bool:
-        """Whether it is worth looking for something to continue."""
-        return self._note_file in self._noted
-
-    def resume(self, url: str, *, head_bytes: int) -> Resume | None:
-        """What can be continued; reads and hashes the bytes so far.
-
-        Args:
-            url: that will be asked, without its query.
-            head_bytes: how many of the first bytes are wanted.
-
-        Raises:
-            OSError: the disk fails; a file that is absent is no error.
+        Runs on this machine are kept apart by the lock; of other machines' only files that were
+        not written for some time are touched.
         """
-        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and commands that only read resume nothing
-
-        self.kept = 0
-        try:
-            note = msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
-            if note.url != url:
-                return None
-            hasher = hashlib.sha256()
-            head = b""
-            with self.path.open("rb") as file:
-                left = note.size
-                while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
-                    head = head or chunk[:head_bytes]
-                    hasher.update(chunk)
-                    left -= len(chunk)
-        except (FileNotFoundError, *NOT_JSON):
-            return None
-        is_whole = not left and hasher.hexdigest() == note.sha256
-        self.kept = note.size if is_whole else 0
-        return Resume(note, hasher, head) if is_whole else None
-
-    def save(self, note: Note) -> None:
-        """Vouch for the bytes so far.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        temporary = Path(f"{self._note_file}.tmp")
-        temporary.write_bytes(msgspec.json.encode(note))
-        temporary.replace(self._note_file)
-        self._noted.add(self._note_file)
-        self.kept = note.size
-
-    def open(self, offset: int) -> int:
-        """A descriptor that writes from the offset on; what lay behind it is gone.
-
-        Raises:
-            OSError: the disk fails, or something else lies there.
-        """
-        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        if offset == 0:
-            new = flags | os.O_CREAT | os.O_EXCL
-            if self.has_note():
-                self.discard()
-            try:
-                return os.open(self._file, new, 0o644)
-            except FileExistsError:
-                # It may be a second name of a file in the tree: never write into it.
-                self.discard()
-                return os.open(self._file, new, 0o644)
-        descriptor = os.open(self._file, flags)
-        os.ftruncate(descriptor, offset)
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return descriptor
-
-    def take(self, source: BinaryIO) -> None:
-        """Make it a copy of a file; blocks are shared where the file system can do that.
-
-        Args:
-            source: open for reading; it is closed.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        with source, os.fdopen(self.open(0), "wb") as copy:
-            try:
-                descriptor = source.fileno()
-            except OSError:  # it is no file of this system
-                shutil.copyfileobj(source, copy, _CHUNK_BYTES)
-            else:
-                copy_bytes(descriptor, copy.fileno())
-
-    def forget(self) -> None:
-        """Drop the note: the bytes, if any, are worth nothing."""
+        if run is None or run.startswith(self._host):
+            return True
         with contextlib.suppress(FileNotFoundError):
-            Path(self._note_file).unlink()
-        self._noted.discard(self._note_file)
-        self.kept = 0
+            return time.time() - os.lstat(path).st_mtime > _STILL_WRITTEN_S
+        return False
 
-    def discard(self) -> None:
-        """Drop the note and the bytes."""
-        self.forget()
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+    def _take_over(self, names: list[str], partial: Partial) -> None:
+        """Give what an earlier run left our name; the note goes last, so that it never vouches."""
+        noted = [name for name in names if self.named(name).has_note()]
+        for name in (noted or names)[:1]:
+            self.named(name).rename(partial)

@@ -203,10 +203,10 @@ def test_the_time_that_a_transfer_takes_is_no_wait(
 # Covers.
 
 
-def test_a_missing_cover_leaves_the_asset_undone(
+def test_a_missing_cover_holds_no_resource_back(
     sync: RunProgram, service: Misbehaving, library: Library, dest: Path
 ) -> None:
-    """Exit 3, no entry, the failure names the cover; the next run fetches the cover alone."""
+    """The video is recorded, its cover a failure, exit 3; the next run asks for the cover alone."""
     item = library.add(1, "video")
     fault = service.fail(replies(404), "/cdn/video/1.cover")
     done = sync()
@@ -217,8 +217,10 @@ def test_a_missing_cover_leaves_the_asset_undone(
     assert "cover" in line
     failed = json.loads(done.out)["failures"][0]
     assert (failed["id"], failed["role"]) == (item["id"], "cover")
-    assert manifest_of(dest)["assets"] == {}
-    assert media_in(dest) == set()
+    entry = entry_of(dest, item)
+    assert entry["cover"] is None
+    assert media_in(dest) == {entry["resource"]["path"]}
+    check_records(dest)
     service.forget()
     assert run_sync(service, dest).summary.exit_code == 3
     assert service.asked("/cdn/video/1") == []

@@ -23,7 +23,7 @@ from mirror.errors import FetchError
 from mirror.net.download import Received
 from mirror.net.transfers import Transfers
 from mirror.net.urls import UrlRules
-from mirror.storage.spool import Partial
+from mirror.storage.partial import Partial
 from tests.conftest import RunProgram
 from tests.lib.effects import chunked, redirects, replies
 from tests.lib.library import PNG, Library

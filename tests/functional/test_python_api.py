@@ -128,7 +128,7 @@ def test_an_error_comes_out_of_a_running_loop_too(service: KlingService, dest: P
             raise ZeroDivisionError
 
     async def cell() -> None:
-        run(service, dest, Faulty())
+        run(service, dest.with_name("another"), Faulty())
 
     with pytest.raises(ZeroDivisionError):
         run(service, dest, Faulty())

@@ -23,7 +23,7 @@ from mirror.net.transfers import Transfers
 from mirror.net.urls import UrlRules
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
-from mirror.storage.spool import Partial
+from mirror.storage.partial import Partial
 from tests.conftest import RunProgram
 from tests.lib.effects import alters, ends
 from tests.lib.library import ACCESS, EMAIL, PNG, TOKEN, Library

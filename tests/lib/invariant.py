@@ -99,11 +99,13 @@ def check_invariant(
 ) -> dict[str, Entry]:
     """Assert that nothing is promised that is not there, with nobody having repaired anything.
 
+    Where no run was cut off, every file in the tree and in history has its entry, too; a test that
+    puts files of its own there gives them names without an asset's id.
+
     Args:
         dest: the mirror's root; no run is at work on it.
-        served: what the service has offered; with it, files that no entry names are judged too.
-        is_settled: whether a run has come to its end since the last crash. It leaves no file of
-            ours without an entry, neither in the tree nor in history.
+        served: what the service has offered; with it, files are judged that no entry names.
+        is_settled: whether a run has come to its end since the last crash, however that ended.
 
     Returns:
         The manifest's entries, the journal's included.
@@ -115,11 +117,17 @@ def check_invariant(
     _check_shape(path.read_bytes())
     manifest = Root(dest).manifest
     manifest.load()
+    is_cut_off = not manifest.is_compact or _is_promising(dest)
     for entry in manifest.entries.values():
-        _check_entry(dest, entry)
+        _check_entry(dest, entry, is_cut_off=is_cut_off)
+    named = [stored.path for entry in manifest.entries.values() for stored in entry.files()]
+    assert len(named) == len(set(named)), "two entries name one file"
     if served is not None:
-        named = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
-        _check_tree(dest, served, named if is_settled else None)
+        _check_tree(dest, served)
+    if is_settled or not is_cut_off:
+        for path in (*_tree(dest), *_history(dest)):
+            known = path.relative_to(dest).as_posix() in named
+            assert known or not _ID.search(path.name), f"{path} has no entry"
     return manifest.entries
 
 
@@ -164,8 +172,8 @@ def complete_hashes(dest: Path) -> set[str]:
     complete and checked, as its note says.
     """
     private = dest / PRIVATE
-    places = (private / "history", private / "trash", *_type_folders(dest))
-    hashes = {sha256_of(path) for folder in places for path in files_below(folder)}
+    kept = (path for name in ("history", "trash") for path in files_below(private / name))
+    hashes = {sha256_of(path) for path in (*_tree(dest), *kept)}
     for note in files_below(private / "partial"):
         if note.suffix == ".json" and note.with_suffix("").is_file():
             found = json.loads(note.read_bytes())
@@ -207,12 +215,21 @@ def _keys(record: _Entry | _Failure) -> tuple[str, str]:
     return key, f"{key}@{record.contentType}"
 
 
-def _check_entry(dest: Path, entry: Entry) -> None:
-    assert entry.resource is not None, f"{entry.key} ({entry.state}) has no resource"
+def _is_promising(dest: Path) -> bool:
+    """Whether a run was cut off between files that are complete and entries that say so."""
+    promised = dest / PRIVATE / "promised"
+    return promised.exists() and promised.stat().st_size > 0
+
+
+def _check_entry(dest: Path, entry: Entry, *, is_cut_off: bool) -> None:
+    has_file = entry.resource or (entry.state == "superseded" and entry.cover)
+    assert has_file, f"{entry.key} ({entry.state}) has no resource"
     for stored in entry.files():
         parts = stored.path.split("/")
         assert not {"", ".", ".."} & set(parts), stored.path
-        assert (parts[:2] == [PRIVATE, "history"]) == (entry.state == "superseded"), stored.path
+        is_kept = parts[:2] == [PRIVATE, "history"]
+        assert is_kept or entry.state != "superseded", stored.path
+        assert not is_kept or entry.state == "superseded" or is_cut_off, stored.path
         path = dest / stored.path
         assert path.is_file(), f"{entry.key} ({entry.state}): {stored.path} is not there"
         assert not path.is_symlink(), stored.path
@@ -220,28 +237,24 @@ def _check_entry(dest: Path, entry: Entry) -> None:
         assert sha256_of(path) == stored.sha256, f"{entry.key}: {stored.path} has other bytes"
 
 
-def _type_folders(dest: Path) -> list[Path]:
-    """The folders of the tree, in the root and in each account's folder."""
-    return [path for name in TYPE_FOLDERS for path in (dest / name, *dest.glob(f"*@*/{name}"))]
+def _tree(dest: Path) -> list[Path]:
+    """What is in the type folders, of the root and of each account."""
+    folders = [path for name in TYPE_FOLDERS for path in (dest / name, *dest.glob(f"*@*/{name}"))]
+    return [path for folder in folders for path in files_below(folder)]
 
 
-def _check_tree(dest: Path, served: Served, named: set[str] | None) -> None:
-    """Files without an entry may lie there after a crash, but whole ones, of the right asset.
-
-    Args:
-        dest: the mirror's root.
-        served: what the service has offered.
-        named: the paths of all entries' files, where every file must be one of them.
-    """
-    history = [
+def _history(dest: Path) -> list[Path]:
+    """What is in history, but for names that a crash left half-made."""
+    return [
         path
         for path in files_below(dest / PRIVATE / "history")
         if not (path.name.startswith(".") and path.name.endswith(".tmp"))
     ]
-    tree = [path for folder in _type_folders(dest) for path in files_below(folder)]
-    for path in tree + history:
+
+
+def _check_tree(dest: Path, served: Served) -> None:
+    """Files without an entry may lie there after a crash, but whole ones, of the right asset."""
+    for path in (*_tree(dest), *_history(dest)):
         found = _ID.search(path.name)
         assert found, f"{path} is none of our names"
         assert served.has(found[0], sha256_of(path)), f"{path} has bytes that nobody ever served"
-        relative = path.relative_to(dest).as_posix()
-        assert named is None or relative in named, f"no entry names {relative}"

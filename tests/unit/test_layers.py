@@ -77,6 +77,7 @@ HELD_BY = {
     "net.curl": "test_transfers",
     "net.kling": "test_api_faults",
     "net.transfers": "test_transfers",
+    "storage.appended": "unit/storage/test_manifest",
     "storage.interface": "test_disk",
     "storage.journal": "unit/storage/test_manifest",
     "storage.local": "test_disk",
@@ -207,7 +208,7 @@ def test_the_reader_of_imports_reads_them() -> None:
     """The checks above see imports at the top, inside functions, and behind `TYPE_CHECKING`."""
     assert {"errors", "storage.journal", "storage.root"} <= ours("jobs.sync")
     assert {"demo", "jobs.public", "commands.sync"} <= ours("commands.demo")
-    assert "hashlib" in set(imported("storage.spool"))
+    assert "hashlib" in set(imported("storage.partial"))
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in MAY_IMPORT])

@@ -11,7 +11,7 @@ import pytest
 from mirror.errors import DiskError, FetchError
 from mirror.models import FileFacts
 from mirror.net.download import Received, Receiver, Writers
-from mirror.storage.spool import Note, Partial
+from mirror.storage.partial import Note, Partial
 from tests.lib.library import PNG
 from tests.unit.net.answers import told
 

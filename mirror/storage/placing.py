@@ -1,0 +1,446 @@
+"""From complete partial files to recorded ones, so that no crash makes an entry or a file a lie.
+
+    promise   write down what is to be: entries, partial files, what they replace
+    secure    make the files durable, and the promises
+    vacate    keep in history what lies in their places, record that, take the old names away
+    place     put the files into their places
+    record    make the names durable; record the entries, and what they replace as superseded
+
+Nothing is recorded that is not there. A run that ends in between leaves promises and partial files;
+the next one that opens the root to change it keeps them (`recover`), whatever Kling lists by then.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from mirror.clock import now_iso
+from mirror.models import ROLES, Entry, FileFacts, Role, StoredFile, key_of
+from mirror.storage import layout
+from mirror.storage.hashing import Hashed, hash_file
+from mirror.storage.interface import BlockedError, Found, Placement, Storage
+from mirror.storage.journal import Change, PutEntry
+from mirror.storage.manifest import Manifest
+from mirror.storage.partial import Note
+from mirror.storage.promises import Promise
+from mirror.storage.spool import Spool
+
+CheckStop = Callable[[], None]
+
+
+class Plan(Struct, frozen=True):
+    """What one asset's entry is to be.
+
+    Attributes:
+        entry: the entry.
+        placements: its files that are on their way, by role.
+        replaces: entries of earlier versions, as they were.
+    """
+
+    entry: Entry
+    placements: dict[Role, Placement]
+    replaces: tuple[Entry, ...] = ()
+
+
+class Blocked(Struct, frozen=True):
+    """A plan that cannot be placed, or not wholly.
+
+    Attributes:
+        plan: the plan.
+        role: of the file whose place something else has.
+        error: what is in the way.
+    """
+
+    plan: Plan
+    role: Role
+    error: str
+
+
+class Placer:
+    """Takes plans through the steps above, each step for a batch of them.
+
+    Args:
+        storage: where files go.
+        spool: where they come from.
+        manifest: loaded.
+    """
+
+    def __init__(self, storage: Storage, spool: Spool, manifest: Manifest) -> None:
+        self._storage = storage
+        self._spool = spool
+        self._manifest = manifest
+
+    def promise(self, plans: Iterable[Plan]) -> None:
+        """Write down what is to be, not yet durable.
+
+        Raises:
+            OSError: the disk fails; nothing was written.
+        """
+        promises = [
+            Promise(
+                plan.entry,
+                {role: placement.partial.name for role, placement in plan.placements.items()},
+                [old.key for old in plan.replaces],
+                is_twin=type(plan.entry) is not Entry,
+            )
+            for plan in plans
+            if plan.placements
+        ]
+        if promises:
+            self._spool.promises.add(promises)
+
+    def has_to_vacate(self, plans: Iterable[Plan]) -> bool:
+        """Whether anything lies where the files are to go, or is replaced; mostly nothing is."""
+        return any(
+            plan.replaces
+            or self._taken_back(plan) is not None
+            or any(self._storage.look(it.path) is not None for it in plan.placements.values())
+            for plan in plans
+        )
+
+    def vacate(self, plans: Sequence[Plan], *, placed: Sequence[str] = ()) -> None:
+        """Keep what lies in the way in history, and record that; then take old names away.
+
+        Args:
+            plans: what is to be placed.
+            placed: paths where an earlier run has put files already.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        kept: dict[str, str] = {}
+        replaced = [self._manifest.entries.get(old.key, old) for it in plans for old in it.replaces]
+        self._manifest.record([PutEntry(self._moved(old, kept)) for old in replaced])
+        targets = {it.path for plan in plans for it in plan.placements.values()}.union(placed)
+        for path, copy in kept.items():  # before anything is placed: see `Storage.remove_kept`
+            if path not in targets:
+                self._storage.remove_kept(path, copy, but=placed)
+        in_the_way = [it for plan in plans for it in self._versions_in_the_way(plan, kept, placed)]
+        self._manifest.record(map(PutEntry, in_the_way))
+
+    def place(self, plans: Iterable[Plan]) -> tuple[list[Plan], list[Blocked]]:
+        """Put the files into their places.
+
+        Returns:
+            What was placed, and what could not be: there, only that place itself is in the way. An
+            asset whose cover alone is blocked is placed without it.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        done: list[Plan] = []
+        blocked: list[Blocked] = []
+        for plan in plans:
+            placed: dict[Role, Placement] = {}
+            try:
+                for role, placement in plan.placements.items():
+                    self._storage.place(placement)
+                    placed[role] = placement
+            except BlockedError as error:
+                blocked.append(Blocked(plan, role, f"{error.strerror}: {error.filename}"))
+                if placed:
+                    without = msgspec.structs.replace(plan.entry, **{role: None})
+                    done.append(Plan(without, placed, plan.replaces))
+            else:
+                done.append(plan)
+        return done, blocked
+
+    def record(self, plans: Sequence[Plan], changes: Sequence[Change] = ()) -> None:
+        """Record what is in its place now, and what it replaces as superseded.
+
+        Args:
+            plans: what was placed, or changes only the record.
+            changes: to be recorded along with it.
+
+        Raises:
+            OSError: the disk fails; what was recorded is true all the same.
+        """
+        taken_back = [(plan, before) for plan in plans if (before := self._taken_back(plan))]
+        self._storage.settle(it.path for plan in plans for it in plan.placements.values())
+        self._manifest.record([*self._entries(plans), *changes])
+        for plan, before in taken_back:
+            for role in ROLES:
+                old, new = before.file(role), plan.entry.file(role)
+                if old is not None and new is not None and old.sha256 == new.sha256:
+                    self._storage.remove_kept(old.path, new.path)
+        self._spool.promises.settle(plan.entry.key for plan in plans if plan.placements)
+
+    def give_up(self, blocked: Sequence[Blocked], done: Sequence[Plan]) -> None:
+        """Undo what was done for what could not be placed; its bytes stay in the spool.
+
+        Args:
+            blocked: what could not be placed.
+            done: what was.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        placed = {it.partial for plan in done for it in plan.placements.values()}
+        keys = {plan.entry.key for plan in done}
+        for plan in (it.plan for it in blocked):
+            for role, placement in plan.placements.items():
+                facts = plan.entry.file(role)
+                if facts is not None and placement.partial not in placed:
+                    placement.partial.save(Note.of(facts, complete=True))
+            if plan.entry.key not in keys:
+                for old in plan.replaces:
+                    self._move_back(old)
+                self._spool.promises.settle([plan.entry.key])
+
+    def carry_out(
+        self, plans: Sequence[Plan], check_stop: CheckStop, *, placed: Sequence[str] = ()
+    ) -> list[Blocked]:
+        """Take plans through all steps, one after the other.
+
+        Args:
+            plans: what is to be placed; promised, if a crash is to be made up for.
+            check_stop: raises if the run is to stop; asked while nothing is placed.
+            placed: paths where an earlier run has put files already.
+
+        Returns:
+            What could not be placed.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        for plan in plans:
+            self._storage.secure([*plan.placements.values()])(check_stop)
+        self.vacate(plans, placed=placed)
+        done, blocked = self.place(plans)
+        self.give_up(blocked, done)
+        self._storage.settle(placed)
+        self.record(done)
+        return blocked
+
+    def recover(self, check_stop: CheckStop) -> bool:
+        """Keep the promises that an earlier run left, as far as their bytes are here.
+
+        Returns:
+            Whether there were any.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        plans, placed = [], []
+        promises = self._spool.promises.read()
+        for promise in promises:
+            check_stop()
+            plan, there = self._found(promise, check_stop)
+            if plan is None:
+                self._spool.promises.settle([promise.entry.key])
+            else:
+                plans.append(plan)
+                placed += there
+        if not plans:
+            return bool(promises)
+        self.carry_out(plans, check_stop, placed=placed)
+        self._spool.promises.settle(plan.entry.key for plan in plans)
+        return True
+
+    def sweep(self) -> None:
+        """Record what lies in history without an entry, so that nothing rots there unseen.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        named = {it.path for entry in self._manifest.entries.values() for it in entry.files()}
+        history = (it.path for it in self._storage.walk("history") if it.is_file)
+        left = [path for path in history if path not in named]
+        if not left:
+            return
+        for name, entry in self._storage.trashed():
+            for stored in entry.files():
+                if stored.path in left:  # a `prune` was cut off
+                    self._storage.remove_if_trashed(stored.path, name)
+        owners = self._owners()
+        for path in (path for path in left if self._storage.size_of(path) is not None):
+            original = layout.original_path(path)
+            owner = owners.get(layout.fold(original)) if original is not None else None
+            hashed = self._hashed(path) if owner is not None else None
+            if owner is not None and hashed is not None:  # else it is somebody else's
+                self._manifest.record([PutEntry(self._version(*owner, _stored(path, hashed)))])
+
+    def _owners(self) -> dict[str, tuple[Entry, Role]]:
+        """Whose place each path is, or was before its file moved to history."""
+        owners: dict[str, tuple[Entry, Role]] = {}
+        for entry in self._manifest.entries.values():
+            for role in ROLES:
+                if (stored := entry.file(role)) is not None:
+                    path = layout.original_path(stored.path) or stored.path
+                    owners[layout.fold(path)] = entry, role
+        return owners
+
+    def _move_back(self, old: Entry) -> None:
+        """Put an earlier version back from history, where its successor could not be placed."""
+        moved = self._manifest.entries.get(old.key, old)
+        pairs = [(role, moved.file(role), old.file(role)) for role in ROLES]
+        back: dict[Role, Placement] = {}
+        for role, now, was in pairs:
+            if now is not None and was is not None and not self._storage.is_intact(was):
+                copy = self._spool.partial(old.key, role, is_copy=True)
+                self._storage.copy_out(now.path, copy)
+                back[role] = Placement(copy, was.path, old.update_time_ms, now.size, now.sha256)
+        if self.carry_out([Plan(old, back)], lambda: None):
+            return
+        for _, now, was in pairs:
+            if now is not None and was is not None and now.path != was.path:
+                self._storage.remove_kept(now.path, was.path)
+
+    def _entries(self, plans: Iterable[Plan]) -> Iterator[Change]:
+        for plan in plans:
+            yield PutEntry(plan.entry)
+        for plan in plans:
+            for old in plan.replaces:
+                now = self._manifest.entries.get(old.key)
+                if now is not None:
+                    replaced = msgspec.structs.replace(now, state="superseded", gone_since=None)
+                    yield PutEntry(replaced)
+
+    def _taken_back(self, plan: Plan) -> Entry | None:
+        """The superseded entry that the plan's makes current again."""
+        before = self._manifest.entries.get(plan.entry.key)
+        is_back = before is not None and before.state == "superseded" != plan.entry.state
+        return before if is_back else None
+
+    def _moved(self, old: Entry, kept: dict[str, str]) -> Entry:
+        """An entry with its files in history; adds to `kept` which path is kept where."""
+        files: dict[str, StoredFile | None] = {}
+        for role in ROLES:
+            stored = old.file(role)
+            if stored is not None and (original := layout.original_path(stored.path)) is not None:
+                kept[original] = stored.path  # an earlier run came so far
+            elif stored is not None:
+                stored = self._kept(stored, str(old.update_time_ms))
+                if stored is not None:
+                    kept[old.file(role).path] = stored.path  # type: ignore[union-attr]
+            files[role] = stored
+        return msgspec.structs.replace(old, **files)
+
+    def _kept(self, stored: StoredFile, version: str) -> StoredFile | None:
+        """A file as it is in history; None where there is none to be kept."""
+        if self._storage.size_of(stored.path) is None:
+            return None
+        is_intact = self._storage.is_intact(stored)
+        path = self._storage.keep(stored.path, version)
+        if is_intact:
+            return msgspec.structs.replace(stored, path=path)
+        hashed = self._hashed(path)
+        return _stored(path, hashed, stored) if hashed is not None else None
+
+    def _versions_in_the_way(
+        self, plan: Plan, kept: dict[str, str], placed: Sequence[str]
+    ) -> Iterator[Entry]:
+        """Entries for files that would lose theirs: so each stays on record, and is verified."""
+        before = self._manifest.entries.get(plan.entry.key)
+        for role, placement in plan.placements.items():
+            if placement.path in kept or placement.path in placed:
+                continue
+            found = self._storage.look(placement.path)
+            if found is not None and found.is_file and not self._is_there(placement, found):
+                path = self._storage.keep(placement.path, f"replaced-{found.mtime_ns // 1_000_000}")
+                hashed = self._hashed(path)
+                if hashed is not None and not self._is_named(path):
+                    was = before.file(role) if before is not None else None
+                    yield self._version(plan.entry, role, _stored(path, hashed, was))
+        if (old := self._taken_back(plan)) is not None:
+            for role in ROLES:
+                was, now = old.file(role), plan.entry.file(role)
+                if was is not None and (now is None or now.sha256 != was.sha256):
+                    yield self._version(old, role, was)
+
+    def _is_there(self, placement: Placement, found: Found) -> bool:
+        """Whether a file has the bytes already that are to take its place."""
+        if found.size != placement.size:
+            return False
+        hashed = self._hashed(found.path)
+        return hashed is not None and hashed.sha256 == placement.sha256
+
+    def _hashed(self, path: str) -> Hashed | None:
+        """A file's hash; None where it cannot be read, as under a bad sector."""
+        try:
+            return hash_file(self._storage.open(path))
+        except OSError:
+            return None
+
+    def _is_named(self, path: str) -> bool:
+        entries = self._manifest.entries.values()
+        return any(stored.path == path for entry in entries for stored in entry.files())
+
+    def _version(self, base: Entry, role: Role, stored: StoredFile) -> Entry:
+        """The entry of a version that Kling never listed as such, at a time that nobody has."""
+        time_ms = base.update_time_ms + 1
+        while key_of(base.id, time_ms) in self._manifest.entries:
+            time_ms += 1
+        return Entry(
+            id=base.id,
+            update_time_ms=time_ms,
+            account=base.account,
+            content_type=base.content_type,
+            name=base.name,
+            create_time_ms=base.create_time_ms,
+            state="superseded",
+            gone_since=None,
+            resource=stored if role == "resource" else None,
+            cover=stored if role == "cover" else None,
+            asset=base.asset,
+        )
+
+    def _found(self, promise: Promise, check_stop: CheckStop) -> tuple[Plan | None, list[str]]:
+        """What is to be done for a promise, and the paths of its files that are placed already."""
+        entry = promise.entry
+        placements: dict[Role, Placement] = {}
+        placed: list[str] = []
+        for role, name in promise.partials.items():
+            stored = entry.file(role)
+            if stored is None:
+                return None, []
+            partial = self._spool.named(name)
+            if _has_bytes(lambda: partial.path.open("rb"), stored, check_stop):  # noqa: B023
+                placements[role] = Placement(
+                    partial, stored.path, entry.update_time_ms, stored.size, stored.sha256
+                )
+            elif _has_bytes(lambda: self._storage.open(stored.path), stored, check_stop):  # noqa: B023
+                placed.append(stored.path)
+            else:
+                return None, []
+        entries = self._manifest.entries
+        older = [entries[key] for key in promise.replaces if key in entries]
+        if not placements and not self._is_open(entry, promise, older):
+            return None, []
+        replaces = tuple(old for old in older if old.state != "superseded")
+        return Plan(entry, placements, replaces), placed
+
+    def _is_open(self, entry: Entry, promise: Promise, older: Sequence[Entry]) -> bool:
+        """Whether a promise whose files are all in their places is not recorded yet."""
+        now = self._manifest.entries.get(entry.key)
+        if now is None or any(old.state == "current" for old in older):
+            return True
+        return any(_facts(now.file(role)) != _facts(entry.file(role)) for role in promise.partials)
+
+
+def _has_bytes(opening: Callable[[], BinaryIO], stored: StoredFile, check_stop: CheckStop) -> bool:
+    try:
+        hashed = hash_file(opening(), on_chunk=lambda _: check_stop())
+    except OSError:
+        return False
+    return (hashed.size, hashed.sha256) == (stored.size, stored.sha256)
+
+
+def _facts(stored: StoredFile | None) -> tuple[str, str] | None:
+    return (stored.path, stored.sha256) if stored is not None else None
+
+
+def _stored(path: str, hashed: Hashed, known: FileFacts | None = None) -> StoredFile:
+    """The record of a file that is not what was recorded, or was not recorded at all."""
+    return StoredFile(
+        path=path,
+        size=hashed.size,
+        sha256=hashed.sha256,
+        etag=None,
+        last_modified=None,
+        content_type=None,
+        url=known.url if known is not None else "",
+        fetched=now_iso(),
+    )

@@ -1,0 +1,64 @@
+"""What is removed from the spool once a mirror is complete, and what is not.
+
+A complete, checked file is never removed but for its bytes being in the mirror, too: it may be all
+that is left of an asset. What others put into the folder is theirs.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from mirror.models import Entry, StoredFile
+from mirror.storage.hashing import hash_file
+from mirror.storage.interface import Storage
+from mirror.storage.layout import short_hash
+from mirror.storage.spool import Left, Spool
+
+
+def tidy(spool: Spool, storage: Storage, entries: Iterable[Entry]) -> None:
+    """Remove partial files that nobody waits for any more.
+
+    Args:
+        spool: where they are; all that is listed was fetched.
+        storage: where mirrored files are.
+        entries: all that there are.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    left = list(spool.left())
+    if left:
+        entries = list(entries)
+        known = {short_hash(entry.key) for entry in entries}
+        recorded: dict[str, list[StoredFile]] = {}
+        for entry in entries:
+            for stored in entry.files():
+                recorded.setdefault(stored.sha256, []).append(stored)
+        for file in left:
+            if _may_go(file, storage, known, recorded):
+                file.partial.discard()
+    spool.clear_notes()
+
+
+def _may_go(
+    file: Left,
+    storage: Storage,
+    known: Iterable[str],
+    recorded: Mapping[str, Sequence[StoredFile]],
+) -> bool:
+    if file.is_copy or (file.note is not None and not file.note.complete):
+        return True
+    if file.note is None and file.key_hash not in known:
+        return not file.partial.path.stat().st_size  # whole or not, it is all that there is
+    try:
+        sha256 = file.note.sha256 if file.note else hash_file(file.partial.path.open("rb")).sha256
+    except OSError:
+        return False
+    if sha256 not in recorded:
+        return file.note is None  # the beginning of a file that is mirrored
+    return any(_has_hash(storage, stored) for stored in recorded[sha256])
+
+
+def _has_hash(storage: Storage, stored: StoredFile) -> bool:
+    with contextlib.suppress(OSError):
+        return hash_file(storage.open(stored.path)).sha256 == stored.sha256
+    return False
