@@ -20,7 +20,7 @@ from mirror.models import Asset, Entry, Failure
 from mirror.net.kling import KlingApi
 from mirror.net.listing import MAX_WALKS, Listing
 from mirror.settings import Settings
-from mirror.storage.journal import Change, DropFailure, PutEntry
+from mirror.storage.journal import Change, DropFailure, PutEntry, PutFailure
 from mirror.storage.manifest import Manifest
 
 _MOST_LOOKED_UP = 100
@@ -51,15 +51,29 @@ class Gone:
     def changes(self) -> list[Change]:
         """What is to be recorded. It blocks, and notes in the tally what speaks against it."""
         changes: list[Change] = [DropFailure(key) for key in self._lister.unchanged_failures]
+        for account, claim in self._lister.claims.items():
+            changes += self._moved(account, claim)
         for listing in self._tally.complete:
             claim = self._lister.claims[listing.account]
             with self._tally.noting_errors(listing.account):
                 self._require_proof(listing)
                 changes += self._settled_failures(listing, claim)
-                missing = self._missing(listing, claim)
-                changes += [PutEntry(entry) for entry in missing if self._has_moved(entry)]
-                changes += self._gone(missing, listing, claim)
+                changes += self._gone(self._missing(listing, claim), listing, claim)
         return changes
+
+    def _moved(self, account: str | None, claim: Claim) -> Iterator[Change]:
+        """What was recorded under another address of an account, under its present one.
+
+        All of it moves at once: later, no listing shows any more that both are one account.
+        """
+        if account is None or not (others := claim.same_account - {account}):
+            return
+        for entry in self._manifest.entries.values():
+            if entry.account in others and claim.may_own(entry):
+                yield PutEntry(structs.replace(entry, account=account))
+        for failure in self._manifest.failures.values():
+            if failure.account in others:
+                yield PutFailure(structs.replace(failure, account=account))
 
     def _require_proof(self, listing: Listing) -> None:
         if not listing.is_proven:
@@ -88,9 +102,6 @@ class Gone:
             for entry in map(self._manifest.entries.__getitem__, missing)
             if entry.state == "current"
         ]
-
-    def _has_moved(self, entry: Entry) -> bool:
-        return entry.account != self._manifest.entries[entry.key].account
 
     def _gone(self, missing: Sequence[Entry], listing: Listing, claim: Claim) -> list[Change]:
         """The entries that are gone.

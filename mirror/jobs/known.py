@@ -170,11 +170,13 @@ class Claim:
 
     Attributes:
         addresses: under which the entries are recorded that it speaks of.
+        same_account: those of them under which an asset is recorded that it lists.
         owners: the `userId` of what it lists.
     """
 
     def __init__(self, known: Known, addresses: Iterable[str | None]) -> None:
         self.addresses = set(addresses)
+        self.same_account: set[str | None] = set()
         self.owners: set[int | str | None] = set()
         self._known = known
 
@@ -182,8 +184,17 @@ class Claim:
         """Take in what is listed: who owns it, and under which address it is recorded."""
         if asset.owner not in self.owners:
             self.owners.add(asset.owner)
-        if entry is not None and entry.account not in self.addresses:
+        if entry is not None and entry.account not in self.same_account:
+            self.same_account.add(entry.account)
             self.addresses.add(entry.account)
+
+    @property
+    def _users(self) -> set[str]:
+        return {str(owner) for owner in self.owners if owner}
+
+    def may_own(self, entry: Entry) -> bool:
+        """Whether an entry is not known to be another user's than what is listed."""
+        return not self._users or owner_of(entry.asset) in (None, "0", *self._users)
 
     def expected(self, seen: Set[str]) -> set[str]:
         """The keys that were current at the start, and that the listing should have.
@@ -194,7 +205,7 @@ class Claim:
         keys = self._known.current(self.addresses)
         if not (missing := keys - seen):
             return keys
-        owners = {str(owner) for owner in self.owners if owner}
+        owners = self._users
         if not owners:  # left out today; what is on record of the same assets may tell
             owners = {owner for owner in map(self._known.owner, keys & seen) if owner}
         if not owners:

@@ -9,7 +9,7 @@ import pytest
 
 from mirror.demo.service import ASSETS_PATH
 from tests.conftest import RunProgram
-from tests.lib.effects import without
+from tests.lib.effects import replies, without
 from tests.lib.library import EMAIL, OTHER, Library
 from tests.lib.mirrored import check_mirror, entry_of, key_of, manifest_of, media_in, states_of
 from tests.lib.misbehaving import Misbehaving
@@ -162,6 +162,27 @@ def test_one_deletion_and_another_address_at_once(
         True,
         [RENAMED],
     )
+
+
+def test_an_address_that_changes_while_a_filter_is_on(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """What the filter hides, and what is missing that night, moves to the new address as well."""
+    items = library.fill(12)
+    broken = library.add(20, "audio")
+    service.fail(replies(500, Retry_After="0"), "/cdn/audio/20")
+    assert run_sync(service, dest, email=[EMAIL]).summary.exit_code == 3
+    _rename(library)
+    library.delete(items[0], RENAMED)
+    asked: dict[str, Any] = {"email": [RENAMED], "content_type": ["image"]}
+    assert run_sync(service, dest, **asked).summary.exit_code == 0
+    manifest = manifest_of(dest)
+    assert {entry["account"] for entry in manifest["assets"].values()} == {RENAMED}
+    assert manifest["failures"][key_of(broken)]["account"] == RENAMED
+    library.delete(broken, RENAMED)
+    summary = run_sync(service, dest, email=[RENAMED]).summary
+    assert (summary.exit_code, summary.assets.gone) == (0, 1)
+    assert manifest_of(dest)["failures"] == {}
 
 
 @pytest.mark.parametrize("asked", [{}, {"email": [EMAIL]}])

@@ -254,5 +254,7 @@ def test_an_address_whose_assets_are_listed_is_the_same_account() -> None:
     claim = known(mine, more, other).claim(YOU, is_alone=True)
     assert claim.expected(set()) == set()
     claim.note(an_item(1, owner=12), mine)
-    assert claim.addresses == {ME, YOU}
+    assert (claim.addresses, claim.same_account) == ({ME, YOU}, {ME})
+    assert [claim.may_own(entry) for entry in (mine, more, other)] == [True, True, False]
+    assert claim.may_own(an_entry(4, account=ME))
     assert claim.expected({mine.key}) == {mine.key, more.key}
