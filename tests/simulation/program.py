@@ -26,7 +26,7 @@ from mirror.storage.root import Root
 
 Order = Mapping[str, Any]
 
-QUICK = {"max_wait": 0.4, "max_attempts": 2, "stall_timeout": 0.3, "min_free": 0, "jobs": 1}
+QUICK = {"max_wait": 2, "max_attempts": 2, "stall_timeout": 0.3, "min_free": 0, "jobs": 1}
 """Settings under which trouble takes no time."""
 
 

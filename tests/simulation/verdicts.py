@@ -105,10 +105,13 @@ def _is_complete(oracle: "Oracle", step: Step, wanted: list[Asset]) -> None:
 
 
 def _all_is_owned(oracle: "Oracle", step: Step) -> None:
-    """Every file belongs to an entry, or to somebody else."""
+    """Every file belongs to an entry, or to somebody else; what is damaged waits for `prune`."""
     named = step.after.named()
-    for path, sha256 in {**step.after.folder.tree, **step.after.folder.history}.items():
+    for path, sha256 in step.after.folder.tree.items():
         assert path in named or sha256 in oracle.foreign, f"no entry names {path}"
+    nobodys = oracle.foreign | oracle.worthless
+    for path, sha256 in step.after.folder.history.items():
+        assert path in named or sha256 in nobodys, f"no entry names {path}"
 
 
 def _nothing_lingers(oracle: "Oracle", step: Step) -> None:
