@@ -102,8 +102,11 @@ STRANGERS = (
 
 
 def place_of(trashed: str) -> str:
-    """Where a file of the trash was: `.kling-mirror/trash/<time>/video/x` was `video/x`."""
-    place = trashed.split("/", 3)[3]
+    """Where a file of the trash was: `.kling-mirror/trash/<time>/video/x` was `video/x`.
+
+    "" for what no `prune` has put there.
+    """
+    place = "".join(trashed.split("/", 3)[3:])
     return f"{PRIVATE}/{place}" if place.startswith("history/") else place
 
 

@@ -183,9 +183,10 @@ class Oracle:
                 is_listed = asset in step.before.listed and asset in step.after.listed
                 assert not is_listed, f"{key} is called gone, and Kling lists {asset}"
                 continue
-            for version in (step.before.listed.get(asset), step.after.listed.get(asset)):
-                is_so = version is None or version.update_ms != entry.update_time_ms
-                assert is_so, f"{key} is called superseded, and is what Kling lists"
+            versions = (step.before.listed.get(asset), step.after.listed.get(asset))
+            times = {version.update_ms for version in versions if version is not None}
+            is_newest = times == {entry.update_time_ms}
+            assert not is_newest, f"{key} is called superseded, and is what Kling lists"
             current = [it for it in step.after.all_entries().values() if it.state == "current"]
             is_replaced = any(self.asset(other) is asset for other in current)
             assert is_replaced, f"{key} is called superseded, and no newer version is here"

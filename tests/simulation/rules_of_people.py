@@ -190,7 +190,8 @@ class RulesOfPeople(Life):
     @rule(which=st.integers(0, 30))
     def take_back(self, which: int) -> None:
         """A file is copied back from the trash to where it was."""
-        paths = sorted(self.oracle.scene().folder.trash)
+        trash = self.oracle.scene().folder.trash
+        paths = sorted(path for path in trash if hands.place_of(path))
         if paths:
             trashed = paths[which % len(paths)]
             name = hands.place_of(trashed)
