@@ -17,6 +17,7 @@ from mirror.models import Asset, UnreadableItem
 from mirror.net import statuses
 from mirror.net.decode import Page
 from mirror.net.json_text import stripped
+from mirror.storage.layout import CONTENT_FOLDERS
 
 MAX_WALKS = 4
 DOCUMENTED_PAGE_SIZE = 20
@@ -51,7 +52,7 @@ class Walk:
         pages: a hash of each page's keys.
         has_hole: whether a page brought nothing, and one behind it did.
         conflicts: assets that were listed again with other content.
-        fruitless: pages in a row, up to the last one, without a new id.
+        fruitless: pages in a row, up to the last one, without a new id, or a known one's new type.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Walk:
         self.has_hole = False
         self.conflicts: list[Asset] = []
         self.fruitless = 0
-        self._ids: set[str] = set()
+        self._ids: set[tuple[str, str | None]] = set()
         self._nameless: set[bytes] = set()
         self._was_lost = False
 
@@ -74,7 +75,7 @@ class Walk:
         for listed in page.assets:
             asset = identify(listed, self.keys)
             key, print_ = asset.key, _fingerprint(asset)
-            self._ids.add(asset.id)
+            self._ids.add((asset.id, _type_of_ours(asset)))
             if key not in self.keys:
                 self.keys[key] = print_
                 fresh[key] = asset
@@ -99,7 +100,7 @@ class Walk:
     def _note_unreadable(self, items: Iterable[UnreadableItem]) -> None:
         for item in items:
             if item.id:
-                self._ids.add(item.id)
+                self._ids.add((item.id, None))
             elif len(self._nameless) < _MOST_NAMELESS:
                 self._nameless.add(mark_of(item))
 
@@ -262,6 +263,11 @@ class Listing:
 def mark_of(item: UnreadableItem) -> bytes:
     """What an item without an id is known by on the next walk, however its URLs are signed then."""
     return bytes(stripped(Raw(item.raw)))
+
+
+def _type_of_ours(asset: Asset) -> str | None:
+    """The contentType, where it is one of the few that there are: no walk may go on for others."""
+    return asset.content_type if asset.content_type in CONTENT_FOLDERS else None
 
 
 def _fingerprint(asset: Asset) -> int:

@@ -232,6 +232,15 @@ def test_one_id_as_video_and_as_image(life: Machine) -> None:
     life.sync(sky=CALM, page_size=2, whose="all")
 
 
+def test_a_twin_alone_on_a_page_is_not_the_end(life: Machine) -> None:
+    """Behind a page of nothing but an id's second type there is a new upload."""
+    life.begin(uploads=["image"])
+    life.list_twice(which=0, kind="video", same_time=True)
+    life.sync(sky=CALM, page_size=1, whose="all")
+    life.upload(kind="image", etag="none", whose=0)
+    life.sync(sky=CALM, page_size=1, whose="all")
+
+
 def test_an_odd_field_keeps_nothing_out(life: Machine) -> None:
     """`createTime` as text."""
     life.begin(uploads=["image"] * 3)

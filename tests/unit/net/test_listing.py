@@ -363,6 +363,26 @@ def test_a_new_key_of_a_known_id_is_no_news() -> None:
     assert not listing.is_proven
 
 
+def test_the_twin_of_a_known_id_is_news() -> None:
+    """A page of nothing but an id's second type is not the end, though all known were seen."""
+    video = an_asset("a")
+    image = structs.replace(video, key="a@1@image", content_type="image")
+    library = [Page([video], []), Page([image], []), as_page("b")]
+
+    def page(number: int, _: Shape) -> Page:
+        return library[number - 1] if number <= len(library) else NOTHING
+
+    listing = Listing(
+        page,
+        account=None,
+        page_size=1,
+        identify=as_listed,
+        expected=lambda _: {video.key, image.key},
+    )
+    assert walked(listing) == ["a", "a", "b", "", ""]
+    assert not listing.is_proven
+
+
 def test_endless_items_without_an_id_end() -> None:
     """Nobody knows whether they are the same: a thousand are news."""
     signs = iter(range(10**6))
