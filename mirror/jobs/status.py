@@ -169,6 +169,8 @@ def why_unfit(state: Status, max_age_s: float) -> str | None:
     """Why `--max-age` is to raise the alarm, or None."""
     if state.missing or state.damaged:
         return "recorded files are missing or damaged"
+    if any(log.is_ahead(run.started) for run in state.runs[:1]):
+        return "the last run is dated in the future: the clock is wrong now, or was then"
     if state.last_complete is None:
         return "there was no complete run"
     then = dt.datetime.fromisoformat(state.last_complete)
