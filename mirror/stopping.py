@@ -4,13 +4,38 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from mirror.errors import Interrupted
 
 _GRACE_S = 0.5
 """How long a stop waits for pings and hooks; it must end within two seconds."""
 _LOOK_S = 0.05
+_BATCH_S = 0.5
+
+T = TypeVar("T")
+
+
+def batches(items: Sequence[T], *, most: int) -> Iterator[Sequence[T]]:
+    """Cut items into batches, which are finished before a stop: on a slow disk they are small.
+
+    Args:
+        items: what is to be done.
+        most: the size of a batch on a fast disk.
+    """
+    start, size = 0, 1
+    while start < len(items):
+        batch = items[start : start + size]
+        began = time.monotonic()
+        yield batch
+        start += len(batch)
+        size = next_size(len(batch), time.monotonic() - began, most=most)
+
+
+def next_size(size: int, took_s: float, *, most: int) -> int:
+    """The size of the next batch, after one of this size that took so long."""
+    return max(1, min(most, int(size * _BATCH_S / max(took_s, _BATCH_S / most))))
 
 
 class Stop:

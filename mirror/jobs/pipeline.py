@@ -25,12 +25,11 @@ from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
 from mirror.progress import Progress
 from mirror.settings import Settings
+from mirror.stopping import next_size
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
 _BATCH = 128
-_BATCH_S = 0.5
-"""A slow disk gets smaller batches: one that has begun is finished before a run stops."""
 
 
 class Pipeline:
@@ -141,8 +140,7 @@ class Pipeline:
             outcomes = [outcome for outcome in batch if outcome is not None]
             began = time.monotonic()
             await shielded(self._commit_batch(outcomes, committer))
-            took_s = time.monotonic() - began
-            most = max(1, min(_BATCH, int(len(batch) * _BATCH_S / max(took_s, _BATCH_S / _BATCH))))
+            most = next_size(len(batch), time.monotonic() - began, most=_BATCH)
 
     async def _commit_batch(self, outcomes: list[Outcome], committer: Committer) -> None:
         try:

@@ -7,20 +7,16 @@ It is the only command that makes the mirror forget. For each entry: its files g
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 from msgspec import Struct, field
 
 from mirror.models import to_json
-from mirror.stopping import Stop
+from mirror.stopping import Stop, batches
 from mirror.storage.interface import Found
 from mirror.storage.journal import DropEntry
 from mirror.storage.layout import PRIVATE_FOLDER, TRASH_RECORDS, composed
 from mirror.storage.root import Root
 from mirror.text import decodable
-
-T = TypeVar("T")
 
 _BATCH = 256
 _TIME_LENGTH = len("2025-01-31T120000Z")
@@ -80,7 +76,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
     unrecorded = _unrecorded(root)
     name = storage.new_trash_name()
-    for batch in _batches(entries):
+    for batch in batches(entries, most=_BATCH):
         stop.check()
         paths = [stored.path for entry in batch for stored in entry.files()]
         sizes = {path: size for path in paths if (size := storage.size_of(path)) is not None}
@@ -92,7 +88,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
             manifest.record(DropEntry(entry.key) for entry in batch)
             for path in sizes:
                 storage.remove(path)
-    for strays in _batches(unrecorded):
+    for strays in batches(unrecorded, most=_BATCH):
         stop.check()
         pruned.files += [decodable(found.path) for found in strays]
         pruned.bytes += sum(found.size for found in strays)
@@ -172,8 +168,3 @@ def _unrecorded(root: Root) -> list[Found]:
     """What lies in history and no entry names: damaged files that were replaced, above all."""
     known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
     return [found for found in root.storage.walk("history") if composed(found.path) not in known]
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]

@@ -74,7 +74,7 @@ class _Stage:
         self, *arguments: object, under: tuple[str, ...] = ()
     ) -> AbstractContextManager["subprocess.Popen[bytes]"]:
         """Start `sync`, with time enough to wait for a 429."""
-        return started(self.environ, *self._arguments, *arguments, under=under)
+        return started(self.environ, *self.arguments, *arguments, under=under)
 
     def entries(self) -> dict[str, Entry]:
         """What is recorded, and found to be true."""
@@ -92,7 +92,7 @@ class _Stage:
         self.service.pause_s = 0.0
         self.service.requests.clear()
         self.service.count_anew()
-        done = self.program(*self._arguments, env=ACCESS)
+        done = self.program(*self.arguments, env=ACCESS)
         assert done.code == 0, done.err
         served = Served()
         served.note(self.library)
@@ -100,7 +100,7 @@ class _Stage:
         return self.service.sent_bytes
 
     @property
-    def _arguments(self) -> tuple[object, ...]:
+    def arguments(self) -> tuple[object, ...]:
         return (*sync_arguments(self.service, self.dest), "--max-wait", "300")
 
 
@@ -116,7 +116,7 @@ def stage(
     return _Stage(library, holding, environ, program, dest)
 
 
-def _stop(process: "subprocess.Popen[bytes]", signum: int) -> None:
+def _stop(process: "subprocess.Popen[bytes]", signum: int, *, said: bytes = b"") -> None:
     """Send the signal, and assert that the process ends in time and as it should."""
     began = time.monotonic()
     process.send_signal(signum)
@@ -124,6 +124,7 @@ def _stop(process: "subprocess.Popen[bytes]", signum: int) -> None:
     took_s = time.monotonic() - began
     assert process.returncode == 128 + signum, err.decode()
     assert took_s < stopped_within_s()
+    assert said in err
     assert b"Traceback" not in err
     assert b"Exception" not in err
 
@@ -409,3 +410,27 @@ def test_a_python_caller_on_a_slow_disk(
     assert status["runs"][0]["exit_code"] == 130
     stage.entries()
     stage.go_on()
+
+
+def test_prune_on_a_slow_disk(stage: _Stage, slow_disk: Mapping[str, str], hook: Path) -> None:
+    """It ends in time and says so; the next one moves the rest."""
+    items = [stage.library.add(number, "image") for number in range(200)]
+    stage.library.add(200, "image")
+    stage.go_on()
+    for item in items:
+        stage.library.delete(item)
+    assert (
+        stage.program(
+            *stage.arguments, "--max-gone", "100%", env={"KLING_MIRROR_TOKEN": TOKEN}
+        ).code
+        == 0
+    )
+    trash = stage.dest / PRIVATE / "trash"
+    prune = ("prune", "--dest", stage.dest)
+    with started(_slowly(stage, slow_disk, hook).environ, *prune) as process:
+        wait_until(lambda: len([*trash.rglob("*.png")]) > 5)
+        _stop(process, signal.SIGTERM, said=b"stopped")
+    assert 5 < len([*trash.rglob("*.png")]) < 200
+    assert stage.program(*prune).code == 0
+    assert len([*trash.rglob("*.png")]) == 200
+    assert len(stage.entries()) == 1
