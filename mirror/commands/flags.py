@@ -63,6 +63,9 @@ def duration_s(text: str) -> float:
     """
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     try:
-        return float(text[:-1]) * units[text[-1:]]
+        seconds = float(text[:-1]) * units[text[-1:]]
     except (ValueError, KeyError):
-        raise argparse.ArgumentTypeError("expected a time such as 26h, 90m or 2d") from None
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):  # nor is it NaN, which nothing is older than
+        raise argparse.ArgumentTypeError("expected a time such as 26h, 90m or 2d")
+    return seconds

@@ -14,7 +14,7 @@ from typing import TextIO
 _STDERR = 2
 
 
-class _Output(io.FileIO):
+class Output(io.FileIO):
     """A descriptor to write to. What it does not take is dropped.
 
     Attributes:
@@ -39,29 +39,34 @@ def guard() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    sys.stdout = _guarded(1, sys.stdout)
-    sys.stderr = _guarded(2, sys.stderr)
+    sys.stdout = guarded(1, sys.stdout)
+    sys.stderr = guarded(2, sys.stderr)
 
 
 def report_lost_output() -> None:
     """Print one line if data on stdout was lost; not if its reader just left."""
     sys.stdout.flush()
     output = getattr(sys.stdout.buffer, "raw", None)
-    trouble = output.trouble if isinstance(output, _Output) else None
+    trouble = output.trouble if isinstance(output, Output) else None
     if trouble is not None and trouble.errno != errno.EPIPE:
         what = f"not all of the output could be written: {trouble.strerror}"
         sys.stderr.write(f"kling-mirror: {what}\n")
 
 
-def _guarded(descriptor: int, stream: TextIO | None) -> TextIO:
-    """A guarded stream; the present one, or None for one that is closed, says how it is written."""
+def guarded(descriptor: int, stream: TextIO | None) -> TextIO:
+    """A stream that never fails.
+
+    Args:
+        descriptor: where to write.
+        stream: the present one, which says how; None if the descriptor was closed.
+    """
     is_terminal = stream is not None and stream.isatty()
     if (
         os.name == "nt" and stream is not None and is_terminal
     ):  # Python writes to Windows' console in a way of its own
         return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(_Output(descriptor, "w", closefd=False)),  # type: ignore[type-var]
+        io.BufferedWriter(Output(descriptor, "w", closefd=False)),  # type: ignore[type-var]
         encoding=stream.encoding if stream is not None else "utf-8",
         errors="backslashreplace",
         line_buffering=is_terminal or descriptor == _STDERR,

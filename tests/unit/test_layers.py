@@ -55,7 +55,6 @@ HELD_BY = {
     "commands.process": "test_stopping",
     "commands.prune": "test_prune",
     "commands.status": "test_status_and_list",
-    "commands.streams": "test_output_streams",
     "commands.sync": "test_cron",
     "commands.terminal": "test_init",
     "commands.verify": "test_verify",

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from mirror.errors import ExitCode, Interrupted
-from mirror.stopping import Stop
+from mirror.stopping import Stop, batches, next_size
 
 
 def test_nothing_stops_before_it_is_asked_to() -> None:
@@ -51,3 +51,21 @@ def test_a_thread_that_hangs_is_left() -> None:
     assert not stop.wait_for(thread, limit_s=3600)
     end.set()
     thread.join()
+
+
+@pytest.mark.parametrize(
+    ("size", "took_s", "following"),
+    [(1, 0.0, 128), (1, 0.25, 2), (128, 0.1, 128), (128, 6.4, 10), (1, 30.0, 1)],
+)
+def test_a_batch_is_no_larger_than_half_a_second(size: int, took_s: float, following: int) -> None:
+    """What was learned from the one before; at least one, at most what the job allows."""
+    assert next_size(size, took_s, most=128) == following
+
+
+def test_batches_leave_nothing_out() -> None:
+    """The first is one item, to learn how long it takes."""
+    cut = [*batches([*range(1000)], most=300)]
+    assert [item for batch in cut for item in batch] == [*range(1000)]
+    assert len(cut[0]) == 1
+    assert max(map(len, cut)) <= 300
+    assert [*batches([], most=300)] == []

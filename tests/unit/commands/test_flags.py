@@ -48,7 +48,7 @@ def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "26", "h", "x26h", "26w"])
+@pytest.mark.parametrize("text", ["", "26", "h", "x26h", "26w", "nanh", "infd", "-1h"])
 def test_what_is_no_duration(text: str) -> None:
     """The error shows what one looks like."""
     with pytest.raises(argparse.ArgumentTypeError, match="26h"):
