@@ -68,7 +68,7 @@ class Known:
         if not asset.is_dated and (version := self._known_version(asset, seen)) is not None:
             time_ms = version.update_time_ms
             return structs.replace(asset, key=version.key, update_time_ms=time_ms)
-        asset = self._told_from_its_twin(asset, entry)
+        asset = self._under_its_own_key(asset, entry)
         if asset.is_dated and asset.key not in self._entries:
             self._note(asset)
         return asset
@@ -84,7 +84,7 @@ class Known:
             for version in self._met.get(asset.id, ())
         )
 
-    def _told_from_its_twin(self, asset: Asset, entry: Entry | None) -> Asset:
+    def _under_its_own_key(self, asset: Asset, entry: Entry | None) -> Asset:
         """The asset, under the key that names its type where another one has its id and time."""
         twin_key = twin_key_of(asset.id, asset.update_time_ms, asset.content_type)
         if twin_key not in self._twins:

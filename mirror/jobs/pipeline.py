@@ -1,4 +1,4 @@
-"""A run's moving part.
+"""From the listing to the record: lister, workers and committer, and the queues between them.
 
     lister → queue of actions → workers (fetch) → queue of outcomes → committer → progress
 
@@ -40,7 +40,7 @@ class Pipeline:
         api: the service.
         root: open; changed by the committer alone.
         tally: filled in on the way.
-        progress: told on the way.
+        progress: hears of each asset.
 
         is_dry: whether the run only lists and decides.
 

@@ -70,8 +70,8 @@ async def opened(
         settings: the effective ones.
         token: the API token.
         root: where files go.
-        progress: told of bytes.
-        on_bytes: told of bytes in place of `progress.received`.
+        progress: hears of the bytes that come in.
+        on_bytes: called with the number of bytes, in place of `progress.received`.
     """
     transfers = Transfers(
         jobs=settings.jobs,

@@ -46,7 +46,7 @@ def sync(
         settings: the effective ones.
         token: the API token.
         state_folder: where the roots of this user are remembered.
-        progress: told what happens.
+        progress: hears of what happens.
         stop: asked to stop through it.
         dry_run: list and decide, write nothing but the lock.
         disk: takes the durable steps; a crash test brings its own.
@@ -197,7 +197,7 @@ class _Run:
 
     def _note_run(self) -> None:
         """Add the run to the log, so that `status` tells of it; a full disk may have no room."""
-        is_told = self._tally.met(ExitCode.DISK)
+        is_known = self._tally.met(ExitCode.DISK)
         summary = msgspec.structs.replace(self._tally.result().summary, failures=[])
-        with contextlib.suppress(OSError) if is_told else self._tally.noting_errors():
+        with contextlib.suppress(OSError) if is_known else self._tally.noting_errors():
             self._root.storage.append_run(to_json(summary))
