@@ -91,7 +91,7 @@ def _check_refused(done: Finished, *words: str) -> None:
 def _check_complete(dest: Path, library: Library) -> None:
     served = Served()
     served.note(library)
-    entries = check_invariant(dest, served)
+    entries = check_invariant(dest, served, is_settled=True)
     listed = {key_of(item) for items in library.accounts.values() for item in items}
     assert {key for key, entry in entries.items() if entry.state == "current"} == listed
 

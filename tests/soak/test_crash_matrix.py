@@ -37,7 +37,7 @@ def _crash_everywhere(host: Host, base: Path, tmp_path: Path, served: Served) ->
         witness.entries = dict(before)
         witness.look()
         assert host.run("sync", dest)["code"] == 0
-        witness.look()
+        witness.look(is_settled=True)
         assert _outcome(dest) == wanted, f"after a crash in {dest.name}"
         assert not list((dest / PRIVATE / "partial").iterdir())
         check_records(dest)

@@ -35,6 +35,7 @@ from tests.lib.effects import (
     too_many,
     unframed,
 )
+from tests.lib.invariant import Served, check_invariant
 from tests.lib.library import KINDS, Library
 from tests.lib.mirrored import check_mirror, manifest_of
 from tests.lib.misbehaving import Answer, Effect, Misbehaving, Signing
@@ -150,6 +151,9 @@ def _survive(
 def _check_complete(dest: Path, library: Library) -> None:
     """See that each file is what the library has, by hash, and that each entry is current."""
     check_mirror(dest, library)
+    served = Served()
+    served.note(library)
+    check_invariant(dest, served, is_settled=True)
     wanted = Counter(hashlib.sha256(file.body).hexdigest() for file in library.files.values())
     found: Counter[str] = Counter()
     for entry in manifest_of(dest)["assets"].values():
