@@ -10,25 +10,20 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
 from mirror.errors import FetchError, MirrorError, UsageError
-from mirror.jobs.adopted import Adopted, AdoptedFile, MissingFile, Proof, RefusedFile
+from mirror.jobs.adopted import Adopted, AdoptedFile, MissingFile, RefusedFile
 from mirror.jobs.commit import Committer, Fetched, FetchedFile
-from mirror.jobs.fetch import Fetcher
 from mirror.jobs.pipeline import Pipeline
+from mirror.jobs.proving import ProvedFile, Prover
 from mirror.jobs.result import Tally
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.sources import Sources
 from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
-from mirror.models import Action, Asset, Entry, FailedFile, FileFacts, Role
-from mirror.net.json_text import without_query
-from mirror.net.probe import RemoteFile
+from mirror.models import Action, Asset, Entry, FailedFile, Role
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop
 from mirror.storage import media
-from mirror.storage.hashing import Hashed, hash_file
 from mirror.storage.partial import Partial
 from mirror.storage.root import AtEnd, Root
 from mirror.text import decodable
@@ -119,20 +114,6 @@ class _Plan(Progress):
         self._progress.warn(text)
 
 
-class _Found(Struct, frozen=True):
-    """A file of the folder that is proved to be the right one.
-
-    Attributes:
-        head: its first bytes.
-        facts: what the manifest is to say of it.
-    """
-
-    path: Path
-    head: bytes
-    proof: Proof
-    facts: FileFacts
-
-
 class _Job:
     """What the phases of one import share."""
 
@@ -193,9 +174,10 @@ class _Job:
                 by_account=has_subtrees(settings, self.tally.accounts),
                 check_stop=self._stop.check,
             ) as committer:
+                prover = Prover(sources, fetcher, self._refused, self._stop)
                 for start in range(0, len(plan.actions), _BATCH):
                     batch = plan.actions[start : start + _BATCH]
-                    await self._adopt(batch, sources, fetcher, committer)
+                    await self._adopt(batch, prover, committer)
 
     def result(self) -> Adopted:
         """What was done, or stands."""
@@ -243,11 +225,9 @@ class _Job:
         self._progress.expect(len(self._wanted))
         return sources
 
-    async def _adopt(
-        self, batch: Sequence[Action], sources: Sources, fetcher: Fetcher, committer: Committer
-    ) -> None:
+    async def _adopt(self, batch: Sequence[Action], prover: Prover, committer: Committer) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._found(action, sources, fetcher)) for action in batch]
+            tasks = [group.create_task(self._found(action, prover)) for action in batch]
         found = {action.asset.key: task.result() for action, task in zip(batch, tasks, strict=True)}
         entries: dict[str, Entry] = {}
         if not self._dry_run:
@@ -264,77 +244,29 @@ class _Job:
             else:
                 self._progress.done(action, entry)
 
-    async def _found(
-        self, action: Action, sources: Sources, fetcher: Fetcher
-    ) -> dict[Role, _Found]:
+    async def _found(self, action: Action, prover: Prover) -> dict[Role, ProvedFile]:
         """The files of an asset that are proved right, copied.
 
         A cover alone makes no entry; a resource alone does, as with `--no-covers`.
         """
-        found: dict[Role, _Found] = {}
+        found: dict[Role, ProvedFile] = {}
         asset = action.asset
         async with self._slots:
             for role in action.fetch:
                 try:
-                    file = await self._proved(asset, role, sources, fetcher)
+                    file = await prover.find(asset, role)
                 except FetchError as error:
                     failure = FailedFile(asset.id, asset.update_time_ms, role, str(error))
                     self.tally.failures.append(failure)
                     self._progress.warn(f"asset {asset.id}: {role} cannot be compared: {error}")
                 else:
-                    if file is not None and await self._is_copied(asset, role, file):
+                    if file is not None and await self._is_copied(asset, role, file, prover):
                         found[role] = file
                 if role == "resource" and not found:
                     return {}
         return found
 
-    async def _proved(
-        self, asset: Asset, role: Role, sources: Sources, fetcher: Fetcher
-    ) -> _Found | None:
-        url = asset.urls.get(role)
-        if not url:
-            return None
-        if (recorded := sources.recorded(asset.key, role)) is not None:
-            path, stored = recorded
-            local = await self._read(asset, role, path)
-            if local is not None and local.sha256 == stored.sha256:
-                return _Found(path, local.head, Proof.MANIFEST, stored)
-            self._refuse(asset, role, path, "not the bytes that the manifest beside it says")
-        named = sources.named(asset.key, role)
-        if not named and not sources.has_nameless:
-            return None
-        remote = await fetcher.probe(url)
-        for path in (*named, *sources.nameless(remote.size)):
-            why = f"{sources.sizes[path]:,} bytes here, {remote.size:,} at Kling"
-            if sources.sizes[path] == remote.size:
-                local = await self._read(asset, role, path, *(name for name, _ in remote.digests))
-                if local is None:
-                    continue
-                why = why_not(local, remote)
-                if not why:
-                    return _Found(path, local.head, Proof.DIGEST, _facts(local, remote, url))
-            if path in named:
-                self._refuse(asset, role, path, why)
-        return None
-
-    async def _read(self, asset: Asset, role: Role, path: Path, *algorithms: str) -> Hashed | None:
-        try:
-            return await asyncio.to_thread(self._hashed, path, *algorithms)
-        except OSError as error:
-            self._refuse(asset, role, path, f"unreadable: {error.strerror}")
-            return None
-
-    def _hashed(self, path: Path, *algorithms: str) -> Hashed:
-        return hash_file(
-            path.open("rb"), ("sha256", *algorithms), on_chunk=lambda _: self._stop.check()
-        )
-
-    def _refuse(self, asset: Asset, role: Role, path: Path, why: str) -> None:
-        """Keep why a file is not adopted; the first reason stands."""
-        refused = RefusedFile(asset.id, asset.update_time_ms, role, decodable(path), why)
-        self._refused.setdefault((asset.key, role, path), refused)
-
-    async def _is_copied(self, asset: Asset, role: Role, file: _Found) -> bool:
+    async def _is_copied(self, asset: Asset, role: Role, file: ProvedFile, prover: Prover) -> bool:
         """Copy a file to where fetched ones are; whether it is still the one that was compared."""
         if self._dry_run:
             return True
@@ -344,21 +276,21 @@ class _Job:
             try:
                 source = file.path.open("rb")
             except OSError as error:
-                self._refuse(asset, role, file.path, f"unreadable: {error.strerror}")
+                prover.refuse(asset, role, file.path, f"unreadable: {error.strerror}")
                 return False
             await asyncio.to_thread(partial.take, source)
-        copied = await asyncio.to_thread(self._hashed, partial.path)
+        copied = await asyncio.to_thread(prover.hashed, partial.path)
         if copied.sha256 == file.facts.sha256:
             return True
         partial.discard()
-        self._refuse(asset, role, file.path, "changed while it was read")
+        prover.refuse(asset, role, file.path, "changed while it was read")
         return False
 
     def _partial(self, asset: Asset, role: Role) -> Partial:
         """Apart from the one of `sync`, which may hold the beginning of the file."""
         return self._root.spool.partial(asset.key, role, is_copy=True)
 
-    def _outcome(self, action: Action, found: dict[Role, _Found]) -> Fetched:
+    def _outcome(self, action: Action, found: dict[Role, ProvedFile]) -> Fetched:
         asset = action.asset
         return Fetched(
             action,
@@ -377,7 +309,7 @@ class _Job:
             },
         )
 
-    def _note(self, asset: Asset, found: dict[Role, _Found], entry: Entry | None) -> None:
+    def _note(self, asset: Asset, found: dict[Role, ProvedFile], entry: Entry | None) -> None:
         for role, file in found.items():
             stored = entry.file(role) if entry is not None else None
             self._adopted[asset.key, role] = AdoptedFile(
@@ -389,25 +321,3 @@ class _Job:
                 size=file.facts.size,
                 proof=file.proof,
             )
-
-
-def _facts(local: Hashed, remote: RemoteFile, url: str) -> FileFacts:
-    return FileFacts(
-        size=local.size,
-        sha256=local.sha256,
-        etag=remote.etag,
-        last_modified=remote.last_modified,
-        content_type=remote.content_type,
-        url=without_query(url),
-    )
-
-
-def why_not(local: Hashed, remote: RemoteFile) -> str:
-    """Why a file of the right length is not proved to be the one at the CDN; "" where it is."""
-    if not remote.digests:
-        return "the CDN gives no digest to prove it by"
-    if any(local.digests[algorithm] != digest for algorithm, digest in remote.digests):
-        return "other bytes than at Kling"
-    if kind := media.error_page_type(local.head, remote.content_type):
-        return f"an error page ({kind}) in place of the file"
-    return ""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.jobs.adopt import why_not
+from mirror.jobs.proving import why_not
 from mirror.net.probe import RemoteFile
 from mirror.storage.hashing import hash_file
 from tests.lib.library import PNG
