@@ -20,6 +20,7 @@ from tests.lib.misbehaving import Misbehaving
 from tests.lib.processes import sync_arguments
 from tests.lib.rounds import SIZE
 from tests.lib.runs import run_sync
+from tests.lib.tls import Secure, make_certificate
 
 RunProgram = Callable[..., "Finished"]
 
@@ -243,3 +244,18 @@ def crash_host(
             yield crashing.Host(process, tmp_path / "state", service.api_url)
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and localhost that nobody knows, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def secure(library: Library, certificate: tuple[Path, Path]) -> Iterator[Secure]:
+    """The service's library over TLS."""
+    running = library.service(Secure)
+    running.show(certificate)
+    with running:
+        yield running

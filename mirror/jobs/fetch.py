@@ -154,10 +154,14 @@ class Fetcher:
                 asset = fresh
 
     async def _look_up(self, asset: Asset) -> Asset | None:
+        """The asset with fresh URLs, unless Kling has another version of it by now."""
         try:
-            return await in_thread(self._api.look_up, asset)
+            found = await in_thread(self._api.look_up, asset)
         except (ApiError, AccessError):
             return None
+        if found is None or not (asset.is_dated and found.is_dated):
+            return found
+        return found if found.update_time_ms == asset.update_time_ms else None
 
     async def _file(
         self,

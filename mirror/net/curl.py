@@ -23,6 +23,10 @@ PAUSE = pycurl.WRITEFUNC_PAUSE
 _SELECTS = issubclass(selectors.DefaultSelector, selectors.SelectSelector)
 """On Windows: there, waiting fails if a socket was closed meanwhile."""
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+_TRUST = (
+    (pycurl.CAINFO, pycurl.CAPATH),
+    (pycurl.PROXY_CAINFO, pycurl.PROXY_CAPATH),
+)
 _HOPELESS = frozenset(
     (
         pycurl.E_URL_MALFORMAT,
@@ -39,7 +43,8 @@ class Curl:
         connections: at the most.
         buffer_bytes: how much libcurl may hand over at once.
         connect_timeout_s: how long a connection may take to come about.
-        ca_file: the certificates that are trusted.
+        ca_file: certificates that are trusted, in one file, or None.
+        ca_folder: certificates that are trusted, in a folder, or None.
         check_address: called with a request and the address that its host's name led to, at the
             only moment when that is certain; what it raises ends the request.
         on_done: called with each request that is over, the URL that it was redirected to or None,
@@ -52,13 +57,15 @@ class Curl:
         connections: int,
         buffer_bytes: int,
         connect_timeout_s: float,
-        ca_file: str,
+        ca_file: str | None,
+        ca_folder: str | None,
         check_address: Callable[[Answer[Any], str], None],
         on_done: Callable[[Answer[Any], str | None, FetchError | None], None],
     ) -> None:
         self._buffer_bytes = buffer_bytes
         self._connect_timeout_ms = int(connect_timeout_s * 1000)
         self._ca_file = ca_file
+        self._ca_folder = ca_folder
         self._check_address = check_address
         self._on_done = on_done
         self._loop = asyncio.get_running_loop()
@@ -147,7 +154,12 @@ class Curl:
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
         curl.setopt(pycurl.BUFFERSIZE, self._buffer_bytes)
-        curl.setopt(pycurl.CAINFO, self._ca_file)
+        for option, folder_option in _TRUST:
+            curl.unsetopt(option)  # libcurl may have been built with a file of its own
+            if self._ca_file is not None:
+                curl.setopt(option, self._ca_file)
+            if self._ca_folder is not None:
+                curl.setopt(folder_option, self._ca_folder)
         curl.setopt(pycurl.NOPROXY, "")  # the caller chooses the proxy
         curl.setopt(pycurl.USERAGENT, f"kling-mirror/{__version__}")
         curl.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, curl))

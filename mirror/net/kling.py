@@ -5,7 +5,6 @@ not followed. Every error of httpx and every status is translated here, and nowh
 """
 
 import contextlib
-import itertools
 import logging
 import re
 import socket
@@ -17,13 +16,15 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from mirror import __version__
 from mirror.errors import AccessError, ApiError, MirrorError
 from mirror.models import Asset, same_type
 from mirror.net import decode as wire
 from mirror.net import statuses
+from mirror.net.client import open_client, proxy_of
 from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
-from mirror.net.retry import Pause, Policy, retry_after_s
+from mirror.net.network import Network, without_login
+from mirror.net.refusals import malformed, refusal
+from mirror.net.retry import Pause, Policy
 
 T = TypeVar("T")
 
@@ -31,7 +32,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_ANSWER = 10
 """An answer may take so many times the silence that is borne: one that only drips is cut."""
-_CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
+_CONNECTED = ("connect_tcp.complete", "start_tls.complete")
+"""How the names of events end that come with a socket, of proxies too."""
 _PAGES_LOOKED_UP = 5
 """So many pages of a search by name are gone through: a keyword may fit a whole library."""
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
@@ -53,6 +55,9 @@ class KlingApi:
         max_wait_s: the longest total wait for one request's retries.
         stall_timeout_s: no byte for so long ends an attempt.
         max_answer_bytes: an answer that is longer is cut off.
+
+    Raises:
+        UsageError: the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -76,19 +81,14 @@ class KlingApi:
         self._is_aborted = threading.Event()
         self._socket: socket.socket | None = None
         self._overdue_at = float("inf")
-        timeout = httpx.Timeout(stall_timeout_s)
-        self._extensions = {"trace": self._note_socket, "timeout": timeout.as_dict()}
-        self._client = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/json",
-                "User-Agent": f"kling-mirror/{__version__}",
-            },
-            timeout=timeout,
-            # Plain http has nothing to verify, and loading the CA bundle takes a tenth of a second.
-            verify=httpx.create_ssl_context() if url.startswith("https:") else False,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=1),
+        network = Network()
+        self._proxy = without_login(proxy_of(url, network, is_secret=True))
+        self._client = open_client(
+            url,
+            network,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout_s=stall_timeout_s,
+            is_secret=True,
         )
 
     def __enter__(self) -> Self:
@@ -135,7 +135,10 @@ class KlingApi:
         )
 
     def look_up(self, asset: Asset) -> Asset | None:
-        """The asset as it is listed now, with fresh URLs; None where it is listed no more.
+        """The asset as it is listed now, with fresh URLs; None where it is not found.
+
+        It is searched for by its name, in the first pages alone: a keyword that fits everything
+        would lead through the whole library.
 
         Raises:
             AccessError, ApiError: as for `page`.
@@ -143,9 +146,8 @@ class KlingApi:
         keyword = max(_KEYWORD.findall(asset.name or ""), key=len, default="")
         filters = {"fileName": keyword} if keyword else {}
         shape = Shape(DOCUMENTED_PAGE_SIZE)
-        pages = range(1, _PAGES_LOOKED_UP + 1) if keyword else itertools.count(1)
         seen: set[str] = set()
-        for number in pages:
+        for number in range(1, _PAGES_LOOKED_UP + 1):
             try:
                 page = self.page(number, shape, account=asset.account, filters=filters)
             except (AccessError, ApiError) as error:
@@ -207,10 +209,11 @@ class KlingApi:
             reason = str(error) or type(error).__name__
             if time.monotonic() > self._overdue_at:
                 reason = f"no whole answer in {self._longest_answer_s:g} s"
+            hint = "check the network and --api-url"
             raise ApiError(
                 f"the API could not be reached: {reason}",
-                where=self._host,
-                hint="check the network and --api-url",
+                where=self._host if not self._proxy else f"{self._host} through {self._proxy}",
+                hint=f"{hint}; a proxy is named by the environment" if self._proxy else hint,
                 retryable=not isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)),
             ) from None
         finally:
@@ -222,21 +225,35 @@ class KlingApi:
         try:
             return decode(body)
         except wire.MalformedAnswerError as error:
-            seen = str(error).replace(self._token, "…")
-            raise ApiError(
-                f"the API answered something else than was asked for, {seen}",
-                where=f"{self._host}{path}",
-                hint="check --api-url; if it is right, try again later",
-                retryable=True,
-                status=statuses.OK,
-            ) from None
+            reason = str(error).replace(self._token, "…")
+            where = f"{self._host}{path}"
+            raise malformed(reason, self._without_token(body), where=where) from None
+
+    def _refused(
+        self, response: httpx.Response, body: bytes, params: Mapping[str, str | int]
+    ) -> MirrorError:
+        error = refusal(
+            response.status_code,
+            {name: value.replace(self._token, "…") for name, value in response.headers.items()},
+            self._without_token(body),
+            host=self._host,
+            account=str(params["email"]) if "email" in params else None,
+            asked=_shown(params),
+        )
+        if isinstance(error, ApiError) and error.retry_after_s is not None:
+            self._pause.extend(error.retry_after_s)
+        return error
+
+    def _without_token(self, body: bytes) -> bytes:
+        """An answer that may be shown: some echo what was sent."""
+        return body.replace(self._token.encode(), "…".encode())
 
     def _send(self, path: str, params: Mapping[str, str | int]) -> tuple[httpx.Response, bytes]:
         if self._is_aborted.is_set():
             raise AbortedError
         body = bytearray()
         url = f"{self._url}{path}?{urlencode(params)}"
-        request = self._client.build_request("GET", url, extensions=self._extensions)
+        request = self._client.build_request("GET", url, extensions={"trace": self._note_socket})
         response = self._client.send(request, stream=True)
         with contextlib.closing(response):
             for chunk in response.iter_bytes():
@@ -251,7 +268,7 @@ class KlingApi:
 
     def _note_socket(self, event: str, info: Mapping[str, Any]) -> None:
         """Httpcore's trace: the only way to the socket, which another thread may have to close."""
-        if event in _CONNECTED:
+        if event.endswith(_CONNECTED):
             self._socket = info["return_value"].get_extra_info("socket")
             if self._is_aborted.is_set():  # while it was being connected
                 self._cut()
@@ -260,60 +277,6 @@ class KlingApi:
         if self._socket is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _refused(
-        self, response: httpx.Response, body: bytes, params: Mapping[str, str | int]
-    ) -> MirrorError:
-        status = response.status_code
-        said, wish = wire.error_text(body)
-        said = said.replace(self._token, "…")
-        account = str(params.get("email", "the subscription's Kling account"))
-        if (known := _ACCESS.get(status)) is not None:
-            what, hint = known
-            what = f"{what.format(account=account)} ({status}: {said})"
-            return AccessError(what, where=self._host, hint=hint, status=status)
-        wait_s = retry_after_s(response.headers, wish)
-        if retryable := statuses.is_retried(status):
-            if wait_s is not None:
-                self._pause.extend(wait_s)
-            asked = "" if wait_s is None else f", and asks to wait {wait_s:.0f} s"
-            what = f"the API keeps failing ({status}: {said}{asked})"
-            hint = "try again later; --max-wait allows longer waits"
-        else:
-            what = f"the API refused the request {_shown(params)} ({status}: {said})"
-            hint = "check the filters and --api-url"
-        return ApiError(
-            what,
-            where=self._host,
-            hint=hint,
-            retryable=retryable,
-            retry_after_s=wait_s,
-            status=status,
-        )
-
-
-_ACCESS = {
-    401: (
-        "the token was refused",
-        "set the token of your useapi.net subscription: see `kling-mirror init --help`",
-    ),
-    402: (
-        "the useapi.net subscription has expired",
-        "renew it; what is mirrored stays as it is",
-    ),
-    403: (
-        "{account} may not be read with this token",
-        "check --email and that the token belongs to the same subscription",
-    ),
-    404: (
-        "{account} is not configured at useapi.net",
-        "check --email and --api-url, or add the account at useapi.net",
-    ),
-    statuses.SESSION_BROKEN: (
-        "the Kling session of {account} is broken",
-        "delete the account at useapi.net and add it again (your uploads stay at Kling)",
-    ),
-}
 
 
 def _shown(params: Mapping[str, str | int]) -> str:

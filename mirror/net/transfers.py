@@ -6,19 +6,15 @@ checked, but not yet durable.
 
 import asyncio
 import logging
-import os
-import urllib.request
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
-
-import certifi
 
 from mirror.errors import FetchError, MirrorError, TooSlowError
 from mirror.models import FileFacts
 from mirror.net.curl import PAUSE, Curl
 from mirror.net.download import Received, Receiver, Writers
 from mirror.net.json_text import without_query
+from mirror.net.network import Network
 from mirror.net.pacing import Pacer
 from mirror.net.probe import Prober, RemoteFile
 from mirror.net.response import Answer
@@ -51,6 +47,9 @@ class Transfers:
             a file is begun and now and then; returns how many more would fit; what it raises ends
             the transfer.
         on_bytes: called with the count of every chunk that arrives.
+
+    Raises:
+        UsageError: the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Transfers:
         self._stall_timeout_s = stall_timeout_s
         self._max_size = max_size
         self._rules = rules
-        self._proxies = urllib.request.getproxies_environment()
+        self._network = Network()
         self._room = room
         self._spare_bytes = 0
         self._asked_at = 0.0
@@ -80,7 +79,8 @@ class Transfers:
             connections=jobs,
             buffer_bytes=_PACED_BUFFER_BYTES if limit_rate else _BUFFER_BYTES,
             connect_timeout_s=stall_timeout_s,
-            ca_file=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+            ca_file=self._network.ca_file,
+            ca_folder=self._network.ca_folder,
             check_address=self._check_address,
             on_done=self._on_done,
         )
@@ -164,20 +164,11 @@ class Transfers:
     def _start(self, transfer: Answer[Any]) -> None:
         transfer.moved_at = transfer.counted_at = self._loop.time()
         take = transfer.on_body if self._pacer is None else self._paced(transfer, self._pacer)
-        self._curl.start(transfer, proxy=self._proxy_for(transfer.url), on_body=take)
+        self._curl.start(transfer, proxy=self._network.proxy_for(transfer.url), on_body=take)
         self._keep_ticking()
 
-    def _proxy_for(self, url: str) -> str:
-        """The proxy that the environment names for a URL, or "" for none."""
-        if not self._proxies:
-            return ""
-        parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme.lower()) or self._proxies.get("all") or ""
-        host = parts.netloc.rpartition("@")[2]
-        return "" if proxy and urllib.request.proxy_bypass(host) else proxy
-
     def _check_address(self, transfer: Answer[Any], address: str) -> None:
-        if not self._proxy_for(transfer.url):  # a proxy is the user's own choice
+        if not self._network.proxy_for(transfer.url):  # a proxy is the user's own choice
             self._rules.check_address(address)
 
     def _on_done(

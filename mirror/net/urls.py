@@ -50,7 +50,7 @@ class UrlRules:
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").lower()
-            usable = parts.scheme.lower() in ("http", "https") and bool(host)
+            usable = parts.scheme.lower() in ("http", "https") and bool(host) and parts.port != 0
         except ValueError:
             usable = False
         if not usable:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from mirror import __version__
 from mirror.jobs.result import Result
 from mirror.net import statuses
+from mirror.net.client import open_client
+from mirror.net.network import Network
 from mirror.report.watchers import Run, Watcher
 from mirror.text import masked, printable
 
@@ -61,15 +62,12 @@ class Pinger(Watcher):
 
     def _work(self) -> None:
         try:
-            with httpx.Client(
-                headers={
-                    "User-Agent": f"kling-mirror/{__version__}",
-                    "Content-Type": "application/json",
-                },
-                timeout=self.limit_s / _ATTEMPTS,
-                # Plain http has nothing to verify, and loading the CA bundle takes its time.
-                verify=httpx.create_ssl_context() if self._url.startswith("https:") else False,
-                follow_redirects=False,  # the summary goes to nobody whom the user did not name
+            with open_client(
+                self._url,
+                Network(),
+                headers={"Content-Type": "application/json"},
+                timeout_s=self.limit_s / _ATTEMPTS,
+                is_secret=False,
             ) as client:
                 while (ping := self._pings.get()) is not None:
                     trouble = self._send(client, *ping)

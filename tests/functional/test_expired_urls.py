@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from mirror.demo.server import Request, Response
 from mirror.demo.service import ASSETS_PATH
-from tests.lib.effects import ends, error, replies
-from tests.lib.library import Library
-from tests.lib.mirrored import check_mirror, manifest_of
-from tests.lib.misbehaving import Misbehaving, Signing
+from tests.lib.effects import edits, ends, error, replies
+from tests.lib.library import Library, media
+from tests.lib.mirrored import check_mirror, key_of, manifest_of
+from tests.lib.misbehaving import Answer, Misbehaving, Signing
 from tests.lib.rounds import CUT, PATH, SIZE, resumes
 from tests.lib.runs import run_sync
 
@@ -54,6 +55,51 @@ def test_one_of_two_assets_of_one_name_is_looked_up_by_its_id(
     service.signing = Signing(void=1)
     assert run_sync(service, dest).summary.exit_code == 0
     check_mirror(dest, library)
+
+
+def test_a_newer_version_is_not_taken_for_the_one_that_was_listed(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """Updated between listing and look-up, its bytes belong to a version that is not listed yet."""
+    item = library.add(1, "image")
+    listed = key_of(item)
+    service.signing = Signing(void=1)
+
+    def updates(request: Request, answer: Answer) -> Response:
+        library.change(item, media("image", "new"))
+        return answer(request)
+
+    service.fail(updates, ASSETS_PATH, when=lambda it: "fileName" in it.query, times=1)
+    run_sync(service, dest)
+    assert listed not in manifest_of(dest)["assets"]
+    assert run_sync(service, dest).summary.exit_code == 0
+    check_mirror(dest, library)
+
+
+def test_a_look_up_without_times_finds_the_asset(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """It is the version that was listed, as far as anybody can tell."""
+    item = library.add(1, "image")
+    service.signing = Signing(void=1)
+    undated = edits(lambda items: [(it.pop("updateTime"), it.pop("createTime")) for it in items])
+    service.fail(undated, ASSETS_PATH, when=lambda it: "fileName" in it.query)
+    assert run_sync(service, dest).summary.exit_code == 0
+    assert key_of(item) in manifest_of(dest)["assets"]
+    check_mirror(dest, library)
+
+
+@pytest.mark.parametrize("name", ["", "\u732b.png"])
+def test_look_ups_are_bounded(
+    service: Misbehaving, library: Library, dest: Path, name: str
+) -> None:
+    """Where no keyword narrows the search, the library is not paged through for each asset."""
+    for number in range(130):
+        library.add(number, "image", name=name, size=50)
+    service.fail(error(403), "/cdn/image/129")
+    assert run_sync(service, dest).summary.exit_code == 3
+    searched = [it for it in service.asked(ASSETS_PATH) if it.query["pageSize"] == "20"]
+    assert 1 <= len(searched) <= 5
 
 
 def test_a_url_that_expires_in_mid_file_is_replaced_and_resumed(

@@ -7,14 +7,9 @@ refused before a byte is asked, and before anybody is connected to.
 import asyncio
 import contextlib
 import gzip
-import os
-import shutil
 import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -344,50 +339,6 @@ def test_a_compressed_answer_is_bounded_by_what_it_unfolds_to(
 
 
 # https.
-
-
-class _Secure(Misbehaving):
-    """The service behind TLS."""
-
-    context: ssl.SSLContext
-
-    def __enter__(self) -> Self:
-        running = super().__enter__()
-        assert self._server is not None
-        self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True)
-        return running
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and localhost that nobody knows, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("https was not tested: there is no openssl here to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate,
-            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ],
-        check=True,
-        capture_output=True,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-    )  # fmt: skip
-    return certificate, key
-
-
-@pytest.fixture
-def secure(library: Library, certificate: tuple[Path, Path]) -> Iterator[Misbehaving]:
-    """The service's library over TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    running = library.service(_Secure)
-    running.context = context
-    with running:
-        yield running
 
 
 def _https(secure: Misbehaving, path: str = PATH) -> str:

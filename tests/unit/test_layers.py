@@ -28,7 +28,7 @@ DOORS = frozenset(("", "__main__", "cli"))
 """They load commands and the Python API on use; nobody imports from them but the version."""
 
 ALONE = {
-    "httpx": {"net.kling", "report.ping"},
+    "httpx": {"net.client", "net.kling", "report.ping"},
     "pycurl": {"net.curl"},
     "tqdm": {"report.bar"},
     "shtab": {"commands.completion"},
@@ -114,7 +114,7 @@ TOUCHES_FILES = {
     "jobs.sources": "the folder to import from",
     "jobs.sync": "the user's state folder",
     "net.download": "descriptors of partial files",
-    "net.transfers": "the environment's proxies",
+    "net.network": "the certificates that the environment names",
     "report.bar": "the terminal's width",
     "report.logfile": "the log file",
     "report.on_finish": "the hook's environment",
