@@ -81,7 +81,6 @@ HELD_BY = {
     "storage.interface": "test_disk",
     "storage.journal": "unit/storage/test_manifest",
     "storage.local": "test_disk",
-    "storage.root": "test_disk",
 }
 """Modules without a unit test of their own, and the test of a whole run that holds their rules.
 
