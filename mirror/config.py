@@ -19,6 +19,7 @@ DEFAULT = "default"
 """The source of a value that nobody set."""
 
 _ARGUMENT = "argument"
+_MOST_TEXT = 1_000_000
 _NONE: Mapping[str, object] = {}
 
 
@@ -150,8 +151,8 @@ def read_token(settings: Settings) -> str:
     elif settings.token_file is not None and name == "token_file":
         where = str(settings.token_file)
         try:
-            text = settings.token_file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            text = _read_text(settings.token_file)
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             if ":" in settings.token_file.name:  # the token itself, put where its file belongs
                 where = settings.sources[name]
@@ -253,9 +254,18 @@ def _known(name: str, where: str) -> Setting:
     raise UsageError(f"unknown setting {name!r}", where=where, hint=f"did you mean {near[0]!r}?")
 
 
+def _read_text(path: Path) -> str:
+    """All of a small file; a device such as /dev/zero has no end."""
+    with path.open(encoding="utf-8-sig") as file:
+        text = file.read(_MOST_TEXT)
+    if len(text) == _MOST_TEXT:
+        raise ValueError("it is too long")
+    return text
+
+
 def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _read_text(path)
         import tomllib  # noqa: PLC0415 - only where there is something to read
 
         return tomllib.loads(text)

@@ -530,3 +530,13 @@ def test_any_variable_is_a_setting_or_a_usage_error(folder: Path, data: st.DataO
         loaded(folder / "config.toml", flags={setting.name: text})
     except UsageError as error:
         assert error.where  # noqa: PT017 - both ways are right
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero here")
+def test_a_file_without_an_end_is_refused() -> None:
+    """As a config and as a token's file: neither is read for ever."""
+    endless = Path("/dev/zero")
+    with pytest.raises(UsageError, match="not TOML: it is too long"):
+        load({}, environ={}, config_path=endless)
+    with pytest.raises(UsageError, match="the token file cannot be read"):
+        read_token(load({"token_file": str(endless)}, environ={}, config_path=Path(os.devnull)))
