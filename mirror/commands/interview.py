@@ -14,6 +14,7 @@ from msgspec import Struct
 from mirror import config
 from mirror.commands import terminal
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
+from mirror.net import statuses
 from mirror.net.kling import KlingApi
 from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
 from mirror.settings import BY_NAME, CONTENT_TYPES, Settings
@@ -21,8 +22,6 @@ from mirror.text import counted
 
 _DEFAULT_DEST = "~/kling-mirror"
 _PATIENCE_S = 15.0
-_REFUSED = 400
-_WRONG_TOKEN = 401
 _SEVERAL = 2
 _AROUND_A_TOKEN = re.compile(
     r"\x1b\[20[01]~|authorization:|bearer\s|\s|[\"'`\u2018-\u201f\u200b\ufeff]", re.IGNORECASE
@@ -152,7 +151,7 @@ def _try(settings: Settings, token: str) -> tuple[bool, _Found | None]:
         found = _look(settings, token)
     except MirrorError as error:
         terminal.say(f"  {error.what[0].upper()}{error.what[1:]}.")
-        if isinstance(error, AccessError) and error.status == _WRONG_TOKEN:
+        if isinstance(error, AccessError) and error.status == statuses.UNAUTHORIZED:
             return False, None
         if error.hint:
             terminal.say(f"  {error.hint[0].upper()}{error.hint[1:]}.")
@@ -181,7 +180,7 @@ def _look(settings: Settings, token: str) -> _Found:
             page = api.page(1, Shape(DOCUMENTED_PAGE_SIZE), account=account, filters={})
             assets = len(page.assets) + len(page.unreadable)
         except ApiError as error:  # with several accounts, one must be named
-            if error.status != _REFUSED or account is not None:
+            if error.status != statuses.BAD_REQUEST or account is not None:
                 raise
             refusal = error
         accounts: list[str] = []

@@ -6,11 +6,8 @@ to `Writer`, so that a second core hashes while the first one receives.
 
 import contextlib
 import hashlib
-import itertools
 import os
-import threading
 from collections.abc import Callable
-from queue import Queue
 
 from msgspec import Struct
 
@@ -20,13 +17,13 @@ from mirror.net import digests, statuses
 from mirror.net.response import CONTENT_RANGE, Answer
 from mirror.net.retry import http_date
 from mirror.net.strangers import page_title
+from mirror.net.writers import Writer, Writers
 from mirror.storage.durable import begin_writing, disk_error
 from mirror.storage.media import HEAD_BYTES, error_page_type
 from mirror.storage.partial import Note, Partial, Resume
 
 _NOTE_EVERY_BYTES = 8 << 20
 _CHUNK_BYTES = 512 * 1024
-_CHUNKS_AHEAD = 16
 _MOST_DIGITS = 18
 _DATE_IS_STRONG_AFTER_S = 60
 
@@ -43,52 +40,6 @@ class Received(Struct, frozen=True):
     facts: FileFacts
     head: bytes
     digests: tuple[tuple[str, str], ...]
-
-
-class Writer:
-    """A thread that writes and hashes large files, chunk by chunk, in order.
-
-    It starts when there is work for it. At most `_CHUNKS_AHEAD` chunks wait: the network waits for
-    the disk, and memory stays flat.
-    """
-
-    def __init__(self) -> None:
-        self._work: Queue[Callable[[], object] | None] = Queue(_CHUNKS_AHEAD)
-        self._thread: threading.Thread | None = None
-
-    def put(self, work: Callable[[], object]) -> None:
-        """Have something done, after all that was put before."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-            self._thread.start()
-        self._work.put(work)
-
-    def close(self) -> None:
-        """Return once all is written."""
-        if self._thread is not None:
-            self._work.put(None)
-            self._thread.join()
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-
-
-class Writers:
-    """Two writers in turn: one file's bytes are hashed while those of another go to the disk."""
-
-    def __init__(self) -> None:
-        self._writers = (Writer(), Writer())
-        self._turns = itertools.cycle(self._writers)
-
-    def next(self) -> Writer:
-        """The one for the next large file."""
-        return next(self._turns)
-
-    def close(self) -> None:
-        """Return once all is written."""
-        for writer in self._writers:
-            writer.close()
 
 
 class Receiver(Answer[Received]):

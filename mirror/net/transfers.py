@@ -12,13 +12,14 @@ from typing import Any, Self, TypeVar
 from mirror.errors import FetchError, MirrorError, TooSlowError
 from mirror.models import FileFacts
 from mirror.net.curl import PAUSE, Curl
-from mirror.net.download import Received, Receiver, Writers
+from mirror.net.download import Received, Receiver
 from mirror.net.json_text import without_query
 from mirror.net.network import Network
 from mirror.net.pacing import Pacer
 from mirror.net.probe import Prober, RemoteFile
 from mirror.net.response import Answer
 from mirror.net.urls import UrlRules
+from mirror.net.writers import Writers
 from mirror.storage.partial import Partial, Resume
 
 T = TypeVar("T")

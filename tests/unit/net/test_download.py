@@ -10,7 +10,8 @@ import pytest
 
 from mirror.errors import DiskError, FetchError
 from mirror.models import FileFacts
-from mirror.net.download import Received, Receiver, Writers
+from mirror.net.download import Received, Receiver
+from mirror.net.writers import Writers
 from mirror.storage.partial import Note, Partial
 from tests.lib.library import PNG
 from tests.unit.net.answers import told
