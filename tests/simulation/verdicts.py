@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from mirror.models import ROLES
+from mirror.models import ROLES, Role
 from tests.simulation.scene import Step
 from tests.simulation.truth import Asset
 
@@ -170,7 +170,8 @@ def _verify(oracle: "Oracle", step: Step) -> None:
 def _repair(oracle: "Oracle", step: Step) -> None:
     wrong = step.before.wrong()
     here = step.before.folder.hashes()
-    can_be_had = {sha256 for path, sha256 in wrong if sha256 in here or _is_served(oracle, sha256)}
+    served = _served(oracle, step)
+    can_be_had = {sha256 for path, sha256 in wrong if sha256 in here or path in served}
     left = step.after.wrong() & wrong
     if step.code in (0, 1):
         lost = set(step.outcome.report["lost"])
@@ -184,13 +185,22 @@ def _repair(oracle: "Oracle", step: Step) -> None:
         assert not mendable, f"--repair leaves what it could mend: {mendable}, {step.outcome}"
 
 
-def _is_served(oracle: "Oracle", sha256: str) -> bool:
-    """Whether Kling lists and serves these bytes."""
-    asset, role = oracle.world.kling.owners.get(sha256, (None, ""))
-    if asset is None or not asset.is_listed or getattr(asset.now, role) != sha256:
-        return False
-    path = asset.now.path if role == "resource" else asset.now.cover_path
-    return path in oracle.world.kling.files
+def _served(oracle: "Oracle", step: Step) -> set[str]:
+    """The paths whose recorded bytes Kling lists under the entry's own key, and serves."""
+    kling, users = oracle.world.kling, _users(oracle, step)
+    served = set()
+    for entry in step.before.all_entries().values():
+        asset = oracle.asset(entry)
+        if asset is None or not asset.is_listed or asset.odd or asset.user not in users:
+            continue
+        now = asset.now
+        places: tuple[tuple[Role, str], ...] = (("resource", now.path), ("cover", now.cover_path))
+        for role, place in places:
+            stored = entry.file(role)
+            is_now = now.update_ms == entry.update_time_ms and place in kling.files
+            if stored is not None and is_now and getattr(now, role) == stored.sha256:
+                served.add(stored.path)
+    return served
 
 
 def _rebuild(oracle: "Oracle", step: Step) -> None:
