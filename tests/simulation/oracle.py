@@ -63,6 +63,8 @@ class Oracle:
         self._nothing_is_forgotten(step)
         self._states_are_so(step)
         verdicts.judge(self, step)
+        if step.order.get("locks_are_local"):
+            self._let_go_unnamed(step.after)
         self._remember(step.after)
 
     def hands_off(self, before: Scene) -> None:
@@ -74,9 +76,7 @@ class Oracle:
         known = self.world.kling.owners
         self.worthless |= after.folder.hashes() - before.folder.hashes() - known.keys()
         files = {**after.folder.tree, **after.folder.history}
-        if after.entries is not None:
-            named = after.named()
-            self.foreign |= {sha256 for path, sha256 in files.items() if path not in named}
+        self._let_go_unnamed(after)
         self.by_hand = {path: it for path, it in self.by_hand.items() if files.get(path) == it}
         self._remember(after)
 
@@ -111,6 +111,12 @@ class Oracle:
                 here = [it for it in now.entries.values() if self.asset(it) is asset]
                 assert any(it.state == "current" for it in here), f"safe, and {asset} is not here"
 
+    def _let_go_unnamed(self, after: Scene) -> None:
+        """Nobody has to name any more what no entry names now."""
+        if after.entries is not None:
+            files, named = {**after.folder.tree, **after.folder.history}, after.named()
+            self.foreign |= {sha256 for path, sha256 in files.items() if path not in named}
+
     def _remember(self, after: Scene) -> None:
         if after.entries is not None:
             self.memory = after.recorded()
@@ -140,8 +146,9 @@ class Oracle:
                 stored = entry.file(role)
                 if stored is None or (was is not None and was.file(role) == stored):
                     continue
-                if stored.sha256 in self.foreign:
-                    continue
+                is_kept = entry.state == "superseded" and stored.sha256 in self.worthless
+                if is_kept or stored.sha256 in self.foreign:
+                    continue  # damaged bytes that were set aside, and are on record as such
                 asset, is_role = self.world.kling.owners.get(stored.sha256, (None, ""))
                 assert asset is not None, f"{key}: {role} has bytes that Kling never had"
                 assert (asset.id, is_role) == (entry.id, role), f"{key}: {role} is of {asset}"
