@@ -312,9 +312,12 @@ class Placer:
             if stored is not None and (original := layout.original_path(stored.path)) is not None:
                 kept[original] = stored.path  # an earlier run came so far
             elif stored is not None:
-                stored = self._kept(stored, str(old.update_time_ms))
-                if stored is not None:
-                    kept[old.file(role).path] = stored.path  # type: ignore[union-attr]
+                place, version = stored.path, str(old.update_time_ms)
+                earlier = self._kept_by_another(stored, version)
+                is_its_place = earlier is None or self._has_bytes(place, stored)
+                stored = earlier or self._kept(stored, version)
+                if stored is not None and is_its_place:
+                    kept[place] = stored.path
             files[role] = stored
         return msgspec.structs.replace(old, **files)
 
@@ -328,6 +331,16 @@ class Placer:
             return msgspec.structs.replace(stored, path=path)
         hashed = self._hashed(path)
         return _stored(path, hashed, stored) if hashed is not None else None
+
+    def _kept_by_another(self, stored: StoredFile, version: str) -> StoredFile | None:
+        """A file that a run on another machine has kept: its place may have a newer one by now."""
+        path = layout.history_path(stored.path, version)
+        is_there = self._storage.size_of(path) is not None and self._has_bytes(path, stored)
+        return msgspec.structs.replace(stored, path=path) if is_there else None
+
+    def _has_bytes(self, path: str, stored: StoredFile) -> bool:
+        hashed = self._hashed(path)
+        return hashed is not None and hashed.sha256 == stored.sha256
 
     def _versions_in_the_way(
         self, plan: Plan, kept: dict[str, str], placed: Sequence[str]

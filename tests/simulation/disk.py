@@ -42,18 +42,19 @@ class PlannedDisk(Disk):
 
     Args:
         plan: a `Plan`, as JSON has it.
-        at_death: called with the inodes that were synced, right before the process ends.
+        at_death: called with `synced`, right before the process ends.
 
     Attributes:
+        synced: the inodes of files that were synced, and how many bytes they had then.
         spoilt: inodes of files whose fsync failed: the system may have dropped their bytes.
     """
 
     def __init__(
-        self, plan: Mapping[str, object] | None, at_death: Callable[[list[int]], None]
+        self, plan: Mapping[str, object] | None, at_death: Callable[[dict[int, int]], None]
     ) -> None:
         super().__init__(self._on_step)
         self.spoilt: list[int] = []
-        self._synced: list[int] = []
+        self.synced: dict[int, int] = {}
         self._at_death = at_death
         self._plan = None if plan is None else Plan(**plan)  # type: ignore[arg-type]
         self._taken: Counter[str] = Counter()
@@ -64,7 +65,7 @@ class PlannedDisk(Disk):
         self._is_syncing = os.fstat(descriptor).st_ino
         try:
             super().sync(descriptor)
-            self._synced.append(self._is_syncing)
+            self.synced[self._is_syncing] = os.fstat(descriptor).st_size
         finally:
             self._is_syncing = None
 
@@ -77,7 +78,7 @@ class PlannedDisk(Disk):
         if taken < plan.number or (plan.once and taken > plan.number):
             return
         if plan.error is None:
-            self._at_death(self._synced)
+            self._at_death(self.synced)
             os._exit(KILLED)
         if name == "fsync" and plan.error == "EIO" and self._is_syncing is not None:
             self.spoilt.append(self._is_syncing)

@@ -63,7 +63,7 @@ class Host:
             self._line()
             return Outcome(None, trouble=f"no end after {_HANGS_AFTER_S:g} s")
         self._pid = 0
-        return Outcome(**json.loads(ended))
+        return Outcome.of(json.loads(ended))
 
     def signal(self, signum: int) -> None:
         """Send a signal to the child that is at work."""
@@ -130,7 +130,7 @@ def _child(order: Order, report: int) -> None:
     if order.get("locks_are_local"):
         _lose_locks()
 
-    def report_death(synced: list[int]) -> None:
+    def report_death(synced: dict[int, int]) -> None:
         _report(Outcome(None, synced=synced), report)
 
     disk, stop = PlannedDisk(order.get("disk"), report_death), Stop()
@@ -141,7 +141,7 @@ def _child(order: Order, report: int) -> None:
         outcome = Outcome(code, said, json.loads(told))
     except BaseException:  # noqa: BLE001 - what a user would see as a traceback
         outcome.trouble = traceback.format_exc()
-    outcome.spoilt = disk.spoilt
+    outcome.spoilt, outcome.synced = disk.spoilt, disk.synced
     _report(outcome, report)
     os._exit(0)
 

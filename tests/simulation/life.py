@@ -99,7 +99,7 @@ class Life(RuleBasedStateMachine):
         weather = sky or Weather()
         is_undisturbed = not meanwhile and not order.get("disk")
         before = self.oracle.scene()
-        written = {found.st_ino: found.st_mtime_ns for _, found in _files(self.dest)}
+        files = {found.st_ino: found for _, found in _files(self.dest)}
         self.world.begin(weather)
         self._second.clear()
         if meanwhile is not None:
@@ -108,7 +108,7 @@ class Life(RuleBasedStateMachine):
             self.world.meanwhile(meanwhile.number, act, of_files=meanwhile.of_files)
         outcome = self.hosts[0].run(order)
         self.world.settle()
-        self._lose_unsynced(order, outcome, written)
+        self._lose_unsynced(order, outcome, files)
         for second in self._second:
             assert not second.trouble, second.trouble
         step = Step(order, weather, is_undisturbed, before, self.oracle.scene(), outcome)
@@ -147,20 +147,23 @@ class Life(RuleBasedStateMachine):
             user = next(iter(self.kling.users))
             self.kling.upload(user, "image", cover=False)
 
-    def _lose_unsynced(self, order: Order, outcome: Outcome, before: dict[int, int]) -> None:
-        """Let files hold nothing whose bytes never reached the disk.
+    def _lose_unsynced(
+        self, order: Order, outcome: Outcome, before: dict[int, os.stat_result]
+    ) -> None:
+        """Let files hold nothing where their bytes never reached the disk.
 
-        These are the files whose fsync failed, and after a power cut all that a run wrote and did
-        not sync. Names survive: what a folder forgets is another matter (see tests of the order).
+        That is where an fsync failed, and after a power cut all that a run wrote and did not sync.
+        Names survive: what a folder forgets is another matter (see the tests of the order).
         """
-        disk = order.get("disk") or {}
-        is_cut = disk.get("with_power") and outcome.code is None
+        is_cut = (order.get("disk") or {}).get("with_power") and outcome.code is None
         for path, found in _files(self.dest):
-            is_new = before.get(found.st_ino) != found.st_mtime_ns
-            is_unsynced = is_cut and is_new and found.st_ino not in outcome.synced
-            if is_unsynced or found.st_ino in outcome.spoilt:
+            was = before.get(found.st_ino)
+            is_new = was is None or was.st_mtime_ns != found.st_mtime_ns
+            if is_new and (is_cut or found.st_ino in outcome.spoilt):
+                safe = max(was.st_size if was else 0, outcome.synced.get(found.st_ino, 0))
                 with path.open("r+b") as file:
-                    file.write(bytes(found.st_size))
+                    file.seek(min(safe, found.st_size))
+                    file.write(bytes(max(found.st_size - safe, 0)))
 
     # The folder, put away and brought back.
 

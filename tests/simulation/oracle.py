@@ -53,6 +53,10 @@ class Oracle:
         stored = entry.resource or entry.cover
         return self.world.kling.owners.get(stored.sha256, (None, ""))[0] if stored else None
 
+    def entries_of(self, scene: Scene, asset: Asset) -> list[Entry]:
+        """The entries of an asset."""
+        return [it for it in scene.all_entries().values() if self.asset(it) is asset]
+
     def judge(self, step: Step) -> None:
         """Hold one step against every promise."""
         assert not self.world.has_overrun, "the run asks without end"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mirror import config
 from mirror.errors import MirrorError
@@ -40,7 +40,7 @@ class Outcome:
         report: what `--json` would print.
         trouble: a traceback, or that it hung.
         spoilt: inodes of files whose fsync failed.
-        synced: inodes of files that were synced before the process was killed at a step.
+        synced: inodes of files that were synced, and how many bytes they had then.
     """
 
     code: int | None
@@ -48,7 +48,13 @@ class Outcome:
     report: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
     spoilt: list[int] = field(default_factory=list)
-    synced: list[int] = field(default_factory=list)
+    synced: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> Self:
+        """An outcome, from JSON."""
+        synced = answer.get("synced", {})
+        return cls(**{**answer, "synced": {int(inode): size for inode, size in synced.items()}})
 
     @property
     def counts(self) -> dict[str, int]:

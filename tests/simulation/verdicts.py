@@ -139,6 +139,11 @@ def _obstacles(oracle: "Oracle", step: Step, wanted: list[Asset]) -> Iterator[in
     files = oracle.world.kling.files
     for asset in wanted:
         now = asset.now
+        in_the_way = (
+            it.file(role) for it in oracle.entries_of(step.before, asset) for role in ROLES
+        )
+        if any(it is not None and (oracle.dest / it.path).is_dir() for it in in_the_way):
+            yield 3
         if now.path not in files or (now.cover and now.cover_path not in files):
             yield 3
         if asset.odd:
@@ -181,7 +186,8 @@ def _repair(oracle: "Oracle", step: Step) -> None:
         if step.code == 0 and step.is_undisturbed:
             oracle.known_damage = set()
     if step.is_calm and step.before.entries is not None:
-        mendable = {path for path, sha256 in left if sha256 in can_be_had}
+        blocked = {path for path, _ in left if (oracle.dest / path).is_dir()}
+        mendable = {path for path, sha256 in left if sha256 in can_be_had} - blocked
         assert not mendable, f"--repair leaves what it could mend: {mendable}, {step.outcome}"
 
 
