@@ -103,6 +103,19 @@ def test_a_file_that_drips_once_is_tried_again(
     check_mirror(dest, library)
 
 
+def test_a_limit_of_ours_is_not_dripping(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """Under `--limit-rate` a transfer waits for its turn for longer than the stall timeout."""
+    for number in range(4):
+        library.add(number, "image", size=40_000)
+    summary = run_sync(
+        service, dest, limit_rate=20_000, stall_timeout=1, max_attempts=1, jobs=4
+    ).summary
+    assert summary.exit_code == 0, summary.failures
+    check_mirror(dest, library)
+
+
 def _thinks(request: Request, answer: Answer) -> Response:
     """The right answer, after a while."""
     time.sleep(0.9)
