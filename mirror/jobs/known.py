@@ -65,9 +65,15 @@ class Known:
             return asset  # nearly always
         if asset.is_bare:
             return asset
-        if not asset.is_dated and (version := self._known_version(asset, seen)) is not None:
-            time_ms = version.update_time_ms
-            return structs.replace(asset, key=version.key, update_time_ms=time_ms)
+        if not asset.is_dated or asset.content_type is None:
+            version = self._known_version(asset, seen)
+            if version is not None:
+                return structs.replace(
+                    asset,
+                    key=version.key,
+                    update_time_ms=version.update_time_ms,
+                    content_type=asset.content_type or version.content_type,
+                )
         asset = self._under_its_own_key(asset, entry)
         if asset.is_dated and asset.key not in self._entries:
             self._note(asset)
@@ -96,13 +102,8 @@ class Known:
         return structs.replace(asset, key=twin_key)
 
     def _known_version(self, asset: Asset, seen: Container[str]) -> _Version | None:
-        """The version that an asset without its time is: the newest that the walk has not met."""
-        created = asset.create_time_ms
-        versions = [
-            version
-            for version in self._versions(asset)
-            if created is None or version.create_time_ms in (None, created)
-        ]
+        """The version that an asset without time or type is: the newest that the walk lacks."""
+        versions = [version for version in self._versions(asset) if _may_be(asset, version)]
         versions.sort(key=lambda version: (version.state, -version.update_time_ms))
         unmet = [version for version in versions if version.key not in seen]
         return next(iter(unmet or versions), None)
@@ -159,6 +160,13 @@ class Known:
         """The `userId` of an entry, as text; None where it is not known."""
         owner = owner_of(self._entries[key].asset)
         return None if owner == "0" else owner
+
+
+def _may_be(asset: Asset, version: _Version) -> bool:
+    if asset.is_dated or version.update_time_ms == asset.update_time_ms:
+        return version.update_time_ms == asset.update_time_ms
+    created = asset.create_time_ms
+    return created is None or version.create_time_ms in (None, created)
 
 
 class Claim:

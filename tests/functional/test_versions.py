@@ -289,7 +289,8 @@ def _twin_keys(twins: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _types(dest: Path) -> dict[str, str]:
-    return {key: entry["contentType"] for key, entry in manifest_of(dest)["assets"].items()}
+    assets = manifest_of(dest)["assets"].items()
+    return {key: entry["contentType"] for key, entry in assets if entry["state"] != "superseded"}
 
 
 def test_assets_of_one_id_and_time_are_both_mirrored(
@@ -309,6 +310,24 @@ def test_assets_of_one_id_and_time_are_both_mirrored(
     summary = run_sync(service, dest).summary
     assert (summary.exit_code, summary.assets.unchanged, summary.listing.walks) == (0, 2, 1)
     assert snapshot(dest) == before
+
+
+def test_a_night_without_types_misses_no_twin(
+    service: Misbehaving, library: Library, dest: Path, twins: list[dict[str, Any]]
+) -> None:
+    """Two items of one id and time are the two that we have; one alone is the current one."""
+    assert run_sync(service, dest).summary.assets.new == 2
+    fault = service.fail(without("contentType"), ASSETS_PATH)
+    summary = run_sync(service, dest).summary
+    assert (summary.exit_code, summary.assets.unchanged) == (0, 2)
+    service.faults.remove(fault)
+    library.change(twins[0], media("video", "new"))
+    assert run_sync(service, dest).summary.assets.changed == 1
+    before = states_of(dest)
+    service.faults.append(fault)
+    summary = run_sync(service, dest).summary
+    assert (summary.exit_code, summary.assets.unchanged) == (0, 2)
+    assert states_of(dest) == before
 
 
 @pytest.mark.parametrize("which", [0, 1])

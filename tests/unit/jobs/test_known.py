@@ -91,6 +91,17 @@ def identified(mirror: Known, items: Iterable[Asset]) -> list[str]:
         # A type that is left out may be any.
         ([an_entry(5)], [an_item(5, None)], ["7@5"]),
         ([an_entry(5, None)], [an_item(5)], ["7@5"]),
+        ([an_entry(5)], [an_item(6, None)], ["7@6"]),
+        (
+            [an_entry(5), an_entry(5, "image", of=TwinEntry)],
+            [an_item(5, None), an_item(5, None)],
+            ["7@5", "7@5@image"],
+        ),
+        (
+            [an_entry(5, state="superseded"), an_entry(5, "image", of=TwinEntry)],
+            [an_item(5, None)],
+            ["7@5@image"],
+        ),
         # Two that share id and time, first listed, then known, in either order.
         ([], [an_item(5), an_item(5, "image")], ["7@5", "7@5@image"]),
         ([an_entry(5)], [an_item(5, "image"), an_item(5)], ["7@5@image", "7@5"]),
