@@ -56,8 +56,8 @@ def tour(root: Root) -> str:
     return f"""
 {root.dest}
 {files}
-  {"manifest.json".ljust(longest)}  what is what, from where, since when
-  {"SHA256SUMS".ljust(longest)}  check it without this program: sha256sum -c SHA256SUMS
+  {"manifest.json".ljust(longest)}  what each file is, where it is from, and since when
+  {"SHA256SUMS".ljust(longest)}  checks every file without this program: sha256sum -c SHA256SUMS
 
 Browse it, without a network:
   {page.as_uri()}

@@ -106,7 +106,7 @@ def _notes(state: Status, times: _Times) -> Iterator[str]:
     if state.last_verified is not None:
         yield f"All files were last verified {times.when(state.last_verified)}."
     elif state.current:
-        yield "The files were never verified: `kling-mirror verify` reads every byte."
+        yield "Each file was checked when it came. `kling-mirror verify` has not read them again."
     if state.at_work is not None:
         since = times.when(state.at_work.since)
         yield f"A run is at work: process {state.at_work.pid}, since {since}."

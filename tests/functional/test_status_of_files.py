@@ -91,7 +91,7 @@ def test_what_verify_found_is_remembered_until_it_is_repaired(
     program: RunProgram, verify: RunProgram, state: State, trio: list[Any], dest: Path
 ) -> None:
     """A flipped bit is seen by `verify` alone: from then on `status` knows it, too."""
-    assert "never verified" in words(program, dest)
+    assert "has not read them again" in words(program, dest)
     flip(dest / path_of(dest, trio[0]))
     assert state()["is_complete"], "nothing has read it yet"
     assert verify().code == 1
