@@ -24,6 +24,7 @@ class Folder:
         history: earlier versions.
         trash: what was pruned.
         partial: complete files that have not been placed yet.
+        loose: other files on their way, for which nothing vouches.
         own: the manifest and what else the program keeps for itself.
     """
 
@@ -31,6 +32,7 @@ class Folder:
     history: dict[str, str] = field(default_factory=dict)
     trash: dict[str, str] = field(default_factory=dict)
     partial: dict[str, str] = field(default_factory=dict)
+    loose: dict[str, str] = field(default_factory=dict)
     own: dict[str, str] = field(default_factory=dict)
 
     def lacking(self, recorded: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -45,7 +47,7 @@ class Folder:
 
     def everything(self) -> dict[str, str]:
         """All files, but for the lock and what `verify` notes for `status`."""
-        all_ = {**self.tree, **self.history, **self.trash, **self.partial, **self.own}
+        all_ = {**self.tree, **self.history, **self.trash, **self.partial, **self.loose, **self.own}
         return {path: it for path, it in all_.items() if not path.endswith(_NOTED)}
 
     def hashes(self) -> set[str]:
@@ -71,8 +73,7 @@ def look(dest: Path) -> Folder:
             if parts[-1] != "entries.jsonl":
                 found.trash[name] = _sha256(path)
         elif parts[1] == "partial":
-            if _is_complete(path):
-                found.partial[name] = _sha256(path)
+            (found.partial if _is_complete(path) else found.loose)[name] = _sha256(path)
         else:
             found.own[name] = _sha256(path)
     return found
