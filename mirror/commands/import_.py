@@ -13,7 +13,6 @@ from mirror.commands.opening import effective_settings
 from mirror.commands.output import print_result
 from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
-from mirror.jobs import adopt
 from mirror.jobs.adopted import Adopted
 from mirror.text import complain, counted, size
 
@@ -35,6 +34,8 @@ def _run(arguments: argparse.Namespace) -> int:
     allow_open_files(settings.jobs)
     console = open_console(settings, arguments)
     with contextlib.closing(console), stoppable() as stop:
+        from mirror.jobs import adopt  # noqa: PLC0415 - httpx and libcurl
+
         result, errors = adopt.adopt(
             settings,
             token,

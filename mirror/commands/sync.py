@@ -13,7 +13,6 @@ from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.errors import MirrorError
 from mirror.jobs.result import Result
-from mirror.jobs.sync import sync as run_job
 from mirror.report.watchers import Report, reporting
 from mirror.settings import GROUPS, Settings
 from mirror.stopping import Stop
@@ -90,6 +89,8 @@ def _sync_and_print(
             at_end(root)
 
     try:
+        from mirror.jobs.sync import sync as run_job  # noqa: PLC0415 - httpx and libcurl
+
         result = run_job(
             settings,
             str(settings.token),

@@ -14,7 +14,7 @@ from mirror.commands.output import print_result
 from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
-from mirror.jobs import rebuild, repair, verify
+from mirror.jobs import rebuild, verify
 from mirror.jobs.rebuild import Rebuilt
 from mirror.jobs.verify import Findings
 from mirror.settings import Settings
@@ -47,6 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
     error: MirrorError | None = None
     with contextlib.closing(console), stoppable() as stop:
         if arguments.repair:
+            from mirror.jobs import repair  # noqa: PLC0415 - httpx and libcurl
+
             with locked_root(settings) as root:
                 findings, error = repair.check_and_repair(
                     settings,
