@@ -51,13 +51,13 @@ class ExitCode(enum.IntEnum):
         1,
         20,
         "unexpected error; or `status --max-age` or `verify` found that something is wrong",
-        "met an unexpected error",
+        "ended with an unexpected error",
     )
     USAGE = (
         2,
         80,
         "wrong flags or config, or no token",
-        "could not begin: the settings do not say enough",
+        "could not begin: a setting is missing or wrong",
     )
     SOME_FAILED = (
         3,
@@ -95,7 +95,7 @@ class ExitCode(enum.IntEnum):
         "the manifest is newer than this program, or damaged: nothing was touched",
         "found the manifest damaged, or newer than the program",
     )
-    LOCKED = 11, 90, "another run is at work on the same folder", "met another run"
+    LOCKED = 11, 90, "another run is at work on the same folder", "found another run at work"
     SIGHUP = 129, 100, "stopped by SIGHUP: its terminal was closed", "was stopped by SIGHUP"
     SIGINT = 130, 100, "stopped by Ctrl-C (SIGINT)", "was stopped by Ctrl-C"
     SIGTERM = 143, 100, "stopped by SIGTERM", "was stopped by SIGTERM"

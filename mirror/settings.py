@@ -187,7 +187,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Setting(
             "requests",
-            "how often a request may fail, without progress, before it is given up",
+            "give up a request after it failed N times without progress",
             values.whole(1, 100),
             "N",
         ),
@@ -214,13 +214,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Setting(
             "requests",
-            "refuse an answer of the API that is longer",
+            "the longest answer that is accepted from the API",
             values.size,
             "SIZE",
             example="64M",
         ),
     ] = 64_000_000
-    jobs: Annotated[int, Setting("files", "files fetched at a time", values.whole(1, 64), "N")] = 8
+    jobs: Annotated[
+        int, Setting("files", "how many files to fetch at a time", values.whole(1, 64), "N")
+    ] = 8
     limit_rate: Annotated[
         int | None,
         Setting(
@@ -265,7 +267,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Setting(
             "files",
-            "fetch files from private addresses, too, although the API is not at one",
+            "also fetch files from private addresses, even if the API is not at one",
             values.switch,
         ),
     ] = False
@@ -285,8 +287,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Setting(
             "safety",
-            "never create a mirror, but fail (exit 6): only `init` may; for containers, where a "
-            "volume that is not mounted looks like an empty folder",
+            "fail (exit 6) instead of creating a mirror: only `init` creates one; for containers, "
+            "where a volume that is not mounted looks like an empty folder",
             values.switch,
         ),
     ] = False
@@ -355,8 +357,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Setting(
             "unattended",
-            "a command to run after every sync: it reads the summary as JSON, "
-            "KLING_MIRROR_EXIT_CODE is set, and it has ten minutes",
+            "a command to run after every sync; it gets the summary as JSON on stdin and the "
+            "exit code in KLING_MIRROR_EXIT_CODE, and is killed after ten minutes",
             values.text,
             "COMMAND",
             example="jq .assets | mail -s kling-mirror me@example.com",

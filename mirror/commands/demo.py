@@ -59,10 +59,10 @@ def tour(root: Root) -> str:
   {"manifest.json".ljust(longest)}  what each file is, where it is from, and since when
   {"SHA256SUMS".ljust(longest)}  checks every file without this program: sha256sum -c SHA256SUMS
 
-Browse it, without a network:
+Browse it offline:
   {page.as_uri()}
 
-Run `kling-mirror demo` again: nothing is fetched twice. For your own library:
+If you run `kling-mirror demo` again, it fetches nothing twice. For your own library:
   kling-mirror init    set up: asks for the folder and the token
   kling-mirror sync    mirror everything
 """

@@ -22,9 +22,9 @@ _SHOWN = 20
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser)
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the folder with the files; it is only read"
+        "folder", type=Path, metavar="DIR", help="the folder with the files; it is never changed"
     )
-    parser.add_argument("--dry-run", action="store_true", help="compare, write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="compare only, write nothing")
 
 
 def _run(arguments: argparse.Namespace) -> int:

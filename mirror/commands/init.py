@@ -159,8 +159,8 @@ def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
         steps.append(f"put your useapi.net API token into {token_file}")
     steps.append("run `kling-mirror sync`")
     steps.append("run `kling-mirror schedule` for a sync every night")
-    told = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
-    return f"Wrote {config_path}. Next:\n{told}\n"
+    listed = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
+    return f"Wrote {config_path}. Next:\n{listed}\n"
 
 
 COMMAND = Command(

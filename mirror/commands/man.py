@@ -17,20 +17,20 @@ from mirror.settings import BY_NAME, ENV_PREFIX, GROUPS, SETTINGS, Setting
 _SUMMARY = "a provable, crash-proof copy of what you uploaded to Kling"
 _DESCRIPTION = """\
 kling-mirror makes a folder an exact copy of every video, image and sound that you uploaded to
-Kling, through the API of useapi.net. A run is complete only once the listing is proven; a file gets
-its name only when it is whole, checked and on the disk; nothing is deleted.
+Kling, through the API of useapi.net. A run is complete only once the listing is proven. A file gets
+its name only when it is complete, checked and on the disk. Nothing is deleted automatically.
 
-What a run did goes to stderr, data to stdout. Off a terminal, a run that changed nothing prints
+Messages go to stderr, data goes to stdout. Without a terminal, a run that changed nothing prints
 nothing.
 """
 _FILES = (
     (
         "~/.config/kling-mirror/config.toml",
-        "The config, as init writes it; where it lies on macOS and Windows, init tells.",
+        "The config that init writes. On macOS and Windows, init prints its path.",
     ),
-    ("DEST/manifest.json", "What is mirrored, from where, since when."),
+    ("DEST/manifest.json", "What each file is, where it is from, and since when."),
     ("DEST/SHA256SUMS", "Checks every file without this program: sha256sum -c SHA256SUMS."),
-    ("DEST/.kling-mirror/", "The journal, what is on its way, history and trash."),
+    ("DEST/.kling-mirror/", "The journal, unfinished downloads, history and trash."),
 )
 _SHARED = ("help", "version", "config", "verbose", "quiet")
 _LONGEST_LINE = 80

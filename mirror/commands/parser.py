@@ -125,14 +125,14 @@ def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
         "--verbose",
         action="count",
         default=0 if is_top else default,
-        help="name each file; -vv each request",
+        help="print each file; -vv: each request, too",
     )
     loudness.add_argument(
         "-q",
         "--quiet",
         action="store_true",
         default=False if is_top else default,
-        help="errors only",
+        help="print errors only",
     )
 
 

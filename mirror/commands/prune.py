@@ -23,20 +23,21 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--empty-trash",
         action="store_true",
-        help="also delete for good what was in the trash before; on a terminal, ask first",
+        help="also delete for good what earlier runs moved to the trash; on a terminal, ask first",
     )
     parser.add_argument(
         "--older-than",
         type=flags.duration_s,
         metavar="AGE",
-        help="with --empty-trash: only what was moved there longer ago than AGE (for example 30d)",
+        help="with --empty-trash: delete only what was moved there more than AGE ago "
+        "(for example 30d)",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.older_than is not None and not arguments.empty_trash:
-        raise UsageError("--older-than says what of the trash to delete", hint="add --empty-trash")
+        raise UsageError("--older-than works only with --empty-trash", hint="add --empty-trash")
     settings = effective_settings(arguments)
     trash = _to_empty(settings, arguments) if arguments.empty_trash else None
     with stoppable() as stop, locked_root(settings) as root:

@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 COMMANDS = {
     "sync": Row("sync", "mirror everything that you uploaded; fetch only what is new or changed"),
-    "import": Row("import_", "adopt files that you have already, once they are proved right"),
+    "import": Row("import_", "adopt files that you already have, if they are proved to be right"),
     "demo": Row("demo", "sync a small library from an embedded service: no token, no network"),
     "init": Row(
         "init",
@@ -49,7 +49,7 @@ COMMANDS = {
     "status": Row("status", "show what is mirrored, what failed and what exists only here"),
     "list": Row("list", "list what is mirrored"),
     "verify": Row("verify", "check every file against its recorded hash"),
-    "prune": Row("prune", "move what is gone from Kling, or superseded, to the trash"),
+    "prune": Row("prune", "move files that are gone from Kling or superseded to the trash"),
     "accounts": Row("accounts", "list the Kling accounts of your subscription"),
     "gallery": Row("gallery", "write an offline page to browse the mirror"),
     "schedule": Row(

@@ -109,7 +109,9 @@ def options(settings: Settings, flags: Mapping[str, object]) -> list[str]:
             words.append(f"{setting.flag}={flags[setting.name]}")
     for word in words:
         if _UNSCHEDULABLE.search(word):
-            raise UsageError("a schedule holds no control characters, only Unicode", where=word)
+            raise UsageError(
+                "a schedule can hold only Unicode text without control characters", where=word
+            )
     return words
 
 

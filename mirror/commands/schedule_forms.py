@@ -176,8 +176,8 @@ def _windows(job: Job) -> str:
     from xml.etree import ElementTree as ET  # noqa: PLC0415 - it is written, not read
 
     task = ET.Element("Task", {"version": "1.2", "xmlns": _TASK})
-    told = ET.SubElement(task, "RegistrationInfo")
-    ET.SubElement(told, "Description").text = "Mirror of what was uploaded to Kling"
+    information = ET.SubElement(task, "RegistrationInfo")
+    ET.SubElement(information, "Description").text = "Mirror of what was uploaded to Kling"
     trigger = ET.SubElement(ET.SubElement(task, "Triggers"), "CalendarTrigger")
     ET.SubElement(trigger, "StartBoundary").text = f"2025-01-01T{job.at:%H:%M}:00"
     ET.SubElement(trigger, "RandomDelay").text = "PT10M"

@@ -33,7 +33,7 @@ class _NoToken(argparse.Action):
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", action=_NoToken, help=argparse.SUPPRESS)
     parser.add_argument(
-        "--dry-run", action="store_true", help="list and plan, print the plan, write nothing"
+        "--dry-run", action="store_true", help="print what a run would do, write nothing"
     )
     flags.add_json(parser, "the summary as one JSON object")
 

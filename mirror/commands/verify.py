@@ -29,12 +29,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--repair",
         action="store_true",
-        help="restore what is missing or damaged: from copies that are here, else from Kling",
+        help="restore missing and damaged files: from copies in the mirror, else from Kling",
     )
     how.add_argument(
         "--rebuild",
         action="store_true",
-        help="make a new manifest.json in place of one that is lost or damaged",
+        help="rebuild a lost or damaged manifest.json",
     )
 
 

@@ -90,9 +90,9 @@ def _replace(storage: Storage, path: str, content: bytes, *, mark: bytes) -> Non
     present = _present(storage, path)
     if present is not None and not present.startswith(mark):
         raise DiskError(
-            "something that is not ours is in the gallery's way",
+            "a file that kling-mirror did not write is in the place of the gallery",
             where=storage.location(path),
-            hint="move it away, and write the gallery again",
+            hint="move it away, then run `kling-mirror gallery`",
         )
     if present != content:
         storage.write_document(path, content)

@@ -87,9 +87,9 @@ def _require_folder(folder: Path, dest: Path) -> None:
         raise UsageError("there is no such folder to import", where=str(folder))
     if dest.is_dir() and folder.samefile(dest):
         raise UsageError(
-            "that is the mirror itself",
+            "this folder is the mirror itself",
             where=str(folder),
-            hint="`kling-mirror verify --rebuild` makes a lost manifest.json anew",
+            hint="`kling-mirror verify --rebuild` rebuilds a lost manifest.json",
         )
 
 

@@ -173,7 +173,7 @@ class Fetcher:
     ) -> FetchedFile:
         url = asset.urls.get(role)
         if not url:
-            raise AssetError("Kling lists no URL for it")
+            raise AssetError("Kling lists no URL for this file")
         old, known = _old(action, role), _replaced(action, role, url)
         try:
             if known is not None and not await asyncio.to_thread(self._is_as_recorded, known):
@@ -276,7 +276,7 @@ async def _wait(pause: Pause, host: str) -> None:
     while (left_s := pause.left_s) > 0:
         if pause.is_too_long:
             raise FetchError(
-                f"the host asks to wait {left_s:.0f} s more, beyond --max-wait",
+                f"the host asks to wait {left_s:.0f} s more, longer than --max-wait allows",
                 where=host,
                 retryable=False,
             )

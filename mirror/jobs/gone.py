@@ -80,7 +80,7 @@ class Gone:
             raise listing.refusal or ListingError(
                 f"the listing could not be proven in {MAX_WALKS} walks; nothing was marked gone",
                 where=self._where(listing),
-                hint="what was found is mirrored; run it again when nothing is uploading",
+                hint="what was found is mirrored; run `sync` again when nobody is uploading",
             )
 
     def _settled_failures(self, listing: Listing, claim: Claim) -> Iterator[Change]:
@@ -130,8 +130,8 @@ class Gone:
         hint = "check the account; what is mirrored stays as it is"
         if vanished < count:
             hint = (
-                f"if you deleted them at Kling, run it once with --max-gone {vanished}; if not, "
-                "check the account"
+                f"if you deleted them at Kling, run `sync` once with --max-gone {vanished}; "
+                "if not, check the account"
             )
         raise ListingError(
             f"{vanished:,} of {count:,} assets vanished from the listing at once; nothing was "
@@ -150,7 +150,7 @@ class Gone:
                     f"the listing lacks asset {entry.id}, which Kling still finds by its name; "
                     "nothing was marked gone",
                     where=self._where(listing),
-                    hint="run it again later",
+                    hint="run `sync` again later",
                 )
 
     def _is_wanted(self, failure: Failure) -> bool:

@@ -233,7 +233,7 @@ class Lister:
         return UsageError(
             "the subscription has several Kling accounts",
             where=", ".join(accounts),
-            hint="name one with --email E, or take them all with --all-accounts",
+            hint="name one with --email E, or mirror all of them with --all-accounts",
         )
 
 

@@ -67,7 +67,7 @@ class Prover:
             local = await self._read(asset, role, path)
             if local is not None and local.sha256 == stored.sha256:
                 return ProvedFile(path, local.head, Proof.MANIFEST, stored)
-            self.refuse(asset, role, path, "not the bytes that the manifest beside it says")
+            self.refuse(asset, role, path, "its bytes differ from what the manifest beside it says")
         named = sources.named(asset.key, role)
         if not named and not sources.has_nameless:
             return None
@@ -123,9 +123,9 @@ def _facts(local: Hashed, remote: RemoteFile, url: str) -> FileFacts:
 def why_not(local: Hashed, remote: RemoteFile) -> str:
     """Why a file of the right length is not proved to be the one at the CDN; "" where it is."""
     if not remote.digests:
-        return "the CDN gives no digest to prove it by"
+        return "the CDN gives no digest that could prove it"
     if any(local.digests[algorithm] != digest for algorithm, digest in remote.digests):
-        return "other bytes than at Kling"
+        return "its bytes differ from the file at Kling"
     if kind := media.error_page_type(local.head, remote.content_type):
         return f"an error page ({kind}) in place of the file"
     return ""

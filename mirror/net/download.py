@@ -167,7 +167,7 @@ class Receiver(Answer[Received]):
             return 0
         if not is_told or self.resume is None or first != self.resume.note.size:
             self.partial.discard()
-            raise FetchError("the server sent another part of the file than was asked for")
+            raise FetchError("the server sent another part of the file than requested")
         # A server that does not know If-Range sends the rest of whatever it has now.
         known = self.resume.note
         validators = (("etag", known.etag), ("last-modified", known.last_modified))
@@ -285,7 +285,7 @@ class Receiver(Answer[Received]):
         if not self.is_file:
             if self.status == statuses.NO_SUCH_RANGE:
                 self.partial.discard()
-                raise FetchError("the server has no such part of the file")
+                raise FetchError("the server does not have the requested part of the file")
             self._refuse()
         if self.status == statuses.PART:
             self._check_part()
@@ -311,10 +311,10 @@ class Receiver(Answer[Received]):
         first, last, total = self._range()
         if self.received != last - first + 1:
             self.partial.discard()
-            raise FetchError("the server sent another part of the file than it said")
+            raise FetchError("the server sent another part of the file than it announced")
         if self._size < total:
             self.keep()
-            raise FetchError("the server sent less of the file than was asked for")
+            raise FetchError("the server sent less of the file than requested")
 
     def _check_is_no_page(self) -> None:
         """See that the file is no page that was sent in its place.

@@ -213,7 +213,7 @@ class KlingApi:
             raise ApiError(
                 f"the API could not be reached: {reason}",
                 where=self._host if not self._proxy else f"{self._host} through {self._proxy}",
-                hint=f"{hint}; a proxy is named by the environment" if self._proxy else hint,
+                hint=f"{hint}; the environment names a proxy" if self._proxy else hint,
                 retryable=not isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)),
             ) from None
         finally:

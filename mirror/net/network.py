@@ -75,7 +75,7 @@ class Network:
         try:
             return ssl.create_default_context(cafile=self.ca_file, capath=self.ca_folder)
         except OSError as error:  # ssl.SSLError is one
-            what = f"SSL_CERT_FILE names no file of certificates: {error.strerror or error}"
+            what = f"SSL_CERT_FILE does not name a file of certificates: {error.strerror or error}"
             raise UsageError(what, where=self.ca_file or "", hint=_UNSET) from None
 
     def _is_excepted(self, parts: SplitResult) -> bool:
@@ -116,9 +116,9 @@ def _proxy(variable: str, url: str) -> str:
         host, port = "", None
     if scheme not in _PORTS or not _HOST.fullmatch(host):
         raise UsageError(
-            f"{variable.upper()} names no proxy that can be used",
+            f"{variable.upper()} does not name a usable proxy",
             where=without_login(url),
-            hint=f"name one such as http://host:3128; the schemes are {', '.join(_PORTS)}",
+            hint=f"set it to a URL such as http://host:3128; the schemes are {', '.join(_PORTS)}",
         )
     login = ""
     if parts.username is not None:

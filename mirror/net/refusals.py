@@ -82,7 +82,7 @@ def refusal(
         )
     what, hint = f"the API refused the request {asked} {said}", "check the filters and --api-url"
     if location := headers.get("location"):
-        what = f"the API sends us elsewhere ({status}, to {without_query(location)[:100]})"
+        what = f"the API redirects elsewhere ({status}, to {without_query(location)[:100]})"
         hint = _CHECK_NETWORK
     return ApiError(what, where=host, hint=hint, status=status)
 
@@ -98,7 +98,7 @@ def malformed(reason: str, body: bytes, *, where: str) -> ApiError:
     title = page_title(body)
     reason = f"a web page, {title}" if title else reason
     return ApiError(
-        f"the API answered something else than was asked for, {reason}",
+        f"the API did not answer what was asked: {reason}",
         where=where,
         hint=_CHECK_NETWORK if title else "check --api-url; if it is right, try again later",
         retryable=True,

@@ -181,7 +181,7 @@ class Answer(Generic[T]):
         """
         codings = self.headers.get("content-encoding", "").lower()
         if not _CODINGS.isdisjoint(_TOKEN.findall(codings)):
-            raise FetchError("the file came compressed, though that was not asked for")
+            raise FetchError("the server sent the file compressed, which was not asked for")
 
     def _refuse(self) -> NoReturn:
         """Say what a status means that is no file.

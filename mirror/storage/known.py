@@ -49,6 +49,6 @@ def missing_root(dest: Path) -> DiskError:
     return DiskError(
         "the mirror is missing: is its disk mounted?",
         where=str(dest),
-        hint="mount the disk; if you moved the mirror, set `dest` to its new place; if there is "
-        f"none yet, or none any more, begin one with `kling-mirror init --dest {dest}`",
+        hint="mount the disk; if you moved the mirror, set `dest` to its new place; to begin "
+        f"a new mirror, run `kling-mirror init --dest {dest}`",
     )

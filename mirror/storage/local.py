@@ -347,7 +347,8 @@ class LocalFolder(Storage):
         return DiskError(
             "somebody else changed a file on its way into the mirror",
             where=os.fspath(where),
-            hint="let one machine at a time mirror into this folder; the next run fetches it anew",
+            hint="mirror into this folder from one machine at a time; "
+            "the next run fetches the file again",
         )
 
     def settle(self, paths: Iterable[str]) -> None:
@@ -432,7 +433,7 @@ class LocalFolder(Storage):
             raise DiskError(
                 "a link in the mirror leads out of it",
                 where=str(folder),
-                hint="replace the link by a folder",
+                hint="replace the link with a folder",
             )
         self._disk.make_folder(folder)
         self._folders.add(folder)

@@ -123,7 +123,7 @@ class Manifest:
                 self._journal_bytes += size
         except NewerLineError as error:
             raise ManifestError(
-                f"the journal is of a newer version of this program: {error}",
+                f"the journal was written by a newer version of this program: {error}",
                 where=self._storage.location(f"{PRIVATE_FOLDER}/journal"),
                 hint=_UPDATE,
                 is_newer=True,
@@ -168,7 +168,7 @@ class Manifest:
             raise ManifestError(
                 "the manifest is missing from a folder that has been a mirror",
                 where=where,
-                hint="make it anew with `kling-mirror verify --rebuild`",
+                hint="rebuild it with `kling-mirror verify --rebuild`",
             ) from None
         except OSError as error:
             raise disk_error(error, where) from None
@@ -192,7 +192,7 @@ class Manifest:
             raise ManifestError(
                 f"the manifest is damaged: {error}",
                 where=self._storage.location(name),
-                hint="nothing was touched; make it anew with `kling-mirror verify --rebuild`",
+                hint="nothing was touched; rebuild it with `kling-mirror verify --rebuild`",
             ) from None
 
     def apply(self, change: Change) -> None:

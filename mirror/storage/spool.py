@@ -139,8 +139,8 @@ class Spool:
             return _UNKNOWN_ROOM
         if free - needed < self._min_free:
             raise DiskError(
-                f"the disk is nearly full: {size(free)} free, {size(needed)} to come, and "
-                f"{size(self._min_free)} are to stay free",
+                f"the disk is nearly full: {size(free)} free, {size(needed)} needed, and "
+                f"{size(self._min_free)} must stay free",
                 where=str(self._folder),
                 hint="free some space, or lower --min-free",
             )

@@ -316,7 +316,7 @@ def test_a_digest_that_differs_is_a_refusal(
     with library.service(kind) as service:
         shown, _ = adopted(service, dest, folder)
     assert (shown.exit_code, shown.adopted, shown.left) == (ExitCode.COMPLETE, [], 1)
-    assert shown.refused[0].why == "other bytes than at Kling"
+    assert shown.refused[0].why == "its bytes differ from the file at Kling"
 
 
 def test_without_a_digest_nothing_is_proved(library: Library, dest: Path, folder: Path) -> None:

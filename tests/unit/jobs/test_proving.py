@@ -18,8 +18,8 @@ BODY = PNG + bytes(100)
         ((), "no digest"),
         (("md5",), ""),
         (("sha256", "sha1"), ""),
-        (("sha256", "wrong"), "other bytes"),
-        (("wrong", "sha256"), "other bytes"),
+        (("sha256", "wrong"), "bytes differ"),
+        (("wrong", "sha256"), "bytes differ"),
     ],
 )
 def test_every_digest_must_be_the_files_own(
