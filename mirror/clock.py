@@ -1,4 +1,4 @@
-"""Our times: ISO 8601, UTC, to the second."""
+"""Times as we record them: ISO 8601, UTC, to the second."""
 
 import datetime as dt
 

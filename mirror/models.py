@@ -147,12 +147,13 @@ class Entry(Struct, frozen=True, gc=False):
 
     Attributes:
         id: Kling's, as text: its numbers exceed 2**53.
-        update_time_ms: epoch milliseconds; with the id it tells an entry from all others.
+        update_time_ms: epoch milliseconds; together with the id it identifies an entry.
         account: the email whose listing it came from, or None when none was named.
         content_type: `video`, `image`, `audio`, anything else, or None.
         name: the file name that Kling generated.
         create_time_ms: epoch milliseconds, or None.
-        state: `current`: Kling lists it; `gone`: no more; `superseded`: a newer version is here.
+        state: `current`: Kling lists it; `gone`: it no longer does; `superseded`: there is a newer
+            version.
         gone_since: ISO 8601 UTC, when a proven listing first lacked it; None unless `gone`.
         resource: the video, image or sound; None where Kling has none.
         cover: its cover image; None where Kling has none, or covers are left out.
@@ -188,7 +189,7 @@ class Entry(Struct, frozen=True, gc=False):
 class TwinEntry(Entry, frozen=True, gc=False):
     """The entry of an asset whose id and time another asset of another type had already.
 
-    It is written like any other entry; its key tells that it is one.
+    It is written like any other entry; only its key shows that it is one.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""A request to stop, carried from a signal handler or a thread to whatever runs."""
+"""A request to stop, from a signal handler or a thread to the running work."""
 
 import contextlib
 import signal

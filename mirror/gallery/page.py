@@ -86,7 +86,7 @@ def _hash_source(text: str) -> str:
 
 
 def _replace(storage: Storage, path: str, content: bytes, *, mark: bytes) -> None:
-    """Put the content there, unless it is; what was not written by us is not ours to replace."""
+    """Write the content unless the file has it already; never replace another program's file."""
     present = _present(storage, path)
     if present is not None and not present.startswith(mark):
         raise DiskError(

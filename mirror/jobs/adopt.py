@@ -50,7 +50,7 @@ def adopt(
         token: the API token.
         folder: where to look.
         state_folder: where the roots of this user are remembered.
-        progress: told what happens.
+        progress: notified of what happens.
         stop: asked to stop through it.
         dry_run: compare, and write nothing but the lock.
         at_end: called with the root once files were adopted and recorded.

@@ -1,4 +1,4 @@
-"""All bytes of one asset: retries, resuming, fresh URLs, digests, and copies that are still right.
+"""Fetch the files of one asset: retries, resuming, fresh URLs, digests, unchanged copies.
 
 What comes out is complete and checked, in `partial/`, not yet durable.
 """
@@ -42,7 +42,7 @@ _MEDIA = (None, "image", "video", "audio")
 
 
 class _GotOnError(Exception):
-    """An attempt failed, but the file has grown: it is no step towards giving up."""
+    """An attempt failed, but the file has grown: the attempt does not count."""
 
 
 class _Progress:
@@ -66,7 +66,7 @@ class _Wanted(NamedTuple):
     Attributes:
         known: of a copy that may still be right.
         is_media: whether an image, a video or a sound is expected.
-        on_trouble: told when an attempt failed, and it may take long.
+        on_trouble: called when an attempt failed, so that the file may take long.
     """
 
     url: str
@@ -84,7 +84,7 @@ class Fetcher:
         root: open, with the lock.
         transfers: moves the bytes.
         api: looks an asset up again.
-        max_attempts: how often one file is asked for without getting on.
+        max_attempts: how often one file is requested without progress.
         max_wait_s: the longest total wait for one file's retries.
     """
 
@@ -109,7 +109,7 @@ class Fetcher:
 
         Args:
             action: what is to be done.
-            keep: told of the files that are complete when others take long or something ends it
+            keep: called with the complete files when others take long or something ends it
                 all, so that these are not lost with it.
 
         Raises:
@@ -199,7 +199,7 @@ class Fetcher:
             return False
 
     async def _attempts(self, wanted: _Wanted) -> Received:
-        """Ask until the file is here, or failed too often without getting on."""
+        """Request the file until it is complete, or failed too often without progress."""
         while True:
             try:
                 return await self._asked(wanted.url, lambda: self._once(wanted))
@@ -207,7 +207,7 @@ class Fetcher:
                 await asyncio.sleep(_BETWEEN_S)
 
     async def probe(self, url: str) -> RemoteFile:
-        """Ask what the CDN says of a file, to tell whether ours is the same.
+        """Ask for the CDN's facts about a file, to compare a local file with them.
 
         Raises:
             FetchError: it does not say it.
@@ -262,13 +262,13 @@ class Fetcher:
         return received
 
     def _goes_on_after(self, error: FetchError) -> bool:
-        """Whether a failure of a file that gets on is no step towards giving up."""
+        """Whether the file has grown, so that a failure does not count as an attempt."""
         is_asked_once = self._policy.max_attempts == 1
         return error.retryable and not isinstance(error, TooSlowError) and not is_asked_once
 
 
 async def _wait(pause: Pause, host: str) -> None:
-    """Let a wait that a host asked for pass.
+    """Wait as long as the host asked for.
 
     Raises:
         FetchError: it is too long.

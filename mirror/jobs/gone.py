@@ -84,7 +84,7 @@ class Gone:
             )
 
     def _settled_failures(self, listing: Listing, claim: Claim) -> Iterator[Change]:
-        """Failures of assets that are listed no more."""
+        """Failures of assets that are no longer listed."""
         for key, failure in self._manifest.failures.items():
             if (
                 key not in self._seen

@@ -126,7 +126,7 @@ class Lister:
         self._hand_over([(asset, entry, ()) for asset, entry in now], wait=wait)
 
     def _must_wait(self, asset: Asset, entry: Entry | None) -> bool:
-        """Whether only the whole listing tells what the asset is."""
+        """Whether only the whole listing shows what the asset is."""
         if asset.is_bare or (entry is not None and entry.state != "superseded"):
             return False
         return not asset.is_dated or bool(self.known.other_versions(asset))

@@ -70,7 +70,7 @@ def _match(stem: str, time_ms: int) -> re.Match[str] | None:
 
 
 def with_file(entry: Entry, role: Role, stored: StoredFile, like: Entry) -> Entry:
-    """The entry with one more file; its resource alone tells its name and type."""
+    """The entry with one more file; its name and type come from its resource."""
     if role == "cover":
         return msgspec.structs.replace(entry, cover=stored)
     return msgspec.structs.replace(

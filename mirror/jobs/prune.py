@@ -61,7 +61,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
 
     Args:
         root: open, with the lock.
-        dry_run: only tell.
+        dry_run: change nothing, only list.
         stop: asked to stop through it.
 
     Raises:
@@ -151,7 +151,7 @@ def is_older(name: str, seconds: float | None) -> bool:
 
 
 def _finish_earlier(root: Root) -> None:
-    """Take away the old names that a crash left of files that are in the trash already."""
+    """Remove the old names of files that are in the trash already, where a crash left them."""
     unfinished = root.storage.unfinished_trash()
     if not unfinished:
         return

@@ -109,7 +109,7 @@ def sync(
 
     Args:
         config: what is mirrored, and where to.
-        progress: told what happens, from the thread that does it; subclass `Progress` and override
+        progress: notified from the thread that works; subclass `Progress` and override
             what you want to hear of. What it raises ends the run, and is raised here.
         stop: `stop.set()` from any thread ends the run within two seconds, with exit code 130.
         dry_run: list and decide, and write nothing but the lock.
@@ -118,7 +118,7 @@ def sync(
         What was done, and the errors that stood in the way.
 
     Raises:
-        UsageError: there is no API token, or it cannot be read; nothing was begun.
+        UsageError: there is no API token, or it cannot be read; nothing was started.
     """
     token = configuration.read_token(config.settings)
     wish = stop or Stop()
@@ -247,7 +247,7 @@ class Mirror:
         """Hash every file anew and compare; `Findings.is_sound` says whether all are as recorded.
 
         Args:
-            progress: told of files and bytes.
+            progress: notified of files and bytes.
             stop: `stop.set()` from any thread ends it.
             jobs: files hashed at a time; 0 for one a processor.
 

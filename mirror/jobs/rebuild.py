@@ -1,4 +1,4 @@
-"""`verify --rebuild`: a lost or damaged `manifest.json`, made anew from what is left.
+"""`verify --rebuild`: rebuild a lost or damaged `manifest.json` from what is left.
 
 In this order: the manifest as far as it can be read, else `manifest.json.bak`; the journal over it;
 the trash, for what came back from it; then the files themselves, by their names and times. A hash
@@ -50,11 +50,11 @@ class Rebuilt(Struct):
 
 
 def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
-    """Make the manifest anew, and write it.
+    """Rebuild the manifest, and write it.
 
     Args:
         root: open, with the lock; its manifest is loaded here.
-        progress: told of files.
+        progress: notified of files.
         stop: asked to stop through it.
 
     Raises:

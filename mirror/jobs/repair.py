@@ -50,13 +50,13 @@ def check_and_repair(
     progress: Progress,
     stop: Stop,
 ) -> tuple[Findings, MirrorError | None]:
-    """Check every file, and mend what can be mended.
+    """Check every file, and restore what can be restored.
 
     Args:
         settings: of the API and of transfers.
         root: open, with the lock.
         token: gives the API token; called only if Kling is to be asked.
-        progress: told of files and bytes.
+        progress: notified of files and bytes.
         stop: asked to stop through it.
 
     Returns:
@@ -103,7 +103,9 @@ class _Repair:
     ) -> None:
         wrong = {finding.path for finding in findings.wrong}
         records = recorded(root.manifest)
-        self.left: dict[str, Record] = {it[2].path: it for it in records if it[2].path in wrong}
+        self.left: dict[str, Record] = {
+            record[2].path: record for record in records if record[2].path in wrong
+        }
         self._settings = settings
         self._root = root
         self._findings = findings
@@ -117,7 +119,7 @@ class _Repair:
     # From what is here.
 
     def restore(self) -> None:
-        """Put back all whose bytes are anywhere in the root."""
+        """Put back every file whose bytes are anywhere in the root."""
         wanted: dict[str, list[Record]] = defaultdict(list)
         for record in self.left.values():
             wanted[record[2].sha256].append(record)
@@ -193,7 +195,7 @@ class _Repair:
             raise error
 
     def _list(self, api: KlingApi, account: str | None) -> None:
-        """Find the assets whose files are wanted, or prove that Kling has them no more."""
+        """Find the assets whose files are wanted, or prove that Kling no longer has them."""
         known = Known(self._root.manifest.entries, is_wanted=lambda _: True)
         claim = known.claim(account, is_alone=True)
         listing = Listing(
@@ -236,7 +238,7 @@ class _Repair:
         del self.left[stored.path]
 
     def judge(self) -> None:
-        """Tell what is lost from what may be had another day."""
+        """Decide which files are lost, and which may be restored another day."""
         for path, (entry, role, _) in self.left.items():
             asset = self._listed.get(entry.key)
             is_lost = entry.account in self._proven if asset is None else role not in asset.urls

@@ -33,7 +33,7 @@ class AccountTotal(Struct):
     Attributes:
         account: the email, or null for the subscription's only one, which was never named.
         assets: that are here, without earlier versions.
-        only_here: of these, assets that Kling lists no more.
+        only_here: of these, assets that Kling no longer lists.
         bytes: of their files.
         failed: assets that could not be mirrored yet.
         last_complete: ISO 8601 UTC, when the last run that mirrored all of it started, or null.
@@ -66,7 +66,7 @@ class Status(Struct):
             several accounts, the one whose last is the oldest counts. Null: there was none.
         scope: what `sync` without flags is set to mirror; a run that left out more does not count.
         current: assets that Kling lists, and that are here.
-        only_here: assets that Kling lists no more, and that are here.
+        only_here: assets that are here, and that Kling no longer lists.
         superseded: earlier versions of assets that are kept.
         bytes: of all files of these.
         free: bytes free on the disk, or null where its file system does not say.

@@ -196,7 +196,7 @@ class _Run:
             self._root.tidy_spool()
 
     def _note_run(self) -> None:
-        """Add the run to the log, so that `status` tells of it; a full disk may have no room."""
+        """Add the run to the log, which `status` reads; a full disk may have no room for it."""
         is_known = self._tally.met(ExitCode.DISK)
         summary = msgspec.structs.replace(self._tally.result().summary, failures=[])
         with contextlib.suppress(OSError) if is_known else self._tally.noting_errors():

@@ -90,7 +90,7 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     Args:
         root: open.
         jobs: files hashed at a time.
-        progress: told of files and bytes.
+        progress: notified of files and bytes.
         stop: asked to stop through it.
 
     Raises:
@@ -140,7 +140,7 @@ def _hashed(
 ) -> Iterator[tuple[Record, Problem | None]]:
     """Each recorded file, in order, and what is wrong with it.
 
-    No more files wait for a thread than keep the threads busy: a large mirror takes no more memory.
+    Only as many files are queued as keep the threads busy, so a large mirror needs no more memory.
     """
 
     def read(count: int) -> None:
@@ -180,6 +180,6 @@ def recorded(manifest: Manifest) -> Iterator[Record]:
 
 
 def _without_entry(paths: Iterable[str], manifest: Manifest) -> list[str]:
-    """Those that no entry names."""
+    """The files that no entry names."""
     known = {stored.path for _, _, stored in recorded(manifest)}
     return [path for path in paths if composed(path) not in known]

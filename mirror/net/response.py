@@ -105,7 +105,7 @@ class Answer(Generic[T]):
         self._resolve(self._outcome(error))
 
     def abandon(self) -> None:
-        """Nobody waits for it any more."""
+        """Cancel the result: nobody waits for it any more."""
 
     def _drop(self, data: bytes) -> None:
         """Keep no more of a page than its head.

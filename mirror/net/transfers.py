@@ -261,4 +261,6 @@ class Transfers:
         if self._spare_bytes < _NEARLY_FULL_BYTES or now > self._asked_at + _TICK_S:
             self._asked_at = now
             active = tuple(self._curl.active)  # at once: the writer's thread asks, too
-            self._spare_bytes = self._room(sum(max(0, it.announced - it.received) for it in active))
+            self._spare_bytes = self._room(
+                sum(max(0, transfer.announced - transfer.received) for transfer in active)
+            )

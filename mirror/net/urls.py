@@ -1,4 +1,4 @@
-"""Where a listed URL may lead: it is data, and must not make us knock at the home router."""
+"""Which listed URLs may be requested: one must not lead to a device in the local network."""
 
 import ipaddress
 import re
@@ -57,7 +57,7 @@ class UrlRules:
             raise FetchError(
                 "not an http(s) URL", where=url.partition("?")[0][:100], retryable=False
             )
-        if self._allowed and not any(f".{host}".endswith(f".{it}") for it in self._allowed):
+        if self._allowed and not any(f".{host}".endswith(f".{name}") for name in self._allowed):
             raise FetchError("its host is not in allowed_hosts", where=host, retryable=False)
         if not self._allow_private and (host == "localhost" or _is_private(host)):
             raise _refused(host)

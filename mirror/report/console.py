@@ -1,4 +1,4 @@
-"""The console: one bar on a terminal, one line off it, and nothing at all without news.
+"""The console: a bar on a terminal, otherwise one line, or nothing if there is no news.
 
 Prose goes to stderr; stdout is for data. Nothing that came from the service reaches a terminal
 without passing `printable`. A console that cannot be written to falls silent: it never ends a run.
@@ -105,7 +105,7 @@ class Console(Progress):
             self._print(f"kling-mirror: {text}")
 
     def close(self) -> None:
-        """Take the bar away, and show no more requests."""
+        """Remove the bar, and stop showing requests."""
         if self._requests is not None:
             self._requests.close()
             self._requests = None

@@ -66,7 +66,7 @@ class Watcher(Progress):
         self.run = run
 
     def start(self) -> str | None:
-        """Hear that the run begins; a watcher that returns trouble here hears no more of it."""
+        """Hear that the run begins; a watcher that returns trouble here gets no further calls."""
 
     def end(self, result: Result, words: str) -> str | None:
         """Hear how the run ended."""

@@ -85,7 +85,7 @@ class AppendedFile:
         os.ftruncate(self._descriptor, size)
 
     def _keep_tail(self, size: int) -> None:
-        """What is cut off holds no promise, but it is not ours to destroy unseen."""
+        """Save the bytes to be cut off: nothing relies on them, but nothing may be lost unseen."""
         with self._path.open("rb") as file:
             file.seek(size)
             tail = file.read()

@@ -62,7 +62,7 @@ class Disk:
     """Every durable step that this program takes, in one place.
 
     Args:
-        on_step: told the name of each step right before it is taken (`fsync`, `rename`, `link`,
+        on_step: called with each step's name right before the step (`fsync`, `rename`, `link`,
             `fsync folder`, `write`, `append`, `truncate`, `unlink`). A crash test stops the
             process there.
     """
@@ -225,7 +225,7 @@ def copy_bytes(source: int, target: int) -> None:
 
 
 def append_to(path: Path) -> BinaryIO:
-    """A file of ours to be added to, made if need be; a link in its place is not followed.
+    """Open one of our files for appending, or create it; a link in its place is not followed.
 
     Raises:
         OSError: it cannot be opened.

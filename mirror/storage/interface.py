@@ -131,7 +131,7 @@ class Storage(ABC):
 
     @abstractmethod
     def document_version(self, name: str) -> object:
-        """What tells a document from the one that takes its place; None where there is none."""
+        """What differs between a document and its replacement; None where there is no document."""
 
     @abstractmethod
     def write_document(self, name: str, content: bytes | Iterable[bytes]) -> None:
@@ -215,7 +215,7 @@ class Storage(ABC):
 
         Args:
             path: the file's.
-            version: what tells it from its successor.
+            version: what differs between it and its successor.
 
         Returns:
             The second name.
@@ -239,11 +239,11 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Take away a name whose file has another, if it is there."""
+        """Remove a name of a file that has another name, if it is there."""
 
     @abstractmethod
     def remove_kept(self, path: str, kept: str, *, but: Collection[str] = ()) -> None:
-        """Take away a name whose very bytes have another.
+        """Remove a name if the other name has the very same file.
 
         Args:
             path: the name; it may be gone already.
@@ -269,7 +269,7 @@ class Storage(ABC):
 
     @abstractmethod
     def finish_trash(self, name: str) -> None:
-        """Note that what a `prune` moved has its old names no more."""
+        """Note that the files which a `prune` moved no longer have their old names."""
 
     @abstractmethod
     def unfinished_trash(self) -> Set[str]:
@@ -281,7 +281,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_if_trashed(self, path: str, name: str) -> None:
-        """Take away a name whose very bytes are in that part of the trash."""
+        """Remove a name if the very same file is in that part of the trash."""
 
     @abstractmethod
     def empty_trash(self, names: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ class PutEntry(Struct, frozen=True, tag="entry", tag_field="op", omit_defaults=T
 
 
 class DropEntry(Struct, frozen=True, tag="drop", tag_field="op"):
-    """The manifest knows the asset no more."""
+    """The manifest no longer has the asset."""
 
     key: str
 
@@ -36,7 +36,7 @@ class PutFailure(Struct, frozen=True, tag="failure", tag_field="op", omit_defaul
 
 
 class DropFailure(Struct, frozen=True, tag="settled", tag_field="op"):
-    """The failure concerns nobody any more."""
+    """The failure is over."""
 
     key: str
 

@@ -19,7 +19,7 @@ _LATEST_MTIME_MS = 4_102_444_800_000
 """The year 2100; FAT and some NAS firmware end there or after."""
 
 _ROOM_FOR_VERSION = len("@replaced-1754630473303-99")
-"""In `history/` a name grows by what tells it from its successor."""
+"""In `history/` a name grows by what makes it differ from its successor's."""
 
 CONTENT_FOLDERS = ("video", "image", "audio")
 OTHER_FOLDER = "other"
@@ -83,7 +83,7 @@ def account_folder(email: str) -> str:
 
 
 def fold(path: str) -> str:
-    """What two paths have in common that some file system would take for the same."""
+    """A text that is equal for two paths which some file system would treat as the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 

@@ -142,7 +142,7 @@ class LocalFolder(Storage):
         return self._path(name).read_bytes()
 
     def document_version(self, name: str) -> object:
-        """What tells a document from the one that takes its place; None where there is none."""
+        """What differs between a document and its replacement; None where there is no document."""
         try:
             found = self._path(name).stat()
         except OSError:
@@ -285,7 +285,7 @@ class LocalFolder(Storage):
     ) -> None:
         """Make the bytes of many open files durable.
 
-        The system is told to begin with all of them before the first is waited for: their blocks
+        The system begins to write all of them before we wait for the first: their blocks
         then share one commit of the file system's journal, and take half the time.
         """
         for _, descriptor in opened:
@@ -357,11 +357,11 @@ class LocalFolder(Storage):
             self._disk.sync_folder(self._path(name))
 
     def remove(self, path: str) -> None:
-        """Take away a name whose file has another, if it is there."""
+        """Remove a name of a file that has another name, if it is there."""
         self._disk.unlink(self._path(path))
 
     def remove_kept(self, path: str, kept: str, *, but: Collection[str] = ()) -> None:
-        """Take away a name whose very bytes have another."""
+        """Remove a name if the other name has the very same file."""
         file = self._path(path)
         with contextlib.suppress(FileNotFoundError):
             if any(_is_one_file(file, self._path(other)) for other in but):
@@ -411,7 +411,7 @@ class LocalFolder(Storage):
                     yield record.parent.name, msgspec.json.decode(line, type=Entry)
 
     def remove_if_trashed(self, path: str, name: str) -> None:
-        """Take away a name whose very bytes are in that part of the trash."""
+        """Remove a name if the very same file is in that part of the trash."""
         self.remove_kept(path, layout.trash_path(path, name))
 
     def empty_trash(self, names: Iterable[str]) -> None:
@@ -440,7 +440,7 @@ class LocalFolder(Storage):
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    """What tells a file from another that takes its name, and from itself with other bytes."""
+    """What identifies a file with its bytes: a change of either changes it."""
     return found.st_dev, found.st_ino, found.st_size
 
 
@@ -462,7 +462,7 @@ def _is_of_others(parent: str, name: str) -> bool:
 
 
 def _line_break_after(path: Path) -> bytes:
-    """What ends a last line that a full disk or a power cut has torn; nothing after a whole one."""
+    """A line break if the last line is torn by a full disk or a power cut, else nothing."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(end - 1, 0))

@@ -1,4 +1,4 @@
-"""What a file is: told by its first bytes, then by its Content-Type, then by its name."""
+"""What a file is: by its first bytes, then by its Content-Type, then by its name."""
 
 import codecs
 import re
@@ -146,7 +146,7 @@ def suffix_of(head: bytes, content_type: str | None, name: str | None) -> str:
         name: the name that the listing gives.
 
     Returns:
-        The suffix with its dot; `.bin` where nothing tells.
+        The suffix with its dot; `.bin` if it is unknown.
     """
     own = split_suffix(name or "")[1]
     meant = _BY_SUFFIX[own.lower()].suffixes[0] if own.lower() in _BY_SUFFIX else own.lower()

@@ -92,16 +92,18 @@ class Placer:
             self._spool.promises.add(promises)
 
     def has_to_vacate(self, plans: Iterable[Plan]) -> bool:
-        """Whether anything lies where the files are to go, or is replaced; mostly nothing is."""
+        """Whether a file is in the way or is replaced; mostly there is none."""
         return any(
             plan.replaces
             or self._taken_back(plan) is not None
-            or any(self._storage.look(it.path) is not None for it in plan.placements.values())
+            or any(
+                self._storage.look(target.path) is not None for target in plan.placements.values()
+            )
             for plan in plans
         )
 
     def vacate(self, plans: Sequence[Plan], *, placed: Sequence[str] = ()) -> None:
-        """Keep what lies in the way in history, and record that; then take old names away.
+        """Keep the files in the way in history, record that, then remove their old names.
 
         Args:
             plans: what is to be placed.
@@ -111,13 +113,19 @@ class Placer:
             OSError: the disk fails.
         """
         kept: dict[str, str] = {}
-        replaced = [self._manifest.entries.get(old.key, old) for it in plans for old in it.replaces]
+        replaced = [
+            self._manifest.entries.get(old.key, old) for plan in plans for old in plan.replaces
+        ]
         self._manifest.record([PutEntry(self._moved(old, kept)) for old in replaced])
-        targets = {it.path for plan in plans for it in plan.placements.values()}.union(placed)
+        targets = {
+            placement.path for plan in plans for placement in plan.placements.values()
+        }.union(placed)
         for path, copy in kept.items():  # before anything is placed: see `Storage.remove_kept`
             if path not in targets:
                 self._storage.remove_kept(path, copy, but=placed)
-        in_the_way = [it for plan in plans for it in self._versions_in_the_way(plan, kept, placed)]
+        in_the_way = [
+            entry for plan in plans for entry in self._versions_in_the_way(plan, kept, placed)
+        ]
         self._manifest.record(map(PutEntry, in_the_way))
 
     def place(self, plans: Iterable[Plan]) -> tuple[list[Plan], list[Blocked]]:
@@ -158,7 +166,9 @@ class Placer:
             OSError: the disk fails; what was recorded is true all the same.
         """
         taken_back = [(plan, before) for plan in plans if (before := self._taken_back(plan))]
-        self._storage.settle(it.path for plan in plans for it in plan.placements.values())
+        self._storage.settle(
+            placement.path for plan in plans for placement in plan.placements.values()
+        )
         self._manifest.record([*self._entries(plans), *changes])
         for plan, before in taken_back:
             for role in ROLES:
@@ -177,9 +187,9 @@ class Placer:
         Raises:
             OSError: the disk fails.
         """
-        placed = {it.partial for plan in done for it in plan.placements.values()}
+        placed = {placement.partial for plan in done for placement in plan.placements.values()}
         keys = {plan.entry.key for plan in done}
-        for plan in (it.plan for it in blocked):
+        for plan in (block.plan for block in blocked):
             for role, placement in plan.placements.items():
                 facts = plan.entry.file(role)
                 if facts is not None and placement.partial not in placed:
@@ -215,7 +225,7 @@ class Placer:
         return blocked
 
     def recover(self, check_stop: CheckStop) -> bool:
-        """Keep the promises that an earlier run left, as far as their bytes are here.
+        """Keep the promises of an earlier run, as far as their bytes are here.
 
         Returns:
             Whether there were any.
@@ -240,13 +250,13 @@ class Placer:
         return True
 
     def sweep(self) -> None:
-        """Record what lies in history without an entry, so that nothing rots there unseen.
+        """Record the files in history that have no entry, so that `verify` checks them, too.
 
         Raises:
             OSError: the disk fails.
         """
-        named = {it.path for entry in self._manifest.entries.values() for it in entry.files()}
-        history = (it.path for it in self._storage.walk("history") if it.is_file)
+        named = {file.path for entry in self._manifest.entries.values() for file in entry.files()}
+        history = (found.path for found in self._storage.walk("history") if found.is_file)
         left = [path for path in history if path not in named]
         if not left:
             return
@@ -263,7 +273,7 @@ class Placer:
                 self._manifest.record([PutEntry(self._version(*owner, _stored(path, hashed)))])
 
     def _owners(self) -> dict[str, tuple[Entry, Role]]:
-        """Whose place each path is, or was before its file moved to history."""
+        """The entry that each path belongs to, or belonged to before its file moved to history."""
         owners: dict[str, tuple[Entry, Role]] = {}
         for entry in self._manifest.entries.values():
             for role in ROLES:
@@ -345,7 +355,7 @@ class Placer:
     def _versions_in_the_way(
         self, plan: Plan, kept: dict[str, str], placed: Sequence[str]
     ) -> Iterator[Entry]:
-        """Entries for files that would lose theirs: so each stays on record, and is verified."""
+        """Entries for files that would lose theirs: each stays on record, and is verified."""
         before = self._manifest.entries.get(plan.entry.key)
         for role, placement in plan.placements.items():
             if placement.path in kept or placement.path in placed:
@@ -364,7 +374,7 @@ class Placer:
                     yield self._version(old, role, was)
 
     def _is_there(self, placement: Placement, found: Found) -> bool:
-        """Whether a file has the bytes already that are to take its place."""
+        """Whether a file already has the bytes that are to replace it."""
         if found.size != placement.size:
             return False
         hashed = self._hashed(found.path)
@@ -401,7 +411,7 @@ class Placer:
         )
 
     def _found(self, promise: Promise, check_stop: CheckStop) -> tuple[Plan | None, list[str]]:
-        """What is to be done for a promise, and the paths of its files that are placed already."""
+        """What to do for a promise, and the paths of its files that are already in place."""
         entry = promise.entry
         placements: dict[Role, Placement] = {}
         placed: list[str] = []

@@ -1,4 +1,4 @@
-r"""What is about to be placed, written down before: so that no crash leaves a file without a name.
+r"""Promises: what is about to be placed, written down first, so that no crash loses a file.
 
 Between the moment in which a file's bytes are complete and the one in which its entry is recorded,
 a run may be killed. What it was about to record stands here, with the names of the partial files,
@@ -55,7 +55,7 @@ class Promises:
         self._changing = threading.Lock()
 
     def read(self) -> list[Promise]:
-        """What an earlier run did not come to keep; to be called before anything is added.
+        """The promises that an earlier run did not keep; to be called before anything is added.
 
         Raises:
             OSError: the file cannot be read.
@@ -111,7 +111,7 @@ class Promises:
                 self._bytes = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

@@ -180,7 +180,7 @@ class Root:
         return now
 
     def recover(self, check_stop: Callable[[], None]) -> None:
-        """Finish what a run that was cut off had begun; to be called before anything is changed.
+        """Finish the work of an interrupted run; to be called before anything is changed.
 
         Args:
             check_stop: raises if that is to stop.
@@ -201,7 +201,7 @@ class Root:
         tidy(self.spool, self.storage, self.manifest.entries.values())
 
     def compact(self) -> None:
-        """Write `manifest.json` anew, if something was recorded since.
+        """Write `manifest.json` again, if something was recorded since.
 
         Raises:
             OSError: the disk fails; the old manifest and the journal stand.

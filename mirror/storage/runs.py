@@ -39,7 +39,7 @@ def last_verified(storage: Storage) -> Verified | None:
 
 
 def is_ahead(time: str) -> bool:
-    """Whether a time of ours is in the future: the clock was wrong then, or is now."""
+    """Whether a recorded time is in the future: the clock was wrong then, or is now."""
     then = dt.datetime.fromisoformat(time)
     return (then - dt.datetime.now(dt.UTC)).total_seconds() > _CLOCKS_DIFFER_S
 
@@ -75,7 +75,7 @@ def over(
 ) -> list[Summary]:
     """The runs that were to mirror all that is wanted of an account.
 
-    A run over all accounts is one over an account that the subscription has no more, too.
+    A run over all accounts also counts for an account that the subscription no longer has.
 
     Args:
         account: the email, or None.

@@ -68,7 +68,7 @@ class Spool:
         self._left: dict[str, list[str]] | None = None
 
     def partial(self, key: str, role: Role, *, is_copy: bool = False) -> Partial:
-        """Where an asset's file is while it is on its way.
+        """The partial file for one file of an asset.
 
         Args:
             key: the asset's.
@@ -147,7 +147,7 @@ class Spool:
         return free - needed - self._min_free
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close what is open."""
         self.promises.close()
 
     @cached_property
@@ -158,7 +158,7 @@ class Spool:
 
     @cached_property
     def _run(self) -> str:
-        """What this run's partial files have in their names."""
+        """The part of their names that this run's partial files share."""
         return f"{self._host}-{os.urandom(4).hex()}"
 
     def _look(self) -> dict[str, list[str]]:

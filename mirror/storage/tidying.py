@@ -1,7 +1,7 @@
 """What is removed from the spool once a mirror is complete, and what is not.
 
-A complete, checked file is never removed but for its bytes being in the mirror, too: it may be all
-that is left of an asset. What others put into the folder is theirs.
+A complete, checked file is removed only if the mirror has its bytes, too: otherwise it may be all
+that is left of an asset. Files that other programs put into the folder stay.
 """
 
 import contextlib
