@@ -1,4 +1,4 @@
-"""Work that blocks, in a thread that nobody has to wait for."""
+"""Blocking work, in a thread that a stop need not wait for."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """Await what a function returns that blocks.
+    """Await the result of a blocking function.
 
     Unlike `asyncio.to_thread`, it leaves the thread to itself when the waiting is cancelled: a name
     server or a dead connection must not hold up a stop.

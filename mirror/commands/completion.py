@@ -43,7 +43,7 @@ def script(shell: str) -> str:
 
 
 def _add_values(action: argparse.Action) -> None:
-    """Add what may follow a flag: files, folders, or one of a few words.
+    """Add the values that may follow a flag: files, folders, or one of a few words.
 
     The parser itself does not check these words: settings refuse others in one way, wherever they
     come from.

@@ -35,7 +35,7 @@ class Answers(Struct, frozen=True):
 
     Attributes:
         settings: by name, as flags would give them.
-        token: the API token to write; None if its file has it, or if it comes later.
+        token: the API token to write; None if its file has it, or if the user adds it later.
     """
 
     settings: dict[str, object]

@@ -177,7 +177,7 @@ def _item(name: str, text: str) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Text in lines of bearable length, none of which is taken for a macro."""
+    """Text in short lines, none of which roff takes for a macro."""
     lines = textwrap.wrap(
         text, _LONGEST_LINE - len(r"\&"), break_long_words=False, break_on_hyphens=False
     )
@@ -193,7 +193,7 @@ def _italic(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that means itself: no escape, and no hyphen that a copy would not find."""
+    """Literal text: escapes and hyphens are quoted for roff."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("~", r"\(ti")
     return escaped.replace("`", r"\(ga").replace('"', r"\(dq").replace("'", r"\(aq")
 

@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _to_empty(settings: Settings, arguments: argparse.Namespace) -> Trash | None:
     """What to delete for good; None if a person says no.
 
-    Off a terminal nobody can be asked: `--empty-trash` is then the answer.
+    Without a terminal nobody can be asked: `--empty-trash` then counts as yes.
     """
     trash = prune.to_empty(read_root(settings), older_than_s=arguments.older_than)
     if not trash.files or arguments.dry_run or arguments.yes or not terminal.is_there():

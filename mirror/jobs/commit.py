@@ -1,7 +1,7 @@
 """From complete partial files to durable, recorded ones: for a batch of assets at a time.
 
 Here it is decided what each entry is to be, and where its files go. `storage.placing` takes them
-there, in the order that makes nothing recorded that is not there.
+there, in an order in which no entry is recorded before its files are in place.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Fetched(Struct, frozen=True):
     Attributes:
         action: what was to be done.
         files: the files.
-        failed: the cover that could not be had, if so: it holds no resource back.
+        failed: the cover that could not be fetched, if any: its resource is recorded all the same.
     """
 
     action: Action
@@ -156,7 +156,7 @@ class Committer:
         return [self._committed(outcome, placed, failed) for outcome in batch]
 
     def keep(self, outcomes: Iterable[Outcome]) -> None:
-        """See that complete files are not lost, where they cannot be committed now.
+        """Save complete files that cannot be committed now.
 
         The next run commits them, whatever Kling lists by then. Where not even that can be written
         down, it at least need not fetch them again.
@@ -305,7 +305,7 @@ def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFil
 
 
 def needs_record(action: Action) -> bool:
-    """Whether an unchanged asset's entry says something that is no longer so."""
+    """Whether the entry of an unchanged asset is out of date."""
     entry = action.entry
     if action.kind is not Kind.UNCHANGED or entry is None:
         return False

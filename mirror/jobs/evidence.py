@@ -1,4 +1,4 @@
-"""What the files of a root say of a manifest that they may have outrun.
+"""What the files of a root show about a manifest that may be older than they are.
 
 `manifest.json` with its journal knows every version. A backup does not: since it was written, a
 later version may have taken an asset's place. The earlier one is in history then, and `SHA256SUMS`,
@@ -38,7 +38,7 @@ _TIMES_DIFFER_MS = 2000
 
 
 class Files:
-    """What lies in the tree and in history; each file is hashed once, when somebody asks.
+    """What lies in the tree and in history; each file is hashed once, when its hash is needed.
 
     Attributes:
         found: by path.
@@ -87,7 +87,7 @@ class Files:
 
 
 class Judge:
-    """Holds recorded entries against the files.
+    """Compares recorded entries with the files.
 
     Args:
         files: what is there.
@@ -124,7 +124,7 @@ class Judge:
                 self._latest[stored.path] = max(latest, entry.update_time_ms)
 
     def changes(self) -> Iterator[Change]:
-        """What must change so that no entry says what its files do not."""
+        """The changes after which every entry agrees with its files."""
         for entry in self._entries:
             fates: dict[Role, Fate] = {
                 role: self.fate(entry, stored)
@@ -180,7 +180,7 @@ class Judge:
         return msgspec.structs.replace(stored, path=path)
 
     def _kept(self, entry: Entry, fates: Mapping[Role, Fate]) -> Iterator[Change]:
-        """The entry as it is, but for a hash that the sums know better."""
+        """The entry, with the hash of `SHA256SUMS` where that is newer."""
         for role, fate in fates.items():
             stored = entry.file(role)
             if stored is None or fate == "right":

@@ -91,7 +91,7 @@ class Known:
         )
 
     def _under_its_own_key(self, asset: Asset, entry: Entry | None) -> Asset:
-        """The asset, under the key that names its type where another one has its id and time."""
+        """The asset, under a key with its type if another asset has its id and time."""
         twin_key = twin_key_of(asset.id, asset.update_time_ms, asset.content_type)
         if twin_key not in self._twins:
             first = entry.content_type if entry is not None else None
@@ -138,7 +138,7 @@ class Known:
         return islice(list(self._entries.values()), self._count)
 
     def claim(self, account: str | None, *, is_alone: bool) -> "Claim":
-        """What the listing of an account speaks of, before anything is listed.
+        """What the listing of an account is about, before anything is listed.
 
         A mirror of one account alone knows it by its email, or without one: what it was asked for
         by then does not count.
@@ -170,14 +170,14 @@ def _may_be(asset: Asset, version: _Version) -> bool:
 
 
 class Claim:
-    """Which entries one account's listing speaks of.
+    """The entries that one account's listing is about.
 
     Args:
         known: what the mirror knew.
         addresses: as below.
 
     Attributes:
-        addresses: under which the entries are recorded that it speaks of.
+        addresses: under which the entries are recorded that it is about.
         same_account: those of them under which an asset is recorded that it lists.
         owners: the `userId` of what it lists.
     """
@@ -201,7 +201,7 @@ class Claim:
         return {str(owner) for owner in self.owners if owner}
 
     def may_own(self, entry: Entry) -> bool:
-        """Whether an entry is not known to be another user's than what is listed."""
+        """Whether an entry may belong to the owner of the listed assets."""
         return not self._users or owner_of(entry.asset) in (None, "0", *self._users)
 
     def expected(self, seen: Set[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """The lister: walks through one account after the other, and decides for each asset.
 
-An asset is decided as soon as its page is here, but for two kinds, which wait for the end of the
+An asset is decided as soon as its page is here. Two kinds wait for the end of the
 listing: what may be another version of a known asset, and what came without its time and is not on
 record. The first walk does not wait for downloads, so that the total is known early: actions that
 find no room in the queue are decided again in the next walk, with fresh URLs.
@@ -55,7 +55,7 @@ class Lister:
         self.unchanged_failures: list[str] = []
 
     def list_account(self, account: str | None) -> Listing:
-        """List an account until it is proven, or for as long as makes sense.
+        """Walk through an account until its listing is proven, or until more walks make no sense.
 
         Raises:
             AccessError, ApiError, UsageError: a page could not be had. What was listed before is
@@ -84,7 +84,7 @@ class Lister:
         return listing
 
     def _walk(self, work: "_Work") -> None:
-        """Walk until the listing is proven, and all that found no room is handed over."""
+        """Walk until the listing is proven and every deferred action is handed over."""
         listing = work.listing
         failed = None
         while listing.walks < MAX_WALKS and (self._queue.deferred or not listing.is_proven):
@@ -134,7 +134,7 @@ class Lister:
     def _hand_over(
         self, assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]], *, wait: bool
     ) -> None:
-        """Decide for each asset, beside its entry and those that it replaces; put what is to do."""
+        """Decide for each asset, given its entry and those that it replaces; queue the actions."""
         unchanged, covers = 0, not self._settings.no_covers
         is_intact, failures = self._storage.is_intact, self._manifest.failures
         actions: list[Action] = []
@@ -154,7 +154,7 @@ class Lister:
         self._queue.put(actions, wait=wait)
 
     def _settle(self, work: "_Work") -> None:
-        """Decide for what waited for the end of the listing."""
+        """Decide for the assets that waited for the end of the listing."""
         listing = work.listing
         listed: Container[str] = listing.proof.keys if listing.proof else ()
         for asset in work.waiting.values():
@@ -185,7 +185,7 @@ class Lister:
         return [entry for entry in entries if not listing.may_hide(entry.id)]
 
     def _supersede(self, missing: Iterable[Entry], listed: Container[str]) -> None:
-        """Record what has a newer version that an earlier run mirrored beside it."""
+        """Supersede entries whose newer version an earlier run mirrored beside them."""
         older: dict[str, list[Entry]] = defaultdict(list)
         for entry in missing:
             for key in self.known.other_versions(entry):
@@ -210,7 +210,7 @@ class Lister:
         return filters
 
     def _lets_through(self, asset: Asset) -> bool:
-        """Whether an asset is wanted, as far as the API has not filtered it."""
+        """Whether an asset passes the filters; the API may not have applied them all."""
         types = self._settings.content_type
         return not types or asset.content_type is None or asset.content_type in types
 

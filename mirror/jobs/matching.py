@@ -1,4 +1,4 @@
-"""Which file of a folder may be which asset's, by its name: a guess, never a proof.
+"""Which file of a folder may belong to which asset, by its name: a guess, never a proof.
 
 Files that were downloaded by hand or by a script have the name that Kling gave, the last part of
 the URL, or the asset's id somewhere in them; our own trees have stem and id.
@@ -59,7 +59,7 @@ def _tokens_of_asset(asset: Asset, role: Role) -> Iterator[str]:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """A name as others may have written it: with its suffix or without, made safe or not."""
+    """The ways to write a name: with its suffix or without, made safe or not."""
     for text in (name, split_suffix(name)[0]):
         if text:
             yield from (fold(text), fold(safe_component(text)))
@@ -74,7 +74,7 @@ def _url_name(asset: Asset, role: Role) -> str:
 
 
 def _may_be(name: str, asset: Asset, role: Role, url_names: set[str]) -> bool:
-    """Tell covers from resources: they share a stem, and often all of the name but the suffix."""
+    """Whether a file may have this role: covers and resources often share all but the suffix."""
     stem, suffix = split_suffix(name)
     if stem.endswith(_COVER_MARK):
         return role == "cover"

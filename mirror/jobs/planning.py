@@ -97,7 +97,7 @@ def replaced(
 
 
 def unambiguous(versions: Collection[Asset]) -> list[Asset]:
-    """The versions that even an unproven listing may be believed: the only ones of their asset.
+    """The versions that count even in an unproven listing: the only ones of their asset.
 
     A service that dates each answer anew lists another version of everything in every walk.
     """
@@ -130,7 +130,7 @@ def is_wanted(
 
 
 def is_too_much(vanished: int, *, of: int, max_gone: str | None) -> bool:
-    """Whether so many of an account's entries cannot be believed to be gone.
+    """Whether too many of an account's entries vanished for all of them to be marked gone.
 
     Args:
         vanished: how many a proven listing lacks.

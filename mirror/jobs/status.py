@@ -166,7 +166,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
 
 
 def why_unfit(state: Status, max_age_s: float) -> str | None:
-    """Why `--max-age` is to raise the alarm, or None."""
+    """Why `status --max-age` exits with 1, or None."""
     if state.missing or state.damaged:
         return "recorded files are missing or damaged"
     if any(log.is_ahead(run.started) for run in state.runs[:1]):
@@ -185,7 +185,7 @@ def bytes_of(entry: Entry) -> int:
 
 
 def _is_over(failure: Failure, root: Root) -> bool:
-    """Whether the file that could not be fetched is here, whoever put it there."""
+    """Whether a failed file is here by now, whoever put it there."""
     entry = root.manifest.entries.get(failure.key)
     stored = entry.file(failure.role) if entry is not None else None
     return stored is not None and root.storage.is_intact(stored)
@@ -213,7 +213,7 @@ def _wrong_files(root: Root, verified: Verified | None) -> tuple[int, int]:
 
 
 def _identity(stored: StoredFile) -> tuple[str, str, str]:
-    """What stays of a file when it moves to history, and changes when it is fetched anew."""
+    """What identifies a file: a move to history keeps it, a new fetch changes it."""
     return stored.sha256, stored.fetched, stored.url
 
 
@@ -249,7 +249,7 @@ def _accounts(
     failures: Sequence[Failure],
     over: Mapping[str | None, Sequence[Summary]],
 ) -> list[AccountTotal]:
-    """What there is of each account.
+    """The totals of each account.
 
     What has no account belongs to the one account that there is, if there is one.
 
@@ -278,7 +278,7 @@ def _accounts(
 def _last_complete(account: str | None, over: Iterable[Summary]) -> str | None:
     """When the last run that mirrored all of an account started, of the runs over it.
 
-    One that is dated in the future would stay the last one, and fresh, for ever.
+    A run that is dated in the future does not count: it would stay the last one for ever.
     """
     complete = (run.started for run in over if log.is_complete(run, account))
     return next((time for time in reversed([*complete]) if not log.is_ahead(time)), None)

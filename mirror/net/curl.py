@@ -1,4 +1,4 @@
-"""libcurl's multi interface inside the event loop: requests go in, what became of them comes out.
+"""libcurl's multi interface inside the event loop: requests go in, their outcomes come out.
 
 The only module that speaks to libcurl. Its sockets and its timer are the loop's own, its callbacks
 hand headers and bodies to an `Answer`; it decides nothing about what may be asked, or asked again.
@@ -134,7 +134,7 @@ class Curl:
             self._release(curl)
 
     def close(self) -> None:
-        """End all requests, and let go of everything."""
+        """End all requests, and close everything."""
         for curl in tuple(self._answers):
             self._release(curl)
         for curl in self._idle:
@@ -147,7 +147,7 @@ class Curl:
         self._forget_lapsed()
 
     def _new_handle(self) -> pycurl.Curl:
-        """A handle with all that is the same for every request."""
+        """A handle with the options that all requests share."""
         curl = pycurl.Curl()
         curl.setopt(pycurl.PROTOCOLS, _HTTP)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -217,7 +217,7 @@ class Curl:
             self._loop.remove_writer(descriptor)
 
     def _forget_lapsed(self) -> None:
-        """Stop watching what libcurl has lost interest in: it may be closed, its number reused."""
+        """Stop watching sockets that libcurl no longer needs: their numbers may be reused."""
         while self._lapsed:
             descriptor, had = self._lapsed.popitem()
             for events in (pycurl.POLL_IN, pycurl.POLL_OUT):
@@ -241,7 +241,7 @@ class Curl:
             self._timer = self._loop.call_at(self._due, self._on_timer)
 
     def _on_timer(self) -> None:
-        """The time that libcurl wants to be called at has come, or was put off meanwhile."""
+        """Call libcurl if its timer has expired and was not put off meanwhile."""
         self._timer = None
         if self._due is None:
             return
@@ -252,7 +252,7 @@ class Curl:
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _act(self, descriptor: int, events: int) -> None:
-        """Let libcurl go on, and take what it has finished."""
+        """Let libcurl continue, and take the finished requests."""
         self._multi.socket_action(descriptor, events)
         while self._opened:  # libcurl has its own duplicate of each
             self._opened.pop().close()

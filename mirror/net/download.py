@@ -93,7 +93,7 @@ class Receiver(Answer[Received]):
         self._is_worthless = False
 
     def request_headers(self) -> list[str]:
-        """The header lines that ask for the file, for its rest, or for news of it."""
+        """The header lines that ask for the file, for its rest, or whether it has changed."""
         lines = super().request_headers()
         if self.resume is not None:
             validator = self.resume.note.etag or self.resume.note.last_modified
@@ -141,7 +141,7 @@ class Receiver(Answer[Received]):
             self._writer = self._writers.next()
 
     def _length(self) -> int:
-        """How many bytes are announced; 0 where that is not said."""
+        """The announced length in bytes; 0 if there is none."""
         length = self.headers.get("content-length", "")
         if not length.isdecimal():
             return 0
@@ -214,7 +214,7 @@ class Receiver(Answer[Received]):
             super().settle(error)
 
     def abandon(self) -> None:
-        """Nobody waits for it: what came of it stays to be continued."""
+        """Abandon the transfer; the bytes so far stay and can be continued."""
         if self._held:
             self._flush()
         if self._writer is not None:
@@ -264,7 +264,7 @@ class Receiver(Answer[Received]):
         return changed if (now - then).total_seconds() >= _DATE_IS_STRONG_AFTER_S else None
 
     def _close(self, *, failed: bool) -> None:
-        """Let go of the file; what came of it stays to be continued."""
+        """Close the file; the bytes so far stay and can be continued."""
         if self._descriptor >= 0:
             if failed:
                 with contextlib.suppress(OSError):  # a full disk: then it starts over next time
@@ -303,7 +303,7 @@ class Receiver(Answer[Received]):
         )
 
     def _check_part(self) -> None:
-        """See that the part that came is the one that was announced, and the last one.
+        """Check that the received part is the announced one, and the last one.
 
         Raises:
             FetchError: it is not; what can be continued is kept.
@@ -317,7 +317,7 @@ class Receiver(Answer[Received]):
             raise FetchError("the server sent less of the file than requested")
 
     def _check_is_no_page(self) -> None:
-        """See that the file is no page that was sent in its place.
+        """Check that the server did not send a page in place of the file.
 
         Raises:
             FetchError: it is one.

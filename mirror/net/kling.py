@@ -40,7 +40,7 @@ _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
 
 class AbortedError(Exception):
-    """The request was ended from our side: nobody waits for its answer any more."""
+    """The request was ended from our side: its answer is no longer needed."""
 
 
 class KlingApi:
@@ -104,7 +104,7 @@ class KlingApi:
         self._cut()
 
     def cut_overdue(self) -> None:
-        """End a request whose answer only drips. To be called now and then, from any thread."""
+        """End a request whose answer arrives too slowly. Call it regularly, from any thread."""
         if time.monotonic() > self._overdue_at:
             self._cut()
 
@@ -245,7 +245,7 @@ class KlingApi:
         return error
 
     def _without_token(self, body: bytes) -> bytes:
-        """An answer that may be shown: some echo what was sent."""
+        """The answer without the token: some answers echo the request."""
         return body.replace(self._token.encode(), "…".encode())
 
     def _send(self, path: str, params: Mapping[str, str | int]) -> tuple[httpx.Response, bytes]:

@@ -1,7 +1,7 @@
 """The walks through all pages of one account, and the proof that they saw the whole library.
 
 Pages shift when assets come and go; services clamp page sizes, repeat their last page or an old
-one, lose a page for a moment or for ever. A single walk cannot tell that from the truth. It is
+one, lose a page for a moment or for ever. A single walk cannot detect that. It is
 right when it saw exactly what was known before; else a second walk must see the same. That one asks
 in the other order and in pages of another size: what goes wrong with pages hides other assets then.
 """
@@ -68,7 +68,7 @@ class Walk:
         self._was_lost = False
 
     def add(self, page: Page, identify: Identify) -> list[Asset]:
-        """Take a page in; gives the assets that are new."""
+        """Take a page in, and return the assets that are new."""
         known = len(self._ids) + len(self._nameless)
         fresh: dict[str, Asset] = {}
         earlier: set[str] = set()
@@ -261,7 +261,7 @@ class Listing:
 
 
 def mark_of(item: UnreadableItem) -> bytes:
-    """What an item without an id is known by on the next walk, however its URLs are signed then."""
+    """What identifies an item without an id on the next walk, even if its URLs are signed anew."""
     return bytes(stripped(Raw(item.raw)))
 
 

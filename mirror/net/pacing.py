@@ -38,7 +38,7 @@ class Pacer(Generic[T]):
         return True
 
     def is_waiting(self, transfer: T) -> bool:
-        """Whether it is we who keep the transfer waiting."""
+        """Whether the transfer waits because of the limit."""
         return transfer in self._waiting
 
     def forget(self, transfer: T) -> None:
@@ -47,7 +47,7 @@ class Pacer(Generic[T]):
             self._waiting.remove(transfer)
 
     def close(self) -> None:
-        """Let nobody go on any more."""
+        """Stop the timer: waiting transfers stay as they are."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""One request to a CDN, and the head of its answer: what every taker of answers has in common.
+"""One request to a CDN, and the head of its answer: what all receivers of answers have in common.
 
 libcurl's callbacks talk to an `Answer`; it knows HTTP, not libcurl.
 """
@@ -108,7 +108,7 @@ class Answer(Generic[T]):
         """Cancel the result: nobody waits for it any more."""
 
     def _drop(self, data: bytes) -> None:
-        """Keep no more of a page than its head.
+        """Keep only the head of a page.
 
         Raises:
             FetchError: it has no end in sight.
@@ -169,12 +169,12 @@ class Answer(Generic[T]):
 
     @property
     def _has_length(self) -> bool:
-        """Whether it can be seen that the body is whole: its length is said, or its end marked."""
+        """Whether a cut body would be noticed: its length is given, or its end is marked."""
         codings = _TOKEN.findall(self.headers.get("transfer-encoding", "").lower())
         return codings[-1:] == ["chunked"] or self.headers.get("content-length", "").isdecimal()
 
     def _check_uncoded(self) -> None:
-        """See that the body is the file itself.
+        """Check that the body is the file itself.
 
         Raises:
             FetchError: it is compressed, or otherwise encoded.
@@ -184,7 +184,7 @@ class Answer(Generic[T]):
             raise FetchError("the server sent the file compressed, which was not asked for")
 
     def _refuse(self) -> NoReturn:
-        """Say what a status means that is no file.
+        """Raise the error that a status without a file stands for.
 
         Raises:
             FetchError: always.

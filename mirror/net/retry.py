@@ -36,7 +36,7 @@ class Pause:
         self._until = 0.0
 
     def extend(self, seconds: float) -> None:
-        """Let nobody go on for so many seconds from now."""
+        """Make all requests wait for this many seconds from now."""
         now = time.monotonic()
         self._since = min(self._since, now)
         self._until = max(self._until, now + seconds)
@@ -47,7 +47,7 @@ class Pause:
 
     @property
     def left_s(self) -> float:
-        """How long it still takes; 0 where there is none."""
+        """The seconds that are left; 0 if there is no wait."""
         return max(0.0, self._until - time.monotonic())
 
     @property
@@ -72,10 +72,10 @@ class Policy(NamedTuple):
     max_wait_s: float
 
     def call(self, request: Callable[[], T], *, sleep: Callable[[float], None]) -> T:
-        """Send a request until it is answered, or given up.
+        """Send a request until it succeeds, or is given up.
 
         Raises:
-            ApiError, FetchError: the last one, or the first that a repetition cannot mend.
+            ApiError, FetchError: the last one, or the first that a retry cannot help.
         """
         try:
             return request()

@@ -212,7 +212,7 @@ class Transfers:
             self._ticker = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Cut, now and then, what stalls or drips."""
+        """Cut transfers that stall or drip, now and then."""
         self._ticker = None
         now = self._loop.time()
         for transfer in tuple(self._curl.active):
@@ -221,7 +221,7 @@ class Transfers:
         self._keep_ticking()
 
     def _stalled(self, transfer: Answer[Any], now: float) -> FetchError | None:
-        """Why a transfer is cut, if it is; one that we keep waiting is none of those."""
+        """Why a transfer is to be cut, or None; one that waits for us is never cut."""
         is_paced = self._pacer is not None and self._pacer.is_waiting(transfer)
         if not is_paced and transfer.moved_at < now - self._stall_timeout_s:
             return FetchError(f"stalled: no byte for {self._stall_timeout_s:g} s")
@@ -252,7 +252,7 @@ class Transfers:
             self._settle(transfer, error)
 
     def _check_room(self, announced: int) -> None:
-        """See that all that is announced and still to come fits on the disk.
+        """Check that all announced bytes that are still missing fit on the disk.
 
         The disk is asked again once much has come in, or time has passed.
         """

@@ -21,7 +21,7 @@ _RANGE_BYTES = 1 << 30
 
 
 def disk_error(error: OSError, where: Path | str) -> DiskError:
-    """The operating system's refusal, in words that say what to do."""
+    """An error for the operating system's refusal, which says what to do."""
     hints = {
         errno.ENOSPC: ("the disk is full", "free some space and run it again"),
         errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
@@ -43,7 +43,7 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
 
 @contextlib.contextmanager
 def disk_errors(where: Path | str) -> Iterator[None]:
-    """Tell of the operating system's refusals in our words.
+    """Translate the operating system's refusals into our words.
 
     Raises:
         DiskError: in place of an OSError that names no better place than `where`.
@@ -129,7 +129,7 @@ class Disk:
             os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def unlink(self, path: Path) -> None:
-        """Take a name away, if it is there."""
+        """Remove a name, if it is there."""
         self._step("unlink")
         path.unlink(missing_ok=True)
 
@@ -235,7 +235,7 @@ def append_to(path: Path) -> BinaryIO:
 
 
 def have_same_bytes(one: Path, other: Path) -> bool:
-    """Whether two files are one, or have the same content; what has a bad sector has its own.
+    """Whether two files are one, or have the same content; an unreadable file is never the same.
 
     Raises:
         OSError: one of them is not there, or may not be read.

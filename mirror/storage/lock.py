@@ -1,4 +1,4 @@
-"""The lock of a folder: one run at a time, and who that is."""
+"""The lock of a folder: one run at a time, and which one that is."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""`manifest.json` and its journal: what the mirror holds, kept so that no crash can make it lie.
+"""`manifest.json` and its journal: what the mirror holds; no crash can make it wrong.
 
 Every change is one line appended to the journal and made durable; the document itself is replaced
 once, at the end of a run. Loading reads the document and replays the journal over it. Journal
@@ -56,7 +56,7 @@ _document_decoder = msgspec.json.Decoder(_Document)
 
 
 class Manifest:
-    """What the mirror holds. Loaded whole; changed through `record` alone.
+    """What the mirror holds. Loaded whole; changed only through `record`.
 
     Args:
         storage: where it is kept.
@@ -74,7 +74,7 @@ class Manifest:
 
     @property
     def is_compact(self) -> bool:
-        """Whether `manifest.json` says all that is to be said."""
+        """Whether `manifest.json` has every change, and the journal none."""
         return self._journal_bytes == 0
 
     def begin(self) -> None:
@@ -145,7 +145,7 @@ class Manifest:
             self.apply(change)
 
     def compact(self, *, keep_backup: bool = True) -> None:
-        """Write the whole manifest anew, keep the one before it, and empty the journal.
+        """Write the whole manifest, keep the previous one as backup, and empty the journal.
 
         Args:
             keep_backup: whether the present document is worth being the backup.
@@ -196,7 +196,7 @@ class Manifest:
             ) from None
 
     def apply(self, change: Change) -> None:
-        """Make a change true in memory alone."""
+        """Apply a change in memory only."""
         match change:
             case PutEntry(entry):
                 self.entries[entry.key] = entry

@@ -45,7 +45,7 @@ def is_ahead(time: str) -> bool:
 
 
 def read(storage: Storage) -> list[Summary]:
-    """The last runs, oldest first; a line that a crash or a hand has spoilt is passed over."""
+    """The last runs, oldest first; a line that cannot be read is skipped."""
     try:
         lines = storage.read_runs().splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def is_limited(run: Scope, wanted: Scope) -> bool:
 def over(
     account: str | None, runs: Iterable[Summary], wanted: Scope, *, is_alone: bool
 ) -> list[Summary]:
-    """The runs that were to mirror all that is wanted of an account.
+    """The runs that were asked to mirror everything that is wanted of an account.
 
     A run over all accounts also counts for an account that the subscription no longer has.
 
@@ -92,14 +92,14 @@ def over(
 
 
 def knows_accounts(runs: Iterable[Summary], wanted: Scope) -> bool:
-    """Whether it is known which accounts are to be mirrored, if it is to be all there are."""
+    """Whether the accounts to mirror are known; `all_accounts` alone does not name them."""
     if wanted.email or not wanted.all_accounts:
         return True
     return any(run.scope.all_accounts and run.accounts for run in runs)
 
 
 def is_complete(run: Summary, account: str | None) -> bool:
-    """Whether a run over an account mirrored everything of it, whatever became of the others."""
+    """Whether a run mirrored everything of an account, even if other accounts failed."""
     if run.exit_code == ExitCode.COMPLETE:
         return True
     hindered = any(error.account in (None, account) for error in run.errors)

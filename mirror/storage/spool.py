@@ -90,7 +90,7 @@ class Spool:
         return Partial(f"{self._folder}{os.sep}{name}", self._noted)
 
     def left(self) -> Iterator[Left]:
-        """What lies in the spool, of this run and others, but for what may still be written.
+        """The partial files of all runs, except those that another run may still write.
 
         Raises:
             OSError: the disk fails.
@@ -126,10 +126,10 @@ class Spool:
         return usage.free if usage.total else None
 
     def check_room(self, needed: int) -> int:
-        """See that so many bytes fit, and leave the reserve.
+        """Check that this many bytes fit without touching the reserve.
 
         Returns:
-            How many more would.
+            How many more bytes would fit.
 
         Raises:
             DiskError: they do not.
@@ -162,7 +162,7 @@ class Spool:
         return f"{self._host}-{os.urandom(4).hex()}"
 
     def _look(self) -> dict[str, list[str]]:
-        """Find what earlier runs left; one look saves one at each file, and mostly finds none."""
+        """Find the partial files of earlier runs, once, instead of once for each file."""
         left: dict[str, list[str]] = {}
         for entry in os.scandir(self._folder):
             if entry.name.endswith(".json"):
@@ -185,7 +185,7 @@ class Spool:
         return False
 
     def _take_over(self, names: list[str], partial: Partial) -> None:
-        """Give what an earlier run left our name; the note goes last, so that it never vouches."""
+        """Give an earlier run's file our name; the note is renamed last."""
         noted = [name for name in names if self.named(name).has_note()]
         for name in (noted or names)[:1]:
             self.named(name).rename(partial)
