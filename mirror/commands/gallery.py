@@ -22,7 +22,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def refresh_gallery(settings: Settings, root: Root) -> None:
-    """Write the page anew if the settings ask for one.
+    """Update the page if the settings ask for one.
 
     The exit code is about the mirror alone: a page that could not be written is a warning, and the
     next run tries again.

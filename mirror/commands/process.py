@@ -64,7 +64,7 @@ def _is_nohup(signum: signal.Signals) -> bool:
 
 
 def allow_open_files(jobs: int) -> None:
-    """Raise the limit of open files to what so many transfers need, as far as one may.
+    """Raise the limit of open files to what this many transfers need, if the system allows it.
 
     Raises:
         UsageError: it is so low that nothing works.

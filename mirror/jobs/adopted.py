@@ -33,7 +33,7 @@ class AdoptedFile(Struct, frozen=True):
 
 
 class RefusedFile(Struct, frozen=True):
-    """A file that may be a listed asset's by its name, and is not proved to be.
+    """A file that may belong to a listed asset by its name, but is not proved.
 
     Attributes:
         source: in the folder, absolute.
@@ -47,7 +47,7 @@ class RefusedFile(Struct, frozen=True):
 
 
 class MissingFile(Struct, frozen=True):
-    """A listed file that the folder has nothing like."""
+    """A listed file that no file in the folder resembles."""
 
     id: str
     update_time_ms: int = field(name="updateTime")
@@ -61,9 +61,9 @@ class Adopted(Struct):
     Attributes:
         dest: the mirror's root.
         folder: where files were looked for.
-        adopted: what is in the mirror now, and was not before.
-        refused: what looks like a listed asset, and is not proved to be it.
-        no_match: what is listed, and has nothing like it in the folder.
+        adopted: files that are new in the mirror.
+        refused: files that look like a listed asset, but are not proved.
+        no_match: listed files that no file in the folder resembles.
         mirrored: files of the folder whose very bytes were in the mirror already.
         unused: files of the folder that are in none of these lists.
         left: how many files `sync` has still to fetch.

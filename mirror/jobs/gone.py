@@ -1,8 +1,8 @@
-"""What the listings say of the assets that they lack: that they are gone, or nothing.
+"""Which assets that the listings lack are gone.
 
-Only a proven listing without filters and without an item that could not be read says anything of
-what it lacks, and only if it lacks neither much at once nor all. What it lacks is then looked up by
-name: one asset that is still found means that the listing cannot be trusted.
+A listing shows that assets are gone only if it is proven, has no filters and no unreadable item,
+and lacks neither much at once nor everything. The missing assets are then looked up by name: if one
+is still found, the listing cannot be trusted.
 """
 
 import random
@@ -24,7 +24,7 @@ from mirror.storage.journal import Change, DropFailure, PutEntry, PutFailure
 from mirror.storage.manifest import Manifest
 
 _MOST_LOOKED_UP = 100
-"""Of more assets than these, so many are chosen at random."""
+"""If there are more assets than this, this many are chosen at random."""
 
 
 class Gone:

@@ -214,7 +214,7 @@ class Claim:
         if not (missing := keys - seen):
             return keys
         owners = self._users
-        if not owners:  # left out today; what is on record of the same assets may tell
+        if not owners:  # left out today; the records of the same assets may have it
             owners = {owner for owner in map(self._known.owner, keys & seen) if owner}
         if not owners:
             return keys

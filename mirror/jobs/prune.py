@@ -104,11 +104,11 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
 
 
 def to_empty(root: Root, *, older_than_s: float | None) -> Trash:
-    """What of the trash is to be deleted; what this command moves there itself is not.
+    """The part of the trash to delete; never what the same command moved there.
 
     Args:
         root: open.
-        older_than_s: spare what a `prune` moved there since so many seconds; None for all.
+        older_than_s: only what was moved there at least this many seconds ago; None for all.
     """
     parts: dict[str, list[Found]] = defaultdict(list)
     for found in root.storage.walk("trash"):

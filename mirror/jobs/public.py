@@ -244,7 +244,7 @@ class Mirror:
     def verify(
         self, *, progress: Progress | None = None, stop: Stop | None = None, jobs: int = 0
     ) -> Findings:
-        """Hash every file anew and compare; `Findings.is_sound` says whether all are as recorded.
+        """Hash every file again and compare; `Findings.is_sound` says whether all are as recorded.
 
         Args:
             progress: notified of files and bytes.
@@ -263,7 +263,7 @@ class Mirror:
         )
 
     def reload(self) -> None:
-        """Read the manifest anew.
+        """Read the manifest again.
 
         Raises:
             ManifestError, DiskError: it cannot be read.

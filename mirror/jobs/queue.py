@@ -55,6 +55,6 @@ class ActionQueue:
         return await self._queue.get()
 
     async def end(self, workers: int) -> None:
-        """Let so many workers end, once all actions are taken."""
+        """Let this many workers end, once all actions are taken."""
         for _ in range(workers):
             await self._queue.put(None)

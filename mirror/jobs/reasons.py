@@ -1,4 +1,4 @@
-"""Why a mirror may not be called complete: what its runs, its failures and its files say."""
+"""Why a mirror may not be called complete: reasons from its runs, its failures and its files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from mirror.text import counted
 
 
 def of_runs(runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]]) -> Iterator[str]:
-    """What the last runs say against it.
+    """The reasons that the last runs give.
 
     Args:
         runs: oldest first.
@@ -53,7 +53,7 @@ def of_files(missing: int, damaged: int) -> Iterator[str]:
         missing: recorded files that are not in their places with their sizes.
         damaged: those that the last `verify` found damaged.
     """
-    cure = "`kling-mirror verify --repair` restores what can be had"
+    cure = "`kling-mirror verify --repair` restores what it can"
     if missing:
         lacking = f"{counted(missing, 'recorded file')} {'is' if missing == 1 else 'are'}"
         yield f"{lacking} missing or cut; {cure}"

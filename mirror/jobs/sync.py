@@ -26,7 +26,7 @@ from mirror.storage.root import AtEnd, Root
 from mirror.threads import in_thread
 
 _COMPACTED_WHEN_STOPPED = 20_000
-"""A manifest of so many entries is written within the two seconds that a stop may take."""
+"""A manifest of this many entries is written within the two seconds that a stop may take."""
 
 
 def sync(
@@ -131,7 +131,7 @@ class _Run:
         self._changes: list[Change] = []
 
     def go(self) -> None:
-        """List, fetch, mark what is gone, write the manifest anew if it changed, note the run."""
+        """List, fetch, mark what is gone, write the manifest if it changed, log the run."""
         with self._tally.noting_errors():
             if not self._dry_run:
                 self._root.recover(self._stop.check)

@@ -189,7 +189,7 @@ class Receiver(Answer[Received]):
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, memoryview(data)[written:])
-            # Only now: a note tells of what is on the disk.
+            # Only now: a note describes what is on the disk.
             self._hasher.update(data)
             self._size += len(data)
             if len(self._head) < HEAD_BYTES:
@@ -223,7 +223,7 @@ class Receiver(Answer[Received]):
             self._close_abandoned()
 
     def _close_abandoned(self) -> None:
-        with contextlib.suppress(OSError):  # there is nobody to be told
+        with contextlib.suppress(OSError):  # nobody would read the error
             self._close(failed=True)
 
     def _outcome(self, error: BaseException | None) -> Received | BaseException:

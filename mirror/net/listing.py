@@ -22,7 +22,7 @@ from mirror.storage.layout import CONTENT_FOLDERS
 MAX_WALKS = 4
 DOCUMENTED_PAGE_SIZE = 20
 _MOST_NAMELESS = 1000
-"""Items without any id are news up to here: nobody knows whether the same come again and again."""
+"""Up to this many items without an id count as new: the same ones may come again and again."""
 
 Order = Literal["asc", "desc"]
 Identify = Callable[[Asset, Container[str]], Asset]

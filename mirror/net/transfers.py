@@ -45,7 +45,7 @@ class Transfers:
         max_size: bytes of a file, at the most, or None.
         rules: where URLs and redirects may lead.
         room: called with the bytes that are announced and not yet here, of all transfers, before
-            a file is begun and now and then; returns how many more would fit; what it raises ends
+            a file is started and now and then; returns how many more would fit; what it raises ends
             the transfer.
         on_bytes: called with the count of every chunk that arrives.
 

@@ -1,1 +1,1 @@
-"""Who hears of a run, and in what words."""
+"""How a run is reported, and in what words."""

@@ -16,7 +16,7 @@ class Hook(Watcher):
     """Runs the command, with the summary on its stdin and the exit code in its environment.
 
     Attributes:
-        limit_s: after so many seconds the command is killed.
+        limit_s: the command is killed after this many seconds.
     """
 
     limit_s = 600.0

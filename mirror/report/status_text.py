@@ -66,7 +66,7 @@ class _Times:
             return time
 
     def when(self, time: str) -> str:
-        """Both."""
+        """How long ago it was, and the local time."""
         return f"{self.ago(time)} ({self.local(time)})"
 
 
@@ -100,13 +100,13 @@ def _notes(state: Status, times: _Times) -> Iterator[str]:
             yield f"→ {error.error}"
     if newest and limits_of(newest.scope) and newest.scope != state.scope:
         limits = ", ".join(limits_of(newest.scope))
-        yield f"The last run was limited: {limits}. The rest is no newer than before."
+        yield f"The last run was limited: {limits}. The rest was not updated."
         if state.last_complete is None:
             yield "If you want only that, put the limit into the config: `status` then counts it."
     if state.last_verified is not None:
         yield f"All files were last verified {times.when(state.last_verified)}."
     elif state.current:
-        yield "Each file was checked when it came. `kling-mirror verify` has not read them again."
+        yield "Each file was checked when fetched. `kling-mirror verify` has not read them again."
     if state.at_work is not None:
         since = times.when(state.at_work.since)
         yield f"A run is at work: process {state.at_work.pid}, since {since}."

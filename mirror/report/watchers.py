@@ -50,14 +50,14 @@ class Run:
         self.secrets = [settings.ping_url] if settings.ping_url else []
 
     def summary_of(self, result: Result, most_failures: int | None = None) -> bytes:
-        """The summary as one line of JSON without secrets, with so many failures at most."""
+        """The summary as one line of JSON without secrets, with a limited number of failures."""
         some = result.summary.failures[:most_failures]
         summary = msgspec.structs.replace(result.summary, failures=some)
         return masked(to_json(summary).decode() + "\n", self.secrets).encode()
 
 
 class Watcher(Progress):
-    """The base of all watchers. It hears of a run's progress, too, if it overrides that.
+    """The base of all watchers. It gets a run's progress, too, if it overrides those methods.
 
     `start`, `end` and `close` return what went wrong in words for people, or None.
     """
@@ -72,7 +72,7 @@ class Watcher(Progress):
         """Hear how the run ended."""
 
     def close(self) -> str | None:
-        """Let go of everything: nothing comes after this."""
+        """Close everything: no call comes after this."""
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class AppendedFile:
         self._disk.write_atomic(self._path, data)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -121,7 +121,7 @@ class Storage(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close what is open."""
 
     # The documents: the manifest, its backup and sums, the gallery.
 

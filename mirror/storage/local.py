@@ -132,7 +132,7 @@ class LocalFolder(Storage):
         return self._lock.holder()
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self._journal.close()
 
     # The documents.

@@ -80,7 +80,7 @@ class Manifest:
     def begin(self) -> None:
         """Write an empty manifest where there is none.
 
-        From then on a missing one is a loss that is noticed, not a library to be fetched anew.
+        From then on, a missing manifest is noticed as a loss, and the library is not fetched again.
 
         Raises:
             OSError: the disk fails.

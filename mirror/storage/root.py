@@ -128,7 +128,7 @@ class Root:
 
         Args:
             known: the roots of earlier runs.
-            again: begin anew even where an earlier root is missing.
+            again: begin a new root even if an earlier root is missing.
 
         Raises:
             DiskError: it cannot be, or an earlier root's volume is not mounted.
@@ -170,7 +170,7 @@ class Root:
             yield
 
     def manifest_now(self) -> Manifest:
-        """The manifest as a run that is at work has left it by now, read anew.
+        """The manifest as it is now, read again: another run may have changed it.
 
         Raises:
             ManifestError, DiskError: it cannot be read.

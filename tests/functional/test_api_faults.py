@@ -191,7 +191,7 @@ def test_a_wait_that_the_api_asks_for_is_waited(
 
 
 @pytest.mark.parametrize("form", ["seconds", "date", "body"])
-def test_a_wait_beyond_max_wait_is_not_begun(
+def test_a_wait_beyond_max_wait_is_not_started(
     service: Misbehaving, dest: Path, mirrored: dict[str, str], form: str
 ) -> None:
     """Asked to wait for an hour, the run ends at once with exit 7 and says so."""

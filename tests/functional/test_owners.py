@@ -87,7 +87,7 @@ def test_a_night_without_user_ids(
     assert set(states_of(dest).values()) == {"current"}
 
 
-def test_an_account_that_cannot_be_told_is_not_believed_to_have_lost_all(
+def test_an_account_without_known_owners_loses_nothing(
     service: Misbehaving, library: Library, dest: Path, others: tuple[Misbehaving, Library]
 ) -> None:
     """Without any `userId`, five of five that vanish are no proof of anything: exit 5."""

@@ -144,7 +144,7 @@ def test_a_file_that_gets_on_is_not_given_up(
     check_mirror(dest, library)
 
 
-def test_a_file_that_gets_on_no_more_is_given_up(
+def test_a_file_without_further_progress_is_given_up(
     service: Misbehaving, dest: Path, item: dict[str, Any]
 ) -> None:
     """Attempts count from the last progress on."""

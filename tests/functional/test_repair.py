@@ -366,7 +366,7 @@ def _spare(dest: Path, path: str, folder: str) -> Path:
 @pytest.mark.parametrize("folder", ["history", "trash"])
 @pytest.mark.parametrize("damage", ["missing", "flipped"])
 @pytest.mark.parametrize("state", ["superseded", "gone"])
-def test_what_kling_has_no_more_is_found_by_its_hash(
+def test_what_kling_no_longer_has_is_found_by_its_hash(
     verify: RunProgram,
     service: Misbehaving,
     library: Library,

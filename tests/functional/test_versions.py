@@ -466,7 +466,7 @@ def test_a_failure_goes_when_its_file_is_back(
 
 
 @pytest.mark.parametrize("filters", [{}, {"content_type": ["image"]}, {"file_name": "clip1."}])
-def test_a_failure_goes_when_its_asset_is_listed_no_more(
+def test_a_failure_goes_when_its_asset_is_no_longer_listed(
     service: Misbehaving,
     library: Library,
     dest: Path,

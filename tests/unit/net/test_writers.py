@@ -33,7 +33,7 @@ def test_files_take_turns() -> None:
     writers.close()
 
 
-def test_no_thread_is_begun_for_nothing() -> None:
+def test_no_thread_is_started_without_work() -> None:
     """A run of small files needs none."""
     before = threading.active_count()
     Writers().close()

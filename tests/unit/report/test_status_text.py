@@ -92,7 +92,7 @@ def test_what_else_matters(make_result: MakeResult) -> None:
     assert notes == [
         "  Also: two.",
         "  → the listing cannot be trusted",
-        "  The last run was limited: only names with 'holiday'. The rest is no newer than before.",
+        "  The last run was limited: only names with 'holiday'. The rest was not updated.",
         "  All files were last verified 26 hours ago (2026-03-09 10:00).",
         "  A run is at work: process 77, since 26 hours ago (2026-03-09 10:00).",
         (
