@@ -23,7 +23,7 @@ from typing import Self
 
 
 class ExitCode(enum.IntEnum):
-    """What the process's exit status says: the one source of `--help`, man page and README.
+    """The exit codes: the only source for `--help`, man page and documents.
 
     A row for each: the code, its rank, what it means, how such a run ended.
 

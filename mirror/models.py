@@ -105,7 +105,7 @@ class UnreadableItem(Struct, frozen=True):
 
 
 class FileFacts(Struct, frozen=True, gc=False, kw_only=True):
-    """What is known of a file's bytes, wherever they are on their way from the CDN to the tree.
+    """The facts about a file's bytes, from the CDN to their place in the mirror.
 
     Attributes:
         size: bytes.
@@ -236,7 +236,7 @@ class TwinFailure(Failure, frozen=True):
 
 
 class Kind(enum.StrEnum):
-    """What planning says of a listed asset; the summary counts by these words."""
+    """The kind of work that an asset needs; the summary counts by these words."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -245,7 +245,7 @@ class Kind(enum.StrEnum):
 
 
 class Action(Struct, frozen=True, gc=False):
-    """What is to be done for one listed asset.
+    """The work to do for one listed asset.
 
     Attributes:
         kind: how the summary counts it once it is done.
@@ -347,7 +347,7 @@ class Summary(Struct):
     """What a run did: `sync --json` prints it, `runs.jsonl` keeps it.
 
     Attributes:
-        accounts: the emails that were to be mirrored.
+        accounts: the emails of the accounts to mirror.
         failures: assets that failed; left out of `runs.jsonl`.
         started: ISO 8601 UTC.
         duration_s: seconds.

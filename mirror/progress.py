@@ -1,4 +1,4 @@
-"""What a run reports while it is under way, to whoever listens."""
+"""The events of a run, for those who follow it."""
 
 from collections.abc import Callable, Sequence
 

@@ -86,7 +86,7 @@ class Setting(Struct, frozen=True):
 
     @property
     def shown_default(self) -> str:
-        """Its default, as one would write it in a shell."""
+        """Its default, as in a shell command."""
         return self.example_toml.strip('"')
 
 
@@ -370,7 +370,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def scope(self) -> Scope:
-        """What part of the library is to be mirrored."""
+        """The part of the library to mirror."""
         return Scope(
             email=self.email,
             all_accounts=self.all_accounts,
@@ -397,7 +397,7 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 class Options(TypedDict, total=False):
-    """What a Python caller may write for each setting that a run looks at; None is the default."""
+    """The values that a Python caller may give for each setting of a run; None is the default."""
 
     dest: str | os.PathLike[str] | None
     api_url: str | None

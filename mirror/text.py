@@ -65,7 +65,7 @@ def complain(error: MirrorError, *, stream: TextIO) -> None:
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was, in the largest unit of which there are at least two."""
+    """How long ago something was, in the largest unit that gives at least 2."""
     for unit, length_s in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length_s:
             return f"{seconds // length_s:,.0f} {unit} ago"

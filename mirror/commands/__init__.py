@@ -1,1 +1,1 @@
-"""What a person types: one module a command, and the registry that finds it."""
+"""The commands: one module each, and the registry that finds them."""

@@ -1,4 +1,4 @@
-"""What most commands begin with: the effective settings, and the mirror's root."""
+"""The first steps of most commands: read the settings, and open the mirror's root."""
 
 import argparse
 import os

@@ -99,7 +99,7 @@ def _replace(storage: Storage, path: str, content: bytes, *, mark: bytes) -> Non
 
 
 def _present(storage: Storage, path: str) -> bytes | None:
-    """What is there: a file's content, None for nothing, b"" for what is no file."""
+    """The content of a file; None if there is nothing, b"" if it is not a regular file."""
     try:
         with storage.open(path) as file:
             return file.read()

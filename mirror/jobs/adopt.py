@@ -180,7 +180,7 @@ class _Job:
                     await self._adopt(batch, prover, committer)
 
     def result(self) -> Adopted:
-        """What was done, or stands."""
+        """What was done so far."""
         summary = self.tally.result().summary
         sources = {file.source for file in self._adopted.values()}
         mirrored = {decodable(path) for path in self._mirrored} - sources

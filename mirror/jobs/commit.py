@@ -267,7 +267,7 @@ class Committer:
 
 
 def _failures(batch: Iterable[Outcome], blocked: Iterable[Blocked]) -> Iterator[Failed]:
-    """What could not be fetched, or not be placed."""
+    """The failures: files that could not be fetched or placed."""
     actions = {}
     for outcome in batch:
         actions[outcome.action.asset.key] = outcome.action

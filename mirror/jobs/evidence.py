@@ -38,7 +38,7 @@ _TIMES_DIFFER_MS = 2000
 
 
 class Files:
-    """What lies in the tree and in history; each file is hashed once, when its hash is needed.
+    """The files in the tree and in history; each file is hashed once, when its hash is needed.
 
     Attributes:
         found: by path.
@@ -141,7 +141,7 @@ class Judge:
                 yield from self._kept(entry, fates)
 
     def fate(self, entry: Entry, stored: StoredFile) -> Fate:
-        """What became of a recorded file, by the table above."""
+        """The state of a recorded file, by the table above."""
         path, files = stored.path, self._files
         if path not in files.found:
             return "absent"

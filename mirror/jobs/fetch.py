@@ -46,7 +46,7 @@ class _GotOnError(Exception):
 
 
 class _Progress:
-    """How far a file got; it counts from a hundredth or a megabyte on, so that it has an end."""
+    """The progress of a file: growth counts from 1 % or 1 MB on, so that retries end."""
 
     def __init__(self, partial: Partial) -> None:
         self._partial = partial

@@ -49,7 +49,7 @@ class Gone:
         self._seen = set[str]().union(*(listing.seen for listing in tally.listings))
 
     def changes(self) -> list[Change]:
-        """What is to be recorded. It blocks, and notes in the tally what speaks against it."""
+        """The changes to record. It blocks, and notes in the tally why nothing is marked gone."""
         changes: list[Change] = [DropFailure(key) for key in self._lister.unchanged_failures]
         for account, claim in self._lister.claims.items():
             changes += self._moved(account, claim)

@@ -1,4 +1,4 @@
-"""What a file's name and time say of the asset that it belongs to, where no manifest says it.
+"""What a file's name and time say about its asset, where no manifest does.
 
 The name holds the asset's id, the file's time is the updateTime; in `history/` the name holds the
 time, too. What else the API said is lost until the asset changes.

@@ -40,7 +40,7 @@ class Pipeline:
         api: the service.
         root: open; changed by the committer alone.
         tally: filled in on the way.
-        progress: hears of each asset.
+        progress: notified of each asset.
 
         is_dry: whether the run only lists and decides.
 

@@ -165,6 +165,6 @@ def _finish_earlier(root: Root) -> None:
 
 
 def _unrecorded(root: Root) -> list[Found]:
-    """What lies in history and no entry names: damaged files that were replaced, above all."""
+    """The files in history that no entry names, above all replaced files that were damaged."""
     known = {stored.path for entry in root.manifest.entries.values() for stored in entry.files()}
     return [found for found in root.storage.walk("history") if composed(found.path) not in known]

@@ -84,7 +84,7 @@ class Config:
         return config
 
     def __repr__(self) -> str:
-        """What was set, without secrets."""
+        """The settings that were given, without secrets."""
         settings = self.settings
         shown = {
             name: "…" if name == "token" else getattr(settings, name)
@@ -229,7 +229,7 @@ class Mirror:
         ]
 
     def path(self, stored: StoredFile) -> Path:
-        """Where a file is, absolute."""
+        """The absolute path of a file."""
         return self.dest / stored.path
 
     def status(self) -> Status:
@@ -271,5 +271,5 @@ class Mirror:
         self._root = Root.read(self.dest)
 
     def __repr__(self) -> str:
-        """Where it is, and how much it holds."""
+        """The mirror's folder, and the number of its entries."""
         return f"<Mirror {str(self.dest)!r}, {len(self):,} entries>"

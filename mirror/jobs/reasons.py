@@ -21,20 +21,20 @@ def of_runs(runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]
     newest = runs[-1]
     if newest.exit_code not in (ExitCode.COMPLETE, ExitCode.SOME_FAILED):
         yield f"the last run {_ended(newest)}"
-    for account, its in over.items():
+    for account, account_runs in over.items():
         name = account or "the library"
-        if not its:
+        if not account_runs:
             yield f"no run has mirrored all of {name} yet"
-        elif log.is_ahead(time := its[-1].started):
+        elif log.is_ahead(time := account_runs[-1].started):
             yield f"the last run over all of {name} is dated in the future ({time}); set the clock"
-        elif its[-1] is not newest and not log.is_complete(its[-1], account):
-            yield f"the last run over all of {name} {_ended(its[-1])}"
+        elif account_runs[-1] is not newest and not log.is_complete(account_runs[-1], account):
+            yield f"the last run over all of {name} {_ended(account_runs[-1])}"
 
 
 def of_failures(
     failures: Sequence[Failure], manifest: Manifest, runs: Sequence[Summary]
 ) -> Iterator[str]:
-    """What could not be fetched yet."""
+    """The reasons that failures give: files that could not be fetched yet."""
     missing = sum(failure.key not in manifest.entries for failure in failures)
     if missing:
         total = missing + sum(entry.state == "current" for entry in manifest.entries.values())
@@ -47,7 +47,7 @@ def of_failures(
 
 
 def of_files(missing: int, damaged: int) -> Iterator[str]:
-    """What is wrong on the disk.
+    """The reasons that the disk gives: missing and damaged files.
 
     Args:
         missing: recorded files that are not in their places with their sizes.
@@ -70,7 +70,7 @@ def meaning(run: Summary) -> str:
 
 
 def _ended(run: Summary) -> str:
-    """How a run ended, with its exit code and the accounts that stood in its way."""
+    """How a run ended, with its exit code and the accounts that failed."""
     emails = dict.fromkeys(error.account for error in run.errors if error.account is not None)
     named = f", for {', '.join(emails)}" if emails and len(run.accounts) > 1 else ""
     return f"{meaning(run)} (exit {run.exit_code}{named})"

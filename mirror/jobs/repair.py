@@ -92,7 +92,7 @@ def check_and_repair(
 
 
 class _Repair:
-    """What is still wrong, and what becomes of it.
+    """One repair: which files are still wrong, and how each ends.
 
     Attributes:
         left: the records whose files are wrong, by path.

@@ -1,4 +1,4 @@
-"""What a run has come to so far: counts, failures, errors; in the end, its summary."""
+"""The results of a run so far: counts, failures, errors; in the end, its summary."""
 
 import contextlib
 import copy
@@ -31,7 +31,7 @@ class Result(Struct):
     """How a run ended.
 
     Attributes:
-        summary: what was done, whatever the end.
+        summary: what was done, however the run ended.
         errors: why it is not complete, besides assets that failed; the worst gives the exit code.
         has_news: whether anything happened that a person should hear of.
     """
@@ -42,7 +42,7 @@ class Result(Struct):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command line would exit with; `COMPLETE` alone is a complete mirror."""
+        """The exit code of the command line; only `COMPLETE` is a complete mirror."""
         return ExitCode(self.summary.exit_code)  # type: ignore[call-arg] # looked up, not made
 
     def raise_for_errors(self) -> Self:
@@ -121,7 +121,7 @@ class Tally:
         return any(error.exit_code == code for _, error in self._errors)
 
     def result(self) -> Result:
-        """How the run ended, or stands."""
+        """How the run ended, or its state so far."""
         kinds = {kind.value: count for kind, count in self._kinds.items()}
         assets = AssetCounts(
             **kinds,

@@ -1,4 +1,4 @@
-"""What each command that speaks to Kling needs: the event loop, the API, the transfers."""
+"""What each command that connects to Kling needs: the event loop, the API, the transfers."""
 
 import asyncio
 import contextlib
@@ -70,7 +70,7 @@ async def opened(
         settings: the effective ones.
         token: the API token.
         root: where files go.
-        progress: hears of the bytes that come in.
+        progress: notified of the received bytes.
         on_bytes: called with the number of bytes, in place of `progress.received`.
     """
     transfers = Transfers(
@@ -117,7 +117,7 @@ async def _cancelled_by(work: Coroutine[object, object, None], stop: Stop) -> No
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first; our own errors before any other."""
+    """The error to report: the first of our own errors, else the first of all."""
     leaves = [
         _first(error) if isinstance(error, BaseExceptionGroup) else error
         for error in group.exceptions

@@ -21,7 +21,7 @@ from mirror.storage.root import Root
 
 
 class Sources:
-    """What a folder has.
+    """The files of a folder.
 
     Reads names and sizes, and those files whose length is the one of a mirrored file.
 

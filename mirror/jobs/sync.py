@@ -46,7 +46,7 @@ def sync(
         settings: the effective ones.
         token: the API token.
         state_folder: where the roots of this user are remembered.
-        progress: hears of what happens.
+        progress: notified of what happens.
         stop: asked to stop through it.
         dry_run: list and decide, write nothing but the lock.
         disk: takes the durable steps; a crash test brings its own.

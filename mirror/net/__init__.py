@@ -1,1 +1,1 @@
-"""What is asked of the API and of the CDN, and what may come back."""
+"""Requests to the API and the CDN, and checks of their answers."""

@@ -275,7 +275,7 @@ class Receiver(Answer[Received]):
             self.partial.discard()
 
     def _result(self) -> Received:
-        """What was received.
+        """The received file.
 
         Raises:
             FetchError: the answer is not the file.

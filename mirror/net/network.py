@@ -64,7 +64,7 @@ class Network:
         return "" if proxy and self._is_excepted(parts) else proxy
 
     def tls(self) -> ssl.SSLContext:
-        """What Python's own TLS is to trust.
+        """The TLS settings for Python's own clients.
 
         Raises:
             UsageError: the certificates cannot be read.

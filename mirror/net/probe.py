@@ -1,4 +1,4 @@
-"""What a CDN says of a file, asked for without fetching it."""
+"""A request for a CDN's facts about a file, without fetching the file."""
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from mirror.net.response import CONTENT_RANGE, Answer
 
 
 class RemoteFile(Struct, frozen=True):
-    """What the headers say of a whole file.
+    """The facts about a whole file that headers give.
 
     Attributes:
         size: bytes.
@@ -25,7 +25,7 @@ class RemoteFile(Struct, frozen=True):
 
 
 class _EnoughError(FetchError):
-    """No trouble: the headers are here, and the rest is not waited for."""
+    """Not a failure: the headers have arrived, and the rest is not needed."""
 
 
 class Prober(Answer[RemoteFile]):

@@ -1,4 +1,4 @@
-"""What it means when the API answers with anything but 200, and what to do about it.
+"""The errors that the API's answers other than 200 stand for, with what to do about them.
 
 useapi.net's page names 401, 402, 403, 404 and 596; all else is HTTP's own, or somebody else's who
 answered in its place.

@@ -122,7 +122,7 @@ class Answer(Generic[T]):
         raise NotImplementedError
 
     def _result(self) -> T:
-        """What came.
+        """The result of the request.
 
         Raises:
             FetchError: it is not what was asked for.

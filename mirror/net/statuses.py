@@ -1,4 +1,4 @@
-"""What HTTP statuses mean to whoever asked: the API's client, the transfers, the pings."""
+"""What HTTP statuses mean to the API's client, the transfers and the pings."""
 
 OK = 200
 PART = 206
@@ -26,7 +26,7 @@ _FAILS_FROM = 500
 def is_retried(status: int) -> bool:
     """Whether the same request may succeed in a moment.
 
-    So it is with a success that brings nothing, such as 202 and 204: the result may follow.
+    A success without content, such as 202 or 204, is retried, too: the result may follow.
     """
     if status < _SUCCEEDS_BELOW or status in _RETRIED:
         return True

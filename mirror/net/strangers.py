@@ -1,4 +1,4 @@
-"""Who answered, when it was not the service: a proxy, a login page of the network, a bot check."""
+"""Detect answers that are not the service's: from a proxy, a login page, a bot check."""
 
 import html
 import re
@@ -12,7 +12,7 @@ _MOST_CHARS = 80
 
 
 def stranger(status: int, headers: Mapping[str, str]) -> str | None:
-    """Who answered in place of the service, and what to do; None where nothing gives it away.
+    """Who answered in place of the service, and what to do; None if there is no sign of it.
 
     Args:
         status: of the answer.

@@ -237,7 +237,7 @@ class Transfers:
     def _paced(
         self, transfer: Answer[Any], pacer: Pacer[Answer[Any]]
     ) -> Callable[[bytes], int | None]:
-        """What takes bytes as fast as the limit allows."""
+        """A body callback that takes bytes as fast as the limit allows."""
 
         def on_body(data: bytes) -> int | None:
             return transfer.on_body(data) if pacer.admit(transfer, len(data)) else PAUSE

@@ -20,7 +20,7 @@ _MOST_CHARS = 65_536
 
 
 class UrlRules:
-    """What may be asked for files.
+    """The rules for URLs that files may be requested from.
 
     Args:
         allow_private: whether addresses that are not public may be connected to.

@@ -55,7 +55,7 @@ def disk_errors(where: Path | str) -> Iterator[None]:
 
 
 def _no_step(_: str) -> None:
-    """Nobody watches."""
+    """Do nothing: the default for `on_step`."""
 
 
 class Disk:

@@ -24,7 +24,7 @@ Area = Literal["tree", "history", "trash"]
 
 
 class BlockedError(OSError):
-    """Something at the place of one file is in the way; other files are not concerned."""
+    """The place of one file is blocked; other files are not affected."""
 
 
 class Placement(Struct, frozen=True):
@@ -174,7 +174,7 @@ class Storage(ABC):
 
     @abstractmethod
     def look(self, path: str) -> Found | None:
-        """What lies at a path, a file or anything else; None where nothing does."""
+        """The file or other object at a path; None if there is nothing."""
 
     def size_of(self, path: str) -> int | None:
         """The size of a regular file, or None where there is none."""

@@ -167,7 +167,7 @@ def _is_unsafe(char: str) -> bool:
 
 
 def _tails(asset: Asset) -> Iterator[str]:
-    """What may follow the stem: more and more, until no other asset has it."""
+    """The endings to try behind the stem, longer each time, until no other asset has the path."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", asset.id).lstrip("-")
     if plain != asset.id or len(plain) > 64:  # noqa: PLR2004 - Kling's ids have 19 digits
         plain = f"{plain[:40]}-{short_hash(asset.id)}".lstrip("-")

@@ -198,7 +198,7 @@ class LocalFolder(Storage):
         return found.st_size == stored.size and stat.S_ISREG(found.st_mode)
 
     def look(self, path: str) -> Found | None:
-        """What lies at a path, a file or anything else; None where nothing does."""
+        """The file or other object at a path; None if there is nothing."""
         try:
             found = os.lstat(self._prefix + path)
         except (OSError, ValueError):

@@ -165,7 +165,7 @@ def kind_of(suffix: str) -> MediaKind | None:
 
 
 def shown_as(suffix: str) -> MediaKind | None:
-    """What a browser shows a file with that suffix as; None where it does not."""
+    """How a browser shows a file with this suffix; None if it cannot."""
     found = _BY_SUFFIX.get(suffix.lower())
     return None if found is None or not found.is_shown else found.kind
 
@@ -184,7 +184,7 @@ def split_suffix(name: str) -> tuple[str, str]:
 
 
 def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = True) -> str | None:
-    """What a server sent in place of a file, or None for a file.
+    """The type of a page that a server sent in place of a file; None for a real file.
 
     The bytes decide where they can: a PNG that is declared as HTML is a PNG.
 

@@ -80,7 +80,7 @@ class Partial:
 
     @property
     def path(self) -> Path:
-        """Where the bytes are."""
+        """The path of the bytes."""
         return Path(self._file)
 
     def has_note(self) -> bool:
@@ -88,7 +88,7 @@ class Partial:
         return self._note_file in self._noted
 
     def resume(self, url: str, *, head_bytes: int) -> Resume | None:
-        """What can be continued; reads and hashes the bytes so far.
+        """The state to resume from; reads and hashes the bytes so far.
 
         Args:
             url: that will be asked, without its query.
@@ -120,7 +120,7 @@ class Partial:
         return Resume(note, hasher, head) if is_whole else None
 
     def read_note(self) -> Note | None:
-        """What vouches for the bytes; None where nothing does."""
+        """The note that vouches for the bytes; None if there is none."""
         try:
             return msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
         except (OSError, *NOT_JSON):

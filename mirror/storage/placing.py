@@ -31,7 +31,7 @@ CheckStop = Callable[[], None]
 
 
 class Plan(Struct, frozen=True):
-    """What one asset's entry is to be.
+    """The planned entry of one asset, and its files.
 
     Attributes:
         entry: the entry.

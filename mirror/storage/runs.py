@@ -18,7 +18,7 @@ _CLOCKS_DIFFER_S = 300
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """What the last `verify` that came to its end found; `.kling-mirror/verified.json`.
+    """The findings of the last `verify` that finished; `.kling-mirror/verified.json`.
 
     Attributes:
         at: when it began, ISO 8601 UTC.
@@ -31,7 +31,7 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 def last_verified(storage: Storage) -> Verified | None:
-    """What the last `verify` found; None where there was none, or it cannot be read."""
+    """The findings of the last `verify`; None if there are none, or they cannot be read."""
     try:
         return msgspec.json.decode(storage.read_document(VERIFIED), type=Verified)
     except (OSError, *NOT_JSON):

@@ -102,7 +102,7 @@ def test_a_304_does_not_vouch_for_a_damaged_file(
     items: list[dict[str, Any]],
     damage: Callable[[bytes], bytes],
 ) -> None:
-    """Only a copy that still has its hash is offered to the CDN; a damaged one is fetched anew."""
+    """Only a copy that still has its hash is offered to the CDN; a damaged one is fetched again."""
     path = dest / entry_of(dest, items[1])["resource"]["path"]
     path.write_bytes(damage(path.read_bytes()))
     library.change(items[1])

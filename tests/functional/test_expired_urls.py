@@ -19,7 +19,7 @@ from tests.lib.runs import run_sync
 def test_an_expired_url_is_looked_up_afresh(
     service: Misbehaving, library: Library, dest: Path, status: int
 ) -> None:
-    """A URL that was listed but answers no more: one look-up by name finds the one that does."""
+    """A listed URL that no longer answers: one look-up by name finds a fresh one."""
     for number in range(3):
         library.add(number, "image")
     service.signing = Signing(void=1, status=status)

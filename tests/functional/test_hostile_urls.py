@@ -220,7 +220,7 @@ def _was_knocked_at(listener: socket.socket) -> bool:
 def test_a_redirect_to_a_private_address_is_not_followed(
     curl: Curl, service: Misbehaving, neighbour: socket.socket, host: str, status: int
 ) -> None:
-    """A public CDN sends us home: nobody there so much as sees a connection."""
+    """A public CDN redirects to a private address: no connection is made to it."""
     port = neighbour.getsockname()[1]
     service.fail(redirects(f"http://{host}:{port}/admin?x=SECRET", status), PATH)
     error = curl.refusal(service.url + PATH, _CdnAt())

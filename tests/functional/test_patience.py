@@ -158,7 +158,7 @@ def test_a_file_without_further_progress_is_given_up(
 def test_a_file_that_cannot_be_continued_is_given_up(
     service: Misbehaving, library: Library, dest: Path, item: dict[str, Any]
 ) -> None:
-    """Without a validator every attempt begins anew: that is no progress."""
+    """Without a validator every attempt starts from the beginning: that is no progress."""
     assert item
     library.files[PATH] = replace(library.files[PATH], etag="", last_modified="")
     service.fail(ends(after=SIZE // 2), PATH)

@@ -285,7 +285,7 @@ def test_an_unreadable_item_that_is_signed_anew_counts_once(
 def test_unreadable_items_without_an_id_do_not_go_on_for_ever(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
-    """Each page has others, and nobody can know one from the other: the walk ends all the same."""
+    """Each page has different unreadable items that look alike: the walk still ends."""
     library.fill(3, size=50)
     serial = itertools.count()
     service.fail(

@@ -346,7 +346,7 @@ def test_strangers_and_losses_are_named_by_a_rebuild(
 def test_a_link_is_made_no_entry_of(
     program: RunProgram, trio: list[Any], dest: Path, tmp_path: Path, leads: str
 ) -> None:
-    """No link in the tree is followed out of it, and one that leads nowhere stops nobody."""
+    """No link in the tree is followed out of it, and a broken one does no harm."""
     assert trio
     secret = tmp_path / "secret.png"
     if leads == "out":

@@ -172,7 +172,7 @@ def test_what_could_not_be_fetched_today_is_not_lost(
 def test_what_can_be_mended_of_an_asset_is(
     verify: RunProgram, library: Library, trio: list[Any], dest: Path
 ) -> None:
-    """A cover that Kling has no more does not keep its video from being mended."""
+    """A cover that Kling no longer has does not prevent the repair of its video."""
     paths = [path_of(dest, trio[0], role) for role in ("resource", "cover")]
     for path in paths:
         flip(dest / path)

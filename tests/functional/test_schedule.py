@@ -363,7 +363,7 @@ def test_a_task_for_windows(printed: Print, config: Path) -> None:
 
 
 def test_what_stays_behind_is_reported(program: RunProgram, tmp_path: Path) -> None:
-    """Variables of this shell are not the job's; nor is a token that nobody wrote down."""
+    """The job does not have the variables of this shell, nor a token that is in no file."""
     env = {**ACCESS, "KLING_MIRROR_JOBS": "3"}
     done = program("schedule", "--dest", "mirror", env=env, cwd=tmp_path)
     assert done.code == 0

@@ -243,7 +243,7 @@ def test_a_failure_whose_file_is_back_is_over(
 def test_a_failure_whose_file_is_back_leaves_the_manifest(
     service: Misbehaving, trio: list[Any], dest: Path
 ) -> None:
-    """The next run sees the file, and the failure is on record no more."""
+    """The next run sees the file, and the failure is no longer recorded."""
     path = dest / path_of(dest, trio[1])
     body = path.read_bytes()
     path.unlink()

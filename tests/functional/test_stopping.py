@@ -259,7 +259,7 @@ def deaf_resolver(tmp_path: Path) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("who", ["API", "CDN"])
 def test_while_a_name_is_looked_up(stage: _Stage, deaf_resolver: tuple[str, ...], who: str) -> None:
-    """A name server that does not answer keeps nobody from stopping in time."""
+    """A name server that does not answer does not delay a stop."""
     item = stage.library.add(1, "image")
     arguments = sync_arguments(stage.service, stage.dest)
     if who == "API":
@@ -337,7 +337,7 @@ def _slowly(stage: _Stage, slow_disk: Mapping[str, str], hook: Path) -> _Stage:
 
 @pytest.mark.parametrize("what", ["new", "changed"])
 def test_on_a_slow_disk(stage: _Stage, slow_disk: Mapping[str, str], hook: Path, what: str) -> None:
-    """Stopped while a batch waits for the disk, it ends in time, and as any other run is told."""
+    """A stop while a batch waits for the disk ends in time, and is reported like any other end."""
     journal = stage.dest / PRIVATE / "journal"
     items = [stage.library.add(number, "image") for number in range(300)]
     if what == "changed":

@@ -391,7 +391,7 @@ def test_nothing_is_left_behind(
 def test_full_disk_in_the_midst_of_a_piece(
     service: Misbehaving, library: Library, tmp_path: Path
 ) -> None:
-    """What a full disk still took can be continued: the note vouches for what is there, no more."""
+    """Bytes that a full disk still took can be continued: the note vouches for exactly those."""
     resource = pytest.importorskip("resource")
     item = library.add(1, size=3_000_000)
     url = service.url + item["resource"]["resource"]

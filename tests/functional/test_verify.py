@@ -125,7 +125,7 @@ def test_a_link_out_of_the_mirror_is_no_file_of_it(
 def test_files_that_nobody_recorded_are_named(
     verify_in_words: RunProgram, verify: RunProgram, trio: list[Any], dest: Path
 ) -> None:
-    """Exit 0: they are nobody's fault; but a person should know, so each is named and left."""
+    """Exit 0: extra files are no fault. Each is named, and left alone."""
     assert trio
     strangers = ["video/holiday.mp4", "notes.txt", "someone@example.com/image/x-1234567.png"]
     for path in strangers:
@@ -186,7 +186,7 @@ def test_a_stop_is_obeyed_in_the_midst_of_a_file(
     *,
     signum: int,
 ) -> None:
-    """A file of hundreds of gigabytes holds nobody for more than two seconds."""
+    """A file of hundreds of gigabytes does not delay a stop for more than two seconds."""
     _grow(dest, path_of(dest, trio[1]))
     big = (dest / path_of(dest, trio[1])).as_posix()
     env = {**environ, **access_to(service)}

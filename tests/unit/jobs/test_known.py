@@ -179,7 +179,7 @@ def test_other_versions_that_were_listed_since() -> None:
 
 
 def test_what_is_recorded_meanwhile_was_not_known_before() -> None:
-    """The run's own entries replace nothing, and are expected of nobody."""
+    """The run's own entries replace nothing, and no listing is expected to have them."""
     entries = {"7@5": an_entry(5)}
     mirror = Known(entries, is_wanted=lambda _: True)
     entries["8@5"] = an_entry(5, asset_id="8")
