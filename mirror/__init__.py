@@ -75,7 +75,7 @@ _HOMES = (
     "errors", "models", "progress", "stopping", "jobs.result", "jobs.status", "jobs.verify",
     "jobs.public",
 )  # fmt: skip
-"""Where the names of the API live, the quickest to load first."""
+"""The modules of the API's names, the quickest to load first."""
 
 if not TYPE_CHECKING:  # names are looked up when they are used: the command line needs the version
 

@@ -24,7 +24,7 @@ _NONE: Mapping[str, object] = {}
 
 
 NOWHERE = Path(os.devnull, "kling-mirror")
-"""In place of a folder in the home of a user who has none: it cannot be made or read."""
+"""The folder for a user without a home folder: it can be neither created nor read."""
 
 
 def default_path() -> Path:

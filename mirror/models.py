@@ -369,7 +369,7 @@ class Summary(Struct):
 
 
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not what was expected: bad UTF-8 has its own error."""
+"""The errors that msgspec raises for unexpected bytes: bad UTF-8 has an error of its own."""
 
 
 def to_json(value: object) -> bytes:

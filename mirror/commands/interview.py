@@ -26,7 +26,7 @@ _SEVERAL = 2
 _AROUND_A_TOKEN = re.compile(
     r"\x1b\[20[01]~|authorization:|bearer\s|\s|[\"'`\u2018-\u201f\u200b\ufeff]", re.IGNORECASE
 )
-"""What people paste with a token: paste marks of the terminal, the header, spaces, quotes."""
+"""Text that comes with a pasted token: the terminal's paste marks, the header, spaces, quotes."""
 _NO_CONFIG = Path(os.devnull)
 
 
@@ -43,7 +43,7 @@ class Answers(Struct, frozen=True):
 
 
 class _Found(Struct, frozen=True):
-    """What a working token gives access to.
+    """The accounts and assets that a working token can read.
 
     Attributes:
         assets: how many the first page has; None if an account must be named first.
@@ -55,7 +55,7 @@ class _Found(Struct, frozen=True):
 
 
 def interview(flags: Mapping[str, object], *, token_file: Path) -> Answers:
-    """Ask for everything that the flags do not say.
+    """Ask for every answer that the flags do not give.
 
     Args:
         flags: the settings that were given as such.

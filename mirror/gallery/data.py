@@ -17,7 +17,7 @@ from mirror.models import Entry
 from mirror.storage.media import shown_as, split_suffix
 
 MARK = b"/* kling-mirror gallery: data */\n"
-"""The file's first line; a file that begins otherwise was not written by us."""
+"""The file's first line; a file with another first line was not written by us."""
 
 FORMAT = 1
 """The format of the rows; a page of another format says so instead of showing nonsense."""

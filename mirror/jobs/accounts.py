@@ -14,7 +14,7 @@ def accounts(settings: Settings, token: str, *, stop: Stop) -> list[str]:
     Args:
         settings: the effective ones.
         token: the API token.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Raises:
         AccessError: there is none, or the token is refused.

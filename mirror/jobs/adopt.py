@@ -51,7 +51,7 @@ def adopt(
         folder: where to look.
         state_folder: where the roots of this user are remembered.
         progress: notified of what happens.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
         dry_run: compare, and write nothing but the lock.
         at_end: called with the root once files were adopted and recorded.
 

@@ -34,7 +34,7 @@ from mirror.threads import in_thread
 T = TypeVar("T")
 
 _FRESH_URLS = 2
-"""How often one asset is looked up again without getting on, when its URL no longer answers."""
+"""How often one asset is looked up without progress, when its URL no longer answers."""
 _BETWEEN_S = 0.25
 _PROGRESS_BYTES = 1 << 20
 _MEDIA = (None, "image", "video", "audio")

@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile, same_type
 
 MIN_GONE_LIMIT = 5
-"""So many assets may vanish at once from a library of any size."""
+"""This many assets may vanish at once from a library of any size."""
 
 
 def decide(

@@ -38,7 +38,7 @@ class Prover:
         sources: what the folder has.
         fetcher: asks the CDN.
         refused: filled in: by key, role and path, what looks right and is not proved.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     Args:
         root: open, with the lock.
         dry_run: change nothing, only list.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Raises:
         OSError: the disk fails; what was moved is recorded.

@@ -55,7 +55,7 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     Args:
         root: open, with the lock; its manifest is loaded here.
         progress: notified of files.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Raises:
         ManifestError: the manifest is newer than this program.

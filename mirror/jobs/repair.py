@@ -57,7 +57,7 @@ def check_and_repair(
         root: open, with the lock.
         token: gives the API token; called only if Kling is to be asked.
         progress: notified of files and bytes.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Returns:
         What was found and done, and what kept Kling from being asked for the rest, if anything.

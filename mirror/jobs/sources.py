@@ -30,7 +30,7 @@ class Sources:
         dest: the mirror's root, which is left out where it lies in the folder.
         actions: what is wanted.
         mirrored: what the mirror has.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Attributes:
         sizes: of every file, by path.

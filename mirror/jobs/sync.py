@@ -47,7 +47,7 @@ def sync(
         token: the API token.
         state_folder: where the roots of this user are remembered.
         progress: notified of what happens.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
         dry_run: list and decide, write nothing but the lock.
         disk: takes the durable steps; a crash test brings its own.
         at_end: called with the root once it is as the run leaves it, unless the run was a dry one,

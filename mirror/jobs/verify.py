@@ -54,7 +54,7 @@ class Findings(Struct):
         checked: files that were hashed.
         bytes: of these.
         wrong: what is not as recorded.
-        extra: files in the tree that no entry names; nobody's fault, and left alone.
+        extra: files in the tree that no entry names; no fault, and left alone.
         fetched: paths that were fetched afresh.
         restored: paths that were restored from bytes that were here.
         failed: paths that could not be restored today, and may be another day.
@@ -91,7 +91,7 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         root: open.
         jobs: files hashed at a time.
         progress: notified of files and bytes.
-        stop: asked to stop through it.
+        stop: ends the work when it is set.
 
     Raises:
         Interrupted: stopped.

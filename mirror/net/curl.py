@@ -19,7 +19,7 @@ from mirror.errors import FetchError, MirrorError
 from mirror.net.response import Answer
 
 PAUSE = pycurl.WRITEFUNC_PAUSE
-"""What a taker of bytes returns to be offered the same bytes again after `Curl.go_on`."""
+"""A body callback returns it to get the same bytes again after `Curl.go_on`."""
 _SELECTS = issubclass(selectors.DefaultSelector, selectors.SelectSelector)
 """On Windows: there, waiting fails if a socket was closed meanwhile."""
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS

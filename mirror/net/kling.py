@@ -31,11 +31,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _LONGEST_ANSWER = 10
-"""An answer may take so many times the silence that is borne: one that only drips is cut."""
+"""An answer may take this many times the stall timeout: one that only drips is cut."""
 _CONNECTED = ("connect_tcp.complete", "start_tls.complete")
-"""How the names of events end that come with a socket, of proxies too."""
+"""The endings of the names of events that come with a socket, also of a proxy."""
 _PAGES_LOOKED_UP = 5
-"""So many pages of a search by name are gone through: a keyword may fit a whole library."""
+"""A search by name reads this many pages: a keyword may match a whole library."""
 _KEYWORD = re.compile(r"[A-Za-z0-9._-]+")  # all that `fileName` may hold
 
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _AHEAD_S = 0.1
-"""So much unused time may be made up for."""
+"""This many seconds of unused time may be made up for."""
 
 
 class Pacer(Generic[T]):

@@ -12,7 +12,7 @@ from mirror.text import size
 
 _RATE_WINDOW_S = 5.0
 _WIDE_COLUMNS = 72
-"""On a narrower terminal nothing of the bar itself would be left."""
+"""On a narrower terminal there is no room for the bar itself."""
 _WIDE = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files  {amount}  {speed}/s  ETA {remaining}"
 _NARROW = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/s"
 

@@ -30,7 +30,7 @@ from mirror.report.watchers import Run, Watcher
 from mirror.text import decodable, masked, printable
 
 _PRIVATE = 0o600
-"""Names and accounts are nobody else's business."""
+"""Only the owner may read it: it has names and accounts."""
 
 
 class LogFile(Watcher):

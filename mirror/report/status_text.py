@@ -12,7 +12,7 @@ from mirror.models import Failure, Scope, Summary
 from mirror.text import ago, counted, size
 
 _OLD_S = 7 * 86_400.0
-"""A mirror that is older is not called safe, unless --max-age says more."""
+"""An older mirror is not called safe, unless --max-age allows more."""
 
 _SHOWN_REASONS = 5
 _SHOWN_IDS = 3

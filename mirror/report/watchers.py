@@ -36,7 +36,7 @@ class Run:
 
     Attributes:
         settings: the effective ones.
-        stop: once it is set, nobody may wait for long.
+        stop: once it is set, no watcher may wait for long.
         with_requests: whether the log has each request.
         id: the same for all watchers.
         secrets: never passed on; the list grows once the token is read.
@@ -91,7 +91,7 @@ def reporting(
         stop: once it is set, the end is reported in a moment or not at all.
         warn: called with trouble that a watcher has; never while the run is under way.
         with_requests: whether the log has each request.
-        dry_run: nobody watches one.
+        dry_run: whether it is one; a dry run has no watchers.
     """
     report = Report(Run(settings, stop, with_requests=with_requests), warn=warn)
     if not dry_run:

@@ -20,7 +20,7 @@ from mirror.models import Entry, StoredFile
 from mirror.storage.partial import Partial
 
 Area = Literal["tree", "history", "trash"]
-"""Where files can be: in their places; replaced by others; pruned."""
+"""The parts of the root: files in their places, replaced files, pruned files."""
 
 
 class BlockedError(OSError):

@@ -31,7 +31,7 @@ TRASH_RECORDS = ("entries.jsonl", "unfinished.jsonl")
 OUR_NAMES = frozenset(
     (PRIVATE_FOLDER, GALLERY_FOLDER, "manifest.json", "manifest.json.bak", "SHA256SUMS")
 )
-"""What lies in the root besides assets."""
+"""The files and folders in the root besides assets."""
 
 _OF_OTHERS = frozenset(
     (
@@ -39,7 +39,7 @@ _OF_OTHERS = frozenset(
         *("lost+found", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"),
     )
 )
-"""What a NAS or an operating system puts beside files; the rest of it begins with a dot."""
+"""Names that a NAS or an operating system puts beside files; its other names begin with a dot."""
 
 _RESERVED_FOLDERS = frozenset(
     (*CONTENT_FOLDERS, OTHER_FOLDER, *(name.lower() for name in OUR_NAMES))

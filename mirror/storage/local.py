@@ -45,7 +45,7 @@ _ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
 _IN_THE_WAY = frozenset(
     (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EPERM, errno.EACCES, errno.EBUSY)
 )
-"""How a rename fails where something at the target, and not its folder, is at fault."""
+"""The errors of a rename whose cause is at the target, and not in its folder."""
 
 
 class _Marker(Struct):

@@ -14,7 +14,7 @@ from mirror.storage.durable import Disk, append_to, disk_error
 from mirror.storage.interface import Holder
 
 _LOOKED_AT_S = 0.2
-"""For so long a new run waits for the lock: `status` may be looking at it."""
+"""A new run waits this long for the lock: `status` may be looking at it."""
 
 
 class FolderLock:

@@ -11,10 +11,10 @@ from mirror.storage.interface import Storage
 from mirror.storage.layout import PRIVATE_FOLDER
 
 VERIFIED = f"{PRIVATE_FOLDER}/verified.json"
-"""The document in which `verify` keeps what it found."""
+"""The document in which `verify` saves its findings."""
 
 _CLOCKS_DIFFER_S = 300
-"""So much may the clocks of two machines that share a mirror differ."""
+"""The clocks of two machines that share a mirror may differ by this much."""
 
 
 class Verified(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ _NAME = re.compile(
 )
 _UNKNOWN_ROOM = 1 << 62
 _STILL_WRITTEN_S = 120
-"""So long after its last byte another machine may still be at work on a file."""
+"""Another machine may still work on a file until this long after its last byte."""
 
 
 class Left(Struct, frozen=True):
