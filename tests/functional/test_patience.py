@@ -73,7 +73,8 @@ def test_look_ups_do_not_wait_one_by_one(
     began = time.monotonic()
     summary = run_sync(service, dest, jobs=2, max_wait=1).summary
     assert time.monotonic() - began < 20, "each look-up waited"
-    assert (summary.exit_code, summary.assets.failed) == (7, 30)
+    assert summary.assets.failed == 30
+    assert summary.exit_code in {3, 7}, "7 where the lister has to wait for the API, too"
 
 
 def test_a_file_that_only_drips_is_given_up(

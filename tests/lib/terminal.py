@@ -21,7 +21,7 @@ _TAKE_THE_TERMINAL = (
 )
 """Makes the pty the process's own terminal, so that Ctrl-C reaches it as a signal."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
-_LONGEST_WAIT_S = 15
+_LONGEST_WAIT_S = 60
 
 _LINES, _COLUMNS = 24, 400  # so wide that no path of a test's breaks a sentence
 
