@@ -1,9 +1,10 @@
 """The lister: walks through one account after the other, and decides for each asset.
 
-An asset is decided as soon as its page is here. Two kinds wait for the end of the
-listing: what may be another version of a known asset, and what came without its time and is not on
-record. The first walk does not wait for downloads, so that the total is known early: actions that
-find no room in the queue are decided again in the next walk, with fresh URLs.
+An asset is decided as soon as its page is here. Three kinds wait for the end of the listing: what
+may be another version of a known asset; what came without its time and is not on record; and what
+is on record beside another version and needs an action. The first walk does not wait for
+downloads, so that the total is known early: actions that find no room in the queue are decided
+again in the next walk, with fresh URLs.
 """
 
 from collections import defaultdict
@@ -123,7 +124,8 @@ class Lister:
                 waiting[key] = asset
             else:
                 now.append((asset, entry))
-        self._hand_over([(asset, entry, ()) for asset, entry in now], wait=wait)
+        plain = [(asset, entry, ()) for asset, entry in now]
+        self._hand_over(plain, wait=wait, waiting=waiting)
 
     def _must_wait(self, asset: Asset, entry: Entry | None) -> bool:
         """Whether only the whole listing shows what the asset is."""
@@ -132,9 +134,17 @@ class Lister:
         return not asset.is_dated or bool(self.known.other_versions(asset))
 
     def _hand_over(
-        self, assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]], *, wait: bool
+        self,
+        assets: Iterable[tuple[Asset, Entry | None, Sequence[Entry]]],
+        *,
+        wait: bool,
+        waiting: dict[str, Asset] | None = None,
     ) -> None:
-        """Decide for each asset, given its entry and those that it replaces; queue the actions."""
+        """Decide for each asset, given its entry and those that it replaces; queue the actions.
+
+        If `waiting` is given, an asset goes there that needs an action and has both an entry and
+        another version: only the whole listing shows whether it replaces that version.
+        """
         unchanged, covers = 0, not self._settings.no_covers
         is_intact, failures = self._storage.is_intact, self._manifest.failures
         actions: list[Action] = []
@@ -148,10 +158,16 @@ class Lister:
                 if not needs_record(action):
                     unchanged += 1
                     continue
+            if waiting is not None and entry is not None and self._may_replace(asset):
+                waiting[asset.key] = asset
+                continue
             actions.append(action)
         self._tally.count(Kind.UNCHANGED, unchanged)
         self._handed_over.update(action.asset.key for action in actions)
         self._queue.put(actions, wait=wait)
+
+    def _may_replace(self, asset: Asset) -> bool:
+        return asset.key not in self._handed_over and bool(self.known.other_versions(asset))
 
     def _settle(self, work: "_Work") -> None:
         """Decide for the assets that waited for the end of the listing."""

@@ -179,10 +179,12 @@ def test_two_subscriptions_in_one_folder(life: Machine) -> None:
 
 def test_an_address_that_is_named_later(life: Machine) -> None:
     """A library that was mirrored without an address goes on under one; what is deleted is gone."""
-    life.begin(uploads=["image"] * 3)
+    life.begin(uploads=["image"] * 4)
     life.sync(sky=CALM, page_size=5, whose="alone")
+    life.delete(which=0)
     life.sync(sky=CALM, page_size=5, whose="first")
     life.change_accounts(what="other address")
+    life.delete(which=0)
     life.sync(sky=CALM, page_size=5, whose="first")
     life.delete(which=0)
     life.sync(sky=CALM, page_size=5, whose="first")
@@ -196,6 +198,25 @@ def test_nothing_is_superseded_by_what_is_not_here(life: Machine) -> None:
     life.sync(sky=with_file("500"), page_size=5, whose="all")
     life.sync_on_a_failing_disk(page_size=5, plan=Plan("rename", 1, "ENOSPC"))
     life.sync_on_a_failing_disk(page_size=5, plan=Plan("rename", 2, "ENOSPC"))
+
+
+def test_an_update_during_a_first_run_and_another_address(life: Machine) -> None:
+    """Both versions are here; the next run writes to the newer one, and replaces the older.
+
+    It has a new address to write, and then a file that is not there any more.
+    """
+    for trouble in ("other address", "no file"):
+        life.begin(uploads=["audio", "image", "audio", "image", "audio", "video"])
+        life.sync_meanwhile(event=Meanwhile("update", 6, of_files=True, which=3), page_size=2)
+        if trouble == "other address":
+            life.change_accounts(what=trouble)
+        else:
+            for number in range(8):
+                life.harm(which=number, how="remove")
+        life.sync(sky=CALM, page_size=5, whose="all")
+        life.remove_everything()
+        for _ in range(6):
+            life.delete(which=0)
 
 
 def test_a_night_without_times(life: Machine) -> None:
