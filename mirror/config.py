@@ -162,7 +162,7 @@ def read_token(settings: Settings) -> str:
     token = text.strip()
     if not token:
         raise UsageError(
-            "there is no API token there yet",
+            "there is no API token in this place yet",
             where=where,
             hint="put the token of your useapi.net subscription there: user:<number>-<letters>",
         )

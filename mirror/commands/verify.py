@@ -91,23 +91,23 @@ def findings_in_words(findings: Findings) -> list[str]:
         if finding.path not in named
     ]
     lines += [f"fetched again: {path}" for path in findings.fetched]
-    lines += [f"restored from a copy that was here: {path}" for path in findings.restored]
-    lines += [f"could not be restored today: {path}" for path in findings.failed]
+    lines += [f"restored from a copy in the mirror: {path}" for path in findings.restored]
+    lines += [f"could not be restored yet: {path}" for path in findings.failed]
     lines += [f"lost, and no longer at Kling: {path}" for path in findings.lost]
     lines += [f"not in the manifest: {path}" for path in findings.extra]
     left = len(findings.wrong) - len(repaired)
-    verdict = "every file is as recorded" if not left else f"{left:,} are missing or damaged"
+    verdict = "every file is as recorded" if not left else f"{left:,} missing or damaged"
     hint = (
         ""
         if not left or len(named) > len(repaired)
-        else "; `kling-mirror verify --repair` mends them"
+        else "; `kling-mirror verify --repair` restores what it can"
     )
     return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
 
 
 def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
     """Put what was rebuilt into words, a line each; the verdict comes last."""
-    lines = [f"no entry could be made of: {path}" for path in rebuilt.unknown]
+    lines = [f"no entry could be made for: {path}" for path in rebuilt.unknown]
     lines += [f"missing: {path}" for path in rebuilt.missing]
     lines += [f"damaged: {path}" for path in rebuilt.damaged]
     made_of = [rebuilt.base or "no earlier manifest", "the journal"]

@@ -57,7 +57,7 @@ class Findings(Struct):
         extra: files in the tree that no entry names; no fault, and left alone.
         fetched: paths that were fetched afresh.
         restored: paths that were restored from bytes that were here.
-        failed: paths that could not be restored today, and may be another day.
+        failed: paths that could not be restored yet; a later repair may succeed.
         lost: paths whose bytes are nowhere here, and no longer at Kling.
     """
 

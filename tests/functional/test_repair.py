@@ -70,7 +70,7 @@ def test_what_is_in_the_way_of_one_file_keeps_no_other_from_repair(
     way: str,
     is_here: bool,
 ) -> None:
-    """Either it is right in the end, or it could not be restored today; all others are."""
+    """Either it is right in the end, or it could not be restored yet; all others are."""
     path, other = path_of(dest, trio[1]), path_of(dest, trio[2])
     if is_here:
         _spare(dest, path, "trash")

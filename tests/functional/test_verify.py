@@ -79,7 +79,7 @@ def test_what_is_not_as_recorded_is_named(
     assert shown.code == 1
     *lines, verdict = shown.err.splitlines()
     assert sorted(lines) == sorted(f"{problem}: {path}" for path in (video, image))
-    assert "2 are missing or damaged" in verdict
+    assert "2 missing or damaged" in verdict
     assert "verify --repair" in verdict
     assert snapshot(dest) == before
 
