@@ -11,9 +11,9 @@
     for entry in Mirror("~/kling-mirror").select(states=["gone"]):
         print(entry.name, "exists only here")
 
-`sync` prints nothing, handles no signals, ends no process, and works from any thread and inside a
-running event loop (a notebook has one). The logger `mirror` has each request at debug
-level. What is not named here is not part of the API.
+`sync` prints nothing, handles no signals and never ends the process. It works from any thread and
+inside a running event loop (a notebook has one). Each request is logged at debug level to the
+logger `mirror`. Only the names in this module are part of the API.
 """
 
 from typing import TYPE_CHECKING

@@ -26,13 +26,13 @@ _STATES: tuple[State, ...] = ("current", "gone", "superseded")
 
 @dataclass(frozen=True, init=False)
 class Config:
-    """What is mirrored, from where, to where, and how: every setting by its name.
+    """The settings of a mirror, each by its name.
 
-    `Config(dest="~/kling", token="user:…")` knows nothing of the environment and of config files;
-    `Config.load()` reads them as the command line does. Values are what one would write there: a
-    path or a text for a folder, `"5M"` or a number for a size. What is left out, or None, has its
-    default. What the command line does around a run (`progress`, `gallery`, `log_…`, `ping_url`,
-    `on_finish`) the function `sync` does not, though a config may hold it.
+    `Config(dest="~/kling", token="user:…")` reads neither the environment nor a config file;
+    `Config.load()` reads both, as the command line does. Values have the same form as there: a path
+    or a text for a folder, `"5M"` or a number for a size. A setting that is left out, or None, has
+    its default. A config may hold settings of the command line (`progress`, `gallery`, `log_…`,
+    `ping_url`, `on_finish`); the function `sync` ignores them.
 
     Attributes:
         settings: the effective settings, parsed: `config.settings.dest` is a `Path`.
@@ -103,19 +103,18 @@ def sync(
 ) -> Result:
     """Make the mirror a complete copy of what Kling lists. Blocks until it is done.
 
-    A run that could not do all of its work returns, with what was done, its exit code and its
-    errors: call `Result.raise_for_errors`, or look at `Result.exit_code`. `0` alone is a complete
-    mirror.
+    A run that could not do all of its work also returns a result, with its exit code and errors:
+    call `Result.raise_for_errors`, or look at `Result.exit_code`. Only `0` is a complete mirror.
 
     Args:
-        config: what is mirrored, and where to.
+        config: the settings of the mirror.
         progress: notified from the thread that works; subclass `Progress` and override
-            what you want to hear of. What it raises ends the run, and is raised here.
+            the events that you need. What it raises ends the run, and is raised here.
         stop: `stop.set()` from any thread ends the run within two seconds, with exit code 130.
         dry_run: list and decide, and write nothing but the lock.
 
     Returns:
-        What was done, and the errors that stood in the way.
+        What was done, and the errors that prevented the rest.
 
     Raises:
         UsageError: there is no API token, or it cannot be read; nothing was started.
@@ -152,7 +151,7 @@ def _beside_a_loop(run: Callable[[], Result], stop: Stop) -> Result:
 
 
 class Mirror:
-    """A mirror, to be read: what it holds, where the files are, whether all is well.
+    """A mirror to read: its entries, the places of its files, its state.
 
     It takes no lock, so that a run may be at work meanwhile, and needs neither token nor network.
     It shows the mirror as it was when it was opened; `reload` shows it as it is now.
@@ -235,7 +234,7 @@ class Mirror:
     def status(self) -> Status:
         """The state of the mirror, as `kling-mirror status --json` has it.
 
-        `is_complete` says whether everything is here; `reasons` says why not.
+        `is_complete` says whether everything is here; `reasons` says what is not.
         """
         return status.status(
             self._root, wanted=self._settings.scope, reserve=self._settings.min_free
@@ -249,7 +248,7 @@ class Mirror:
         Args:
             progress: notified of files and bytes.
             stop: `stop.set()` from any thread ends it.
-            jobs: files hashed at a time; 0 for one a processor.
+            jobs: files hashed at a time; 0 for one per processor.
 
         Raises:
             Interrupted: stopped.

@@ -60,16 +60,16 @@ class Status(Struct):
     Attributes:
         dest: the mirror's folder.
         is_complete: whether everything is here that Kling listed when the last run started;
-            false exactly where `reasons` has any.
+            false exactly if `reasons` has any.
         reasons: why it is not complete, in words.
         last_complete: ISO 8601 UTC: the last run that mirrored the whole `scope` started then. With
-            several accounts, the one whose last is the oldest counts. Null: there was none.
-        scope: what `sync` without flags is set to mirror; a run that left out more does not count.
+            several accounts, the account whose last one is the oldest counts. Null: there was none.
+        scope: what `sync` mirrors without flags; a run that left out more does not count.
         current: assets that Kling lists, and that are here.
         only_here: assets that are here, and that Kling no longer lists.
         superseded: earlier versions of assets that are kept.
         bytes: of all files of these.
-        free: bytes free on the disk, or null where its file system does not say.
+        free: bytes free on the disk, or null if its file system does not say.
         reserve: bytes that are to stay free; with less, `sync` stops.
         types: of current and only_here, by contentType.
         accounts: the same by account.

@@ -55,8 +55,8 @@ class Findings(Struct):
         bytes: of these.
         wrong: what is not as recorded.
         extra: files in the tree that no entry names; no fault, and left alone.
-        fetched: paths that were fetched afresh.
-        restored: paths that were restored from bytes that were here.
+        fetched: paths that were fetched again.
+        restored: paths that were restored from copies in the mirror.
         failed: paths that could not be restored yet; a later repair may succeed.
         lost: paths whose bytes are nowhere here, and no longer at Kling.
     """
@@ -84,8 +84,8 @@ class Findings(Struct):
 def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     """Re-hash every file.
 
-    A sync may be at work at the same time: what looks wrong is held against the manifest as it is
-    in the end.
+    A sync may be at work at the same time: what looks wrong is compared again with the
+    manifest at the end.
 
     Args:
         root: open.

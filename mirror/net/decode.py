@@ -1,4 +1,4 @@
-"""The API's answers, from bytes to values: pure, and total over whatever may arrive.
+"""The API's answers, from bytes to values: pure functions that accept any bytes.
 
 Field names and their meaning: useapi.net, "Retrieve uploaded Kling assets" (August 2025). Every
 field there is optional; `id` exceeds 2**53 and is text; times are epoch milliseconds.
@@ -54,7 +54,7 @@ class _Item(Struct):
 
 
 class _Odd(Struct):
-    """An item, whatever its fields hold that nobody needs."""
+    """An item in which the fields that we do not need may hold anything."""
 
     id: _Id
     name: Raw = _NULL

@@ -266,7 +266,7 @@ def mark_of(item: UnreadableItem) -> bytes:
 
 
 def _type_of_ours(asset: Asset) -> str | None:
-    """The contentType, where it is one of the few that there are: no walk may go on for others."""
+    """The contentType, if it is one that we know: a walk does not go on for others."""
     return asset.content_type if asset.content_type in CONTENT_FOLDERS else None
 
 

@@ -12,7 +12,7 @@ _AHEAD_S = 0.1
 
 
 class Pacer(Generic[T]):
-    """Shares a rate among transfers. Those that are ahead of it wait, and go on in turn.
+    """Shares a rate among transfers. Transfers that are ahead of it wait, and continue in turn.
 
     Args:
         rate: bytes per second.

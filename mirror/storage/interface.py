@@ -1,10 +1,10 @@
-"""What a run needs of a mirror's root, whatever kind of storage that is.
+"""The storage of a mirror's root: everything that a run needs of it, for any kind of storage.
 
 `local.LocalFolder` is the folder on a disk. An object store can be another: it knows neither rename
-nor fsync, so the steps here are named by what they promise. `secure` makes complete files safe from
+nor fsync, so the steps here have names for their effects. `secure` makes complete files safe from
 a power cut, `place` puts them where the tree has them, `settle` makes that durable; for a folder
 these are fsync, rename and the folder's fsync, for a store one conditional PUT may be all three.
-Files on their way are not its business: the spool is always a local folder (see `spool`).
+It does not handle partial files: the spool is always a local folder (see `spool`).
 
 All paths are texts relative to the root, with `/`. What the system refuses is an `OSError`.
 """

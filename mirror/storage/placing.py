@@ -1,13 +1,14 @@
-"""From complete partial files to recorded ones, so that no crash makes an entry or a file a lie.
+"""From complete partial files to recorded ones, so that every entry is true after any crash.
 
-    promise   write down what is to be: entries, partial files, what they replace
+    promise   write down the coming entries, their partial files, and what they replace
     secure    make the files durable, and the promises
-    vacate    keep in history what lies in their places, record that, take the old names away
+    vacate    keep the files in the way in history, record that, remove the old names
     place     put the files into their places
     record    make the names durable; record the entries, and what they replace as superseded
 
-Nothing is recorded that is not there. A run that ends in between leaves promises and partial files;
-the next one that opens the root to change it keeps them (`recover`), whatever Kling lists by then.
+An entry is recorded only when its files are in place. A run that ends in between leaves promises
+and partial files. The next run that opens the root to change it keeps the promises (`recover`),
+even if Kling no longer lists the assets.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

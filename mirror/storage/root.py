@@ -154,7 +154,7 @@ class Root:
 
     @contextlib.contextmanager
     def opened(self, *, load: bool = True) -> Iterator[None]:
-        """Hold the lock, with the manifest loaded; let go of both in the end.
+        """Hold the lock, with the manifest loaded; release both at the end.
 
         Raises:
             LockedError, ManifestError, DiskError: as `locked` says.

@@ -1,8 +1,8 @@
 """Files on their way: the bytes so far, and a note beside them that makes them resumable.
 
 The spool is a local folder, whatever kind of storage the root is. A note says how many bytes it
-vouches for and their SHA-256, so that a partial file that lost or changed bytes (a power cut) is
-found out before it is continued, and nothing spliced is ever built.
+vouches for, and their SHA-256. So a partial file that lost or changed bytes in a power cut is
+detected before it is continued, and two versions are never joined.
 
 Each run gives its partial files names of its own: two machines whose share keeps no locks between
 them never write into one file. What an earlier run left is taken over under a new name.
