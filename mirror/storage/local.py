@@ -103,15 +103,22 @@ class LocalFolder(Storage):
         try:
             self._real_folder(self._private)
             if not self.is_prepared:
-                begin()
-                import uuid  # noqa: PLC0415 - for new roots alone
-
-                marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
-                self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
+                with self.lock():
+                    self._begin(begin)
             self._real_folder(self.spool_folder)
             return self._root_id()
         except OSError as error:
             raise disk_error(error, error.filename or self._dest) from None
+
+    def _begin(self, begin: Callable[[], None]) -> None:
+        """Make the root, unless another run was faster; to be called with the lock."""
+        if self.is_prepared:
+            return
+        import uuid  # noqa: PLC0415 - for new roots alone
+
+        begin()
+        marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
+        self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
 
     def _root_id(self) -> str:
         try:

@@ -131,6 +131,7 @@ class Root:
             again: begin a new root even if an earlier root is missing.
 
         Raises:
+            LockedError: another run is making it.
             DiskError: it cannot be, or an earlier root's volume is not mounted.
         """
         with disk_errors(self.dest):

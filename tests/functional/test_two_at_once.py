@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import filelock
 import pytest
 
 from mirror.demo.server import Request, Response
@@ -110,6 +111,20 @@ def test_two_roots_do_not_hinder_each_other(
             env=ACCESS,
         )  # fmt: skip
         assert other.code == 0, other.err
+
+
+def test_a_root_that_another_run_is_making_is_left_to_it(
+    gate: _Gate, dest: Path, sync_now: RunProgram
+) -> None:
+    """Two first runs at once: the one without the lock writes nothing, and exits 11."""
+    (dest / PRIVATE).mkdir(parents=True)
+    with filelock.FileLock(dest / PRIVATE / "lock"):
+        second = sync_now()
+    assert second.code == 11, second.err
+    assert not (dest / "manifest.json").exists()
+    assert not (dest / PRIVATE / "root.json").exists()
+    gate.opened.set()
+    assert sync_now().code == 0
 
 
 def test_status_and_list_look_on(
