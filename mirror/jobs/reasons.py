@@ -9,12 +9,18 @@ from mirror.storage.manifest import Manifest
 from mirror.text import counted
 
 
-def of_runs(runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]]) -> Iterator[str]:
+def of_runs(
+    runs: Sequence[Summary],
+    over: Mapping[str | None, Sequence[Summary]],
+    *,
+    is_rebuilt: bool = False,
+) -> Iterator[str]:
     """The reasons that the last runs give.
 
     Args:
         runs: oldest first.
-        over: by account that is to be complete, the runs over it.
+        over: by account that is to be complete, the runs over it that count.
+        is_rebuilt: whether only those count that came after `verify --rebuild`.
     """
     if not runs:
         return
@@ -24,7 +30,8 @@ def of_runs(runs: Sequence[Summary], over: Mapping[str | None, Sequence[Summary]
     for account, account_runs in over.items():
         name = account or "the library"
         if not account_runs:
-            yield f"no run has mirrored all of {name} yet"
+            since = "since the manifest was rebuilt" if is_rebuilt else "yet"
+            yield f"no run has mirrored all of {name} {since}"
         elif log.is_ahead(time := account_runs[-1].started):
             yield f"the last run over all of {name} is dated in the future ({time}); set the clock"
         elif account_runs[-1] is not newest and not log.is_complete(account_runs[-1], account):

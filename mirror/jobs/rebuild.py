@@ -105,7 +105,7 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
         storage.copy_document(NAME, f"{PRIVATE_FOLDER}/{NAME}.damaged-{when}")
     manifest.record(changes)
     manifest.compact(keep_backup=base == NAME)
-    verify.note(root, rebuilt.damaged)
+    verify.note(root, rebuilt.damaged, may_lack=base != NAME)
     rebuilt.entries = len(manifest.entries)
     return rebuilt
 

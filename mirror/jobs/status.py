@@ -120,16 +120,19 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     failures = [failure for failure in manifest.failures.values() if not _is_over(failure, root)]
     states = Counter(entry.state for entry in entries)
     names = _names(manifest, runs, wanted)
-    over = {name: log.over(name, runs, wanted, is_alone=len(names) == 1) for name in names}
+    verified = log.last_verified(storage)
+    runs_before = verified.runs_before if verified is not None else 0
+    over = {
+        name: log.over(name, runs[runs_before:], wanted, is_alone=len(names) == 1) for name in names
+    }
     accounts = _accounts(manifest, failures, over)
     counted = _counted(manifest, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
-    verified = log.last_verified(storage)
     missing, damaged = _wrong_files(root, verified)
     reasons = [
         *why.of_files(missing, damaged),
-        *why.of_runs(runs, {name: over[name] for name in counted}),
+        *why.of_runs(runs, {name: over[name] for name in counted}, is_rebuilt=runs_before > 0),
         *why.of_failures(failures, manifest, runs),
     ]
     if not (reasons or manifest.is_compact or at_work):
@@ -172,7 +175,7 @@ def why_unfit(state: Status, max_age_s: float) -> str | None:
     if any(log.is_ahead(run.started) for run in state.runs[:1]):
         return "the last run is dated in the future: the clock is wrong now, or was then"
     if state.last_complete is None:
-        return "there was no complete run"
+        return "there was no complete run, or none since the manifest was rebuilt"
     then = dt.datetime.fromisoformat(state.last_complete)
     if (dt.datetime.now(dt.UTC) - then).total_seconds() > max_age_s:
         return "the last complete run is too old"

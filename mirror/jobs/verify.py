@@ -17,6 +17,7 @@ from mirror.clock import now_iso
 from mirror.models import ROLES, Entry, Role, StoredFile, to_json
 from mirror.progress import Progress
 from mirror.stopping import Stop
+from mirror.storage import runs as log
 from mirror.storage.hashing import hash_file
 from mirror.storage.layout import composed
 from mirror.storage.manifest import Manifest
@@ -119,20 +120,25 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     return findings
 
 
-def note(root: Root, wrong: Collection[str]) -> None:
+def note(root: Root, wrong: Collection[str], *, may_lack: bool = False) -> None:
     """Keep for `status` which files are damaged; a disk that cannot be written has no room for it.
 
     Args:
         root: open.
         wrong: paths of recorded files; what is missing or cut `status` sees for itself.
+        may_lack: whether the manifest was just made anew, and may lack what earlier runs mirrored.
     """
+    earlier = log.last_verified(root.storage)
+    runs_before = earlier.runs_before if earlier is not None else 0
+    if may_lack:
+        runs_before = len(log.read(root.storage))
     damaged = [
         stored
         for _, _, stored in recorded(root.manifest)
         if stored.path in wrong and root.storage.is_intact(stored)
     ]
     with contextlib.suppress(OSError):
-        root.storage.write_document(VERIFIED, to_json(Verified(now_iso(), damaged)))
+        root.storage.write_document(VERIFIED, to_json(Verified(now_iso(), damaged, runs_before)))
 
 
 def _hashed(

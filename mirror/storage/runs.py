@@ -24,10 +24,13 @@ class Verified(msgspec.Struct, frozen=True):
         at: when it began, ISO 8601 UTC.
         damaged: the records of files that have other bytes, or cannot be read. What is missing, or
             has another size, `status` sees for itself.
+        runs_before: how many runs the log had when `verify --rebuild` last made a manifest that may
+            lack something: what they mirrored need not be in it.
     """
 
     at: str
     damaged: list[StoredFile]
+    runs_before: int = 0
 
 
 def last_verified(storage: Storage) -> Verified | None:
