@@ -69,4 +69,6 @@ def ago(seconds: float) -> str:
     for unit, length_s in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length_s:
             return f"{seconds // length_s:,.0f} {unit} ago"
+    if seconds <= -60:  # noqa: PLR2004 - as below
+        return "in the future"
     return "just now" if seconds < 60 else "1 minute ago"  # noqa: PLR2004 - a minute has as many

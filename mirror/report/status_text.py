@@ -104,7 +104,7 @@ def _notes(state: Status, times: _Times) -> Iterator[str]:
         if state.last_complete is None:
             yield "If you want only that, put the limit into the config: `status` then counts it."
     if state.last_verified is not None:
-        yield f"All files were last verified {times.when(state.last_verified)}."
+        yield f"Last verified {times.when(state.last_verified)}: all files that were here then."
     elif state.current:
         yield "Each file was checked when fetched. `kling-mirror verify` has not read them again."
     if state.at_work is not None:

@@ -99,7 +99,7 @@ def test_what_verify_found_is_remembered_until_it_is_repaired(
     assert (found["is_complete"], found["missing"], found["damaged"]) == (False, 0, 1)
     text = words(program, dest)
     assert text.startswith("Not safe: the last `verify` found 1 damaged file; ")
-    assert "All files were last verified just now (" in text
+    assert "Last verified just now (" in text
     assert verify("--repair").code == 0
     assert state()["is_complete"]
 
@@ -172,13 +172,47 @@ def test_a_run_dated_in_the_future_is_not_fresh(
     _run_log(dest).write_text(json.dumps(ahead) + "\n")
     found = state()
     assert (found["is_complete"], found["last_complete"]) == (False, None)
-    assert "in the future" in words(program, dest).splitlines()[0]
+    text = words(program, dest)
+    assert "in the future" in text.splitlines()[0]
+    assert "just now" not in text
     old = {**run, "started": "2025-01-01T00:00:00Z"}
     _run_log(dest).write_text(f"{json.dumps(old)}\n{json.dumps(ahead)}\n")
     assert state()["last_complete"] == "2025-01-01T00:00:00Z"
     done = program("status", "--max-age", "9999d", "--dest", dest)
     assert (done.code, "in the future" in done.err) == (1, True), "no age can be told"
     assert run_sync(service, dest).summary.exit_code == 0
+    assert state()["is_complete"]
+
+
+def test_a_rebuilt_manifest_is_complete_only_after_the_next_run(
+    program: RunProgram,
+    verify: RunProgram,
+    state: State,
+    service: Misbehaving,
+    trio: list[Any],
+    *,
+    dest: Path,
+) -> None:
+    """What is lost with the manifest leaves no trace in the new one: earlier runs count no more."""
+    (dest / path_of(dest, trio[0])).unlink()
+    for name in ("manifest.json", "manifest.json.bak", "SHA256SUMS"):
+        (dest / name).unlink(missing_ok=True)
+    assert verify("--rebuild").code == 0
+    assert verify().code == 0, "a later look at the files must not change that"
+    found = state()
+    assert (found["is_complete"], found["last_complete"], found["missing"]) == (False, None, 0)
+    text = words(program, dest)
+    assert text.startswith("Not safe: no run has mirrored all of the library since the manifest ")
+    assert run_sync(service, dest).summary.exit_code == 0
+    assert state()["is_complete"]
+
+
+def test_a_manifest_rebuilt_from_itself_stays_complete(
+    verify: RunProgram, state: State, trio: list[Any]
+) -> None:
+    """Nothing can be missing from what was read whole."""
+    assert trio
+    assert verify("--rebuild").code == 0
     assert state()["is_complete"]
 
 

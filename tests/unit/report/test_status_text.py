@@ -93,7 +93,7 @@ def test_what_else_matters(make_result: MakeResult) -> None:
         "  Also: two.",
         "  → the listing cannot be trusted",
         "  The last run was limited: only names with 'holiday'. The rest was not updated.",
-        "  All files were last verified 26 hours ago (2026-03-09 10:00).",
+        "  Last verified 26 hours ago (2026-03-09 10:00): all files that were here then.",
         "  A run is at work: process 77, since 26 hours ago (2026-03-09 10:00).",
         (
             "  The disk has 5 B free, less than the 1 kB of `min_free`: the next `sync` will stop."
