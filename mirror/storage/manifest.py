@@ -81,11 +81,15 @@ class Manifest:
         """Write an empty manifest where there is none.
 
         From then on, a missing manifest is noticed as a loss, and the library is not fetched again.
+        A `SHA256SUMS` that is there already is somebody else's: it is kept under another name.
 
         Raises:
             OSError: the disk fails.
         """
         if not any(map(self._storage.document_version, (NAME, BACKUP_NAME))):
+            if self._storage.document_version(SUMS_NAME) is not None:
+                when = now_iso().replace(":", "")
+                self._storage.copy_document(SUMS_NAME, f"{SUMS_NAME}.kept-{when}")
             self._storage.write_document(NAME, self._as_document())
 
     def load(self, name: str = NAME) -> None:

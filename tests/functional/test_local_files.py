@@ -103,6 +103,20 @@ def test_a_strangers_file_in_the_way_is_kept(
     check_records(dest)
 
 
+def test_a_strangers_sums_are_kept_under_another_name(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """A folder that has a SHA256SUMS already becomes a mirror: whoever wrote it has it still."""
+    library.add(1, "image")
+    dest.mkdir(parents=True)
+    (dest / "SHA256SUMS").write_text("mine\n")
+    for _ in range(2):
+        assert run_sync(service, dest).summary.exit_code == 0
+    [kept] = dest.glob("SHA256SUMS.kept-*")
+    assert kept.read_text() == "mine\n"
+    check_sums(dest)
+
+
 def test_a_file_that_is_right_already_needs_no_history(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
