@@ -72,6 +72,7 @@ class _Owned(Struct):
 
 class _Answer(Struct):
     assets: list[Raw] | None = field(name="uploadAssetsList", default=None)
+    error: Any = None
 
 
 class _CleanAnswer(Struct):
@@ -110,7 +111,8 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
             raise MalformedAnswerError(f"{_seen(sent)}: {error}") from None
         except NOT_JSON:
             raise MalformedAnswerError(_seen(sent)) from None
-    if answer.assets is None and not _may_lack_list(sent):
+    is_error = not answer.assets and answer.error
+    if is_error or (answer.assets is None and not _may_lack_list(sent)):
         raise MalformedAnswerError(_seen(sent))
     raws = answer.assets or ()
     try:  # all items at once: nearly always none is odd

@@ -107,6 +107,8 @@ def test_an_empty_page(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"uploadAssetsList": [], "error": "busy"}',
+        b'{"uploadAssetsList": null, "error": {"code": 5}}',
         b"",
         b" ",
         b"null",
