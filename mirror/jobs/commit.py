@@ -68,11 +68,13 @@ class Fetched(Struct, frozen=True):
         action: what was to be done.
         files: the files.
         failed: the cover that could not be fetched, if any: its resource is recorded all the same.
+        is_whole: whether no other outcome of this action follows.
     """
 
     action: Action
     files: Mapping[Role, FetchedFile]
     failed: Failed | None = None
+    is_whole: bool = True
 
 
 Outcome = Fetched | Failed
@@ -118,6 +120,8 @@ class Committer:
         self._by_account = by_account
         self._check_stop = check_stop
         self._owners: dict[str, str] | None = None
+        self._promised: dict[str, Plan] = {}
+        self._placed: set[str] = set()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="disk")
 
     def __enter__(self) -> Self:
@@ -130,7 +134,7 @@ class Committer:
         """Make a batch durable. It is not to be cancelled: `check_stop` ends it where it may end.
 
         Args:
-            batch: outcomes of different assets.
+            batch: outcomes; of one asset the last one counts, which has all files.
 
         Returns:
             What became of each outcome, in the order of the batch.
@@ -140,7 +144,9 @@ class Committer:
             DiskError, OSError: the disk fails; what was recorded is true all the same.
         """
         now = now_iso()
-        plans = [self._plan(outcome, now) for outcome in batch if isinstance(outcome, Fetched)]
+        latest = {outcome.action.asset.key: outcome for outcome in batch}
+        fetched = [outcome for outcome in latest.values() if isinstance(outcome, Fetched)]
+        plans = [self._plan(outcome, now) for outcome in fetched]
         self._check_stop()
         await self._secure(plans)
         self._check_stop()
@@ -153,25 +159,23 @@ class Committer:
             await self._in_thread(self._placer.give_up, blocked, done)
         await self._in_thread(self._placer.record, done, changes)
         placed = {plan.entry.key: plan for plan in done}
+        for outcome in fetched:
+            plan = placed.get(outcome.action.asset.key)
+            if plan is not None and not outcome.is_whole:
+                self._placed |= {target.partial.name for target in plan.placements.values()}
         return [self._committed(outcome, placed, failed) for outcome in batch]
 
-    def keep(self, outcomes: Iterable[Outcome]) -> None:
-        """Save complete files that cannot be committed now.
+    def promise(self, outcome: Fetched) -> None:
+        """Make sure that complete files are not lost if the run is cut off before their commit.
 
-        The next run commits them, whatever Kling lists by then. Where not even that can be written
-        down, it at least need not fetch them again.
+        The next run commits them then, even if Kling no longer lists the asset. If the disk cannot
+        take even a promise, the commit reports it, and at least the files are not fetched again.
         """
-        now = now_iso()
-        for outcome in outcomes:
-            if not isinstance(outcome, Fetched) or not outcome.files:
-                continue
-            try:
-                plan = self._plan(outcome, now)
-                if plan.entry.resource is not None:
-                    self._placer.promise([plan])
-                    continue
-            except OSError:
-                pass
+        try:
+            plan = self._plan(outcome, now_iso())
+            self._placer.promise([plan])
+            self._promised[plan.entry.key] = plan
+        except OSError:
             for file in outcome.files.values():
                 with contextlib.suppress(OSError):
                     file.partial.save(Note.of(file.facts, complete=True))
@@ -183,14 +187,21 @@ class Committer:
         plan = placed.get(key)
         if plan is None or not isinstance(outcome, Fetched):
             return Committed(None, {}, failed.get(key))
-        files = {role: file for role, file in outcome.files.items() if role in plan.placements}
+        files = {
+            role: file
+            for role, file in outcome.files.items()
+            if (stored := plan.entry.file(role)) and stored.sha256 == file.facts.sha256
+        }
         return Committed(plan.entry, files, failed.get(key))
 
     async def _secure(self, plans: Sequence[Plan]) -> None:
         placements = [placement for plan in plans for placement in plan.placements.values()]
         if not placements:
             return
-        self._placer.promise(plans)
+        known = [self._promised.pop(plan.entry.key, None) for plan in plans]
+        self._placer.promise(
+            plan for plan, before in zip(plans, known, strict=True) if plan is not before
+        )
         for start in range(0, len(placements), _MOST_OPEN):
             waiting = self._storage.secure(placements[start : start + _MOST_OPEN])
             await self._in_thread(waiting, self._check_stop)
@@ -200,14 +211,22 @@ class Committer:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
     def _plan(self, outcome: Fetched, now: str) -> Plan:
-        asset = outcome.action.asset
-        paths = self._paths(outcome)
+        action, asset = outcome.action, outcome.action.asset
+        files = {
+            role: file
+            for role, file in outcome.files.items()
+            if file.partial.name not in self._placed  # while its cover was still to come
+        }
+        promised = self._promised.get(asset.key)
+        if promised is not None and promised.placements.keys() == files.keys():
+            return promised
+        entry = self._before(action)
+        paths = self._paths(outcome, entry)
         stored: dict[Role, StoredFile | None] = {"resource": None, "cover": None}
-        entry = outcome.action.entry
-        if entry is not None and entry.state != "superseded":
+        if entry is not None:
             stored = {"resource": entry.resource, "cover": entry.cover}
         placements: dict[Role, Placement] = {}
-        for role, file in outcome.files.items():
+        for role, file in files.items():
             stored[role] = StoredFile.of(file.facts, path=paths[role], fetched=now)
             placements[role] = Placement(
                 file.partial,
@@ -216,9 +235,14 @@ class Committer:
                 file.facts.size,
                 file.facts.sha256,
             )
-        return Plan(entry_of(asset, entry, stored), placements, tuple(outcome.action.supersedes))
+        return Plan(entry_of(asset, entry, stored), placements, tuple(action.supersedes))
 
-    def _paths(self, outcome: Fetched) -> dict[Role, str]:
+    def _before(self, action: Action) -> Entry | None:
+        """The entry that is to be brought up to date; a superseded one begins anew."""
+        entry = self._manifest.entries.get(action.asset.key, action.entry)
+        return entry if entry is not None and entry.state != "superseded" else None
+
+    def _paths(self, outcome: Fetched, entry: Entry | None) -> dict[Role, str]:
         """Where the files go: an entry keeps its path, a new one gets the first that is free."""
         action = outcome.action
         owners = self._path_owners()
@@ -229,8 +253,7 @@ class Committer:
             is_free=lambda path: owners.get(layout.fold(path)) in (None, *mine),
             by_account=self._by_account,
         )
-        entry = action.entry
-        if entry is not None and entry.state != "superseded" and entry.resource is not None:
+        if entry is not None and entry.resource is not None:
             base = entry.resource.path.removesuffix(layout.suffix_in(entry.resource.path))
             for role, file in outcome.files.items():
                 old = entry.file(role)

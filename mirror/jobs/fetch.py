@@ -4,7 +4,7 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 _FRESH_URLS = 2
 """How often one asset is looked up without progress, when its URL no longer answers."""
+_COVER_S = 1.0
+"""A resource waits for its cover this long before it is recorded without it."""
 _BETWEEN_S = 0.25
 _PROGRESS_BYTES = 1 << 20
 _MEDIA = (None, "image", "video", "audio")
@@ -66,7 +68,6 @@ class _Wanted(NamedTuple):
     Attributes:
         known: of a copy that may still be right.
         is_media: whether an image, a video or a sound is expected.
-        on_trouble: called when an attempt failed, so that the file may take long.
     """
 
     url: str
@@ -74,7 +75,6 @@ class _Wanted(NamedTuple):
     progress: _Progress
     known: StoredFile | None
     is_media: bool
-    on_trouble: Callable[[], None]
 
 
 class Fetcher:
@@ -104,46 +104,51 @@ class Fetcher:
         self._policy = Policy(max_attempts, max_wait_s)
         self._pauses: dict[str, Pause] = {}
 
-    async def fetch(self, action: Action, keep: Callable[[Sequence[Fetched]], None]) -> Outcome:
+    async def fetch(
+        self, action: Action, on_complete: Callable[[Fetched], None]
+    ) -> AsyncGenerator[Outcome, None]:
         """Fetch every file that the action wants.
 
         Args:
             action: what is to be done.
-            keep: called with the complete files when others take long or something ends it
-                all, so that these are not lost with it.
+            on_complete: called for each file as soon as it is complete, with those before it.
+
+        Yields:
+            The outcome. A resource whose cover takes long comes before that, alone.
 
         Raises:
             DiskError: the disk cannot take them; any other trouble is the asset's own outcome.
         """
         files: dict[Role, FetchedFile] = {}
+        for role in action.fetch:
+            fetching = self._fetch_file(action, role)
+            try:
+                if not files:
+                    files[role] = await fetching
+                else:
+                    task = asyncio.ensure_future(fetching)
+                    try:
+                        if not (await asyncio.wait((task,), timeout=_COVER_S))[0]:
+                            yield Fetched(action, dict(files), is_whole=False)
+                        files[role] = await task
+                    finally:
+                        task.cancel()
+            except AssetError as error:
+                failed = Failed(action, role, str(error))
+                # A cover alone is nothing to record; a resource without its cover is.
+                yield Fetched(action, files, failed) if files else failed
+                return
+            on_complete(Fetched(action, dict(files)))
+        yield Fetched(action, files)
 
-        def keep_complete() -> None:
-            if files:
-                keep([Fetched(action, dict(files))])
-
-        try:
-            for role in action.fetch:
-                try:
-                    files[role] = await self._fetch_file(action, role, keep_complete)
-                except AssetError as error:
-                    failed = Failed(action, role, str(error))
-                    # A cover alone is nothing to record; a resource without its cover is.
-                    return Fetched(action, files, failed) if files else failed
-        except BaseException:
-            keep_complete()
-            raise
-        return Fetched(action, files)
-
-    async def _fetch_file(
-        self, action: Action, role: Role, on_trouble: Callable[[], None]
-    ) -> FetchedFile:
+    async def _fetch_file(self, action: Action, role: Role) -> FetchedFile:
         """Fetch one file; where its URL no longer answers, from a fresh one."""
         asset, looked_up = action.asset, 0
         partial = self._spool.partial(asset.key, role)
         progress = _Progress(partial)
         while True:
             try:
-                return await self._file(action, asset, role, partial, on_trouble)
+                return await self._file(action, asset, role, partial)
             except ExpiredUrlError:
                 if progress.made():  # the URL was good for a while
                     looked_up = 0
@@ -164,12 +169,7 @@ class Fetcher:
         return found if found.update_time_ms == asset.update_time_ms else None
 
     async def _file(
-        self,
-        action: Action,
-        asset: Asset,
-        role: Role,
-        partial: Partial,
-        on_trouble: Callable[[], None],
+        self, action: Action, asset: Asset, role: Role, partial: Partial
     ) -> FetchedFile:
         url = asset.urls.get(role)
         if not url:
@@ -180,7 +180,7 @@ class Fetcher:
                 known = None
             is_media = role == "cover" or asset.content_type in _MEDIA
             received = await self._attempts(
-                _Wanted(url, partial, _Progress(partial), known, is_media, on_trouble)
+                _Wanted(url, partial, _Progress(partial), known, is_media)
             )
             if known is not None and received.facts is known:
                 await asyncio.to_thread(self._storage.copy_out, known.path, partial)
@@ -250,7 +250,6 @@ class Fetcher:
                 url, partial, resume=resume, known=known, is_media=wanted.is_media
             )
         except FetchError as error:
-            wanted.on_trouble()
             if wanted.progress.made() and self._goes_on_after(error):
                 raise _GotOnError from error
             raise

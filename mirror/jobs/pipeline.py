@@ -10,12 +10,13 @@ happens in the event loop.
 """
 
 import asyncio
+import contextlib
 import time
 
 from msgspec.structs import replace
 
 from mirror.errors import AccessError, ApiError, UsageError
-from mirror.jobs.commit import Committed, Committer, Outcome
+from mirror.jobs.commit import Committed, Committer, Fetched, Outcome
 from mirror.jobs.fetch import Fetcher
 from mirror.jobs.lister import Lister
 from mirror.jobs.queue import ActionQueue
@@ -78,16 +79,11 @@ class Pipeline:
         Raises:
             BaseExceptionGroup: of a DiskError or OSError: the disk failed; or of the cancellation.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._list(self._workers))
-                for _ in range(self._workers):
-                    group.create_task(self._work(fetcher, committer))
-                group.create_task(self._commit(committer))
-        finally:
-            while not self._outcomes.empty():
-                if (outcome := self._outcomes.get_nowait()) is not None:
-                    committer.keep([outcome])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._list(self._workers))
+            for _ in range(self._workers):
+                group.create_task(self._work(fetcher, committer))
+            group.create_task(self._commit(committer))
 
     # The lister, in a thread of its own.
 
@@ -118,12 +114,9 @@ class Pipeline:
 
     async def _work(self, fetcher: Fetcher, committer: Committer) -> None:
         while (action := await self._actions.get()) is not None:
-            outcome = await fetcher.fetch(action, committer.keep)
-            try:
-                await self._outcomes.put(outcome)
-            except asyncio.CancelledError:  # the disk was behind: what is complete stays so
-                committer.keep([outcome])
-                raise
+            async with contextlib.aclosing(fetcher.fetch(action, committer.promise)) as outcomes:
+                async for outcome in outcomes:
+                    await self._outcomes.put(outcome)
         self._workers -= 1
         if not self._workers:
             await self._outcomes.put(None)
@@ -143,19 +136,17 @@ class Pipeline:
             most = next_size(len(batch), time.monotonic() - began, most=_BATCH)
 
     async def _commit_batch(self, outcomes: list[Outcome], committer: Committer) -> None:
-        try:
-            committed = await committer.commit(outcomes)
-        except BaseException:
-            committer.keep(outcomes)
-            raise
+        committed = await committer.commit(outcomes)
         for outcome, end in zip(outcomes, committed, strict=True):
             self._settle(outcome, end)
 
     def _settle(self, outcome: Outcome, end: Committed) -> None:
         """Count and report an asset; one that lacks its cover counts as failed."""
         action, got = outcome.action, end.files
+        self._tally.has_news |= end.entry is not None
+        if isinstance(outcome, Fetched) and not outcome.is_whole:
+            return
         if end.entry is not None:
-            self._tally.has_news = True
             for file in got.values():
                 self._tally.files.reused += file.reused
                 self._tally.files.fetched += not file.reused

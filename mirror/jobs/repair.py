@@ -223,12 +223,11 @@ class _Repair:
         async with self._slots:
             now = self._root.manifest.entries[entry.key]
             action = Action(asset, Kind.REPAIRED, (role,), now, ())
-            outcome = await fetcher.fetch(action, committer.keep)
+            outcomes = [outcome async for outcome in fetcher.fetch(action, committer.promise)]
             try:
                 async with self._committing:
-                    (end,) = await shielded(committer.commit([outcome]))
+                    (end,) = await shielded(committer.commit(outcomes))
             except OSError as error:
-                committer.keep([outcome])
                 if not _is_of_one_file(error):
                     raise
                 return

@@ -176,7 +176,7 @@ class Placer:
                 old, new = before.file(role), plan.entry.file(role)
                 if old is not None and new is not None and old.sha256 == new.sha256:
                     self._storage.remove_kept(old.path, new.path)
-        self._spool.promises.settle(plan.entry.key for plan in plans if plan.placements)
+        self._spool.promises.settle(_partials(plans))
 
     def give_up(self, blocked: Sequence[Blocked], done: Sequence[Plan]) -> None:
         """Undo what was done for what could not be placed; its bytes stay in the spool.
@@ -198,7 +198,7 @@ class Placer:
             if plan.entry.key not in keys:
                 for old in plan.replaces:
                     self._move_back(old)
-                self._spool.promises.settle([plan.entry.key])
+                self._spool.promises.settle(_partials([plan]))
 
     def carry_out(
         self, plans: Sequence[Plan], check_stop: CheckStop, *, placed: Sequence[str] = ()
@@ -240,14 +240,14 @@ class Placer:
             check_stop()
             plan, there = self._found(promise, check_stop)
             if plan is None:
-                self._spool.promises.settle([promise.entry.key])
+                self._spool.promises.settle({promise.entry.key: promise.partials.values()})
             else:
                 plans.append(plan)
                 placed += there
         if not plans:
             return bool(promises)
         self.carry_out(plans, check_stop, placed=placed)
-        self._spool.promises.settle(plan.entry.key for plan in plans)
+        self._spool.promises.settle({it.entry.key: it.partials.values() for it in promises})
         return True
 
     def sweep(self) -> None:
@@ -442,6 +442,14 @@ class Placer:
         if now is None or any(old.state == "current" for old in older):
             return True
         return any(_facts(now.file(role)) != _facts(entry.file(role)) for role in promise.partials)
+
+
+def _partials(plans: Iterable[Plan]) -> dict[str, list[str]]:
+    return {
+        plan.entry.key: [placement.partial.name for placement in plan.placements.values()]
+        for plan in plans
+        if plan.placements
+    }
 
 
 def _has_bytes(opening: Callable[[], BinaryIO], stored: StoredFile, check_stop: CheckStop) -> bool:

@@ -50,7 +50,7 @@ class Promises:
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._file = AppendedFile(path, disk)
-        self._lines: dict[str, bytes] = {}
+        self._open: dict[str, tuple[frozenset[str], bytes]] = {}
         self._bytes = 0
         self._changing = threading.Lock()
 
@@ -67,7 +67,7 @@ class Promises:
             promise = _parsed(line)
             if promise is not None:
                 found[promise.entry.key] = promise
-                self._lines[promise.entry.key] = line
+                self._open[promise.entry.key] = frozenset(promise.partials.values()), line
         return list(found.values())
 
     def add(self, promises: Iterable[Promise]) -> None:
@@ -76,12 +76,12 @@ class Promises:
         Raises:
             OSError: the disk fails; nothing was written.
         """
-        lines = {promise.entry.key: framed(promise) for promise in promises}
-        data = b"".join(lines.values())
+        added = {it.entry.key: (frozenset(it.partials.values()), framed(it)) for it in promises}
+        data = b"".join(line for _, line in added.values())
         with self._changing:
             self._file.append(data, at=self._bytes, durably=False)
             self._bytes += len(data)
-            self._lines |= lines
+            self._open |= added
 
     def sync(self) -> None:
         """Make durable what was written down.
@@ -91,22 +91,27 @@ class Promises:
         """
         self._file.sync()
 
-    def settle(self, keys: Iterable[str]) -> None:
+    def settle(self, partials: Mapping[str, Iterable[str]]) -> None:
         """Forget promises: they are kept, or given up.
 
         A power cut may bring some back; they are found to be kept then.
+
+        Args:
+            partials: by an entry's key, the names of the partial files that are settled; a promise
+                that was made of more meanwhile stays.
 
         Raises:
             OSError: the disk fails.
         """
         with self._changing:
-            for key in keys:
-                self._lines.pop(key, None)
-            if self._bytes > _LONGEST_BYTES and self._lines:  # some stay open for long
-                data = b"".join(self._lines.values())
+            for key, names in partials.items():
+                if key in self._open and self._open[key][0] <= {*names}:
+                    del self._open[key]
+            if self._bytes > _LONGEST_BYTES and self._open:  # some stay open for long
+                data = b"".join(line for _, line in self._open.values())
                 self._file.replace(data)
                 self._bytes = len(data)
-            elif self._bytes and not self._lines:
+            elif self._bytes and not self._open:
                 self._file.empty(at=self._bytes, durably=False)
                 self._bytes = 0
 

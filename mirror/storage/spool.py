@@ -28,7 +28,7 @@ from mirror.storage.promises import Promises
 from mirror.text import size
 
 _NAME = re.compile(
-    r"(?P<stem>(?P<copy>copy-)?(?P<key>[0-9a-f]{16})\.(?:resource|cover))(?:\.(?P<run>[0-9a-f-]+))?"
+    r"(?P<stem>(?P<copy>copy-)?[0-9a-f]{16}\.(?:resource|cover))(?:\.(?P<run>[0-9a-f-]+))?"
 )
 _UNKNOWN_ROOM = 1 << 62
 _STILL_WRITTEN_S = 120
@@ -40,13 +40,11 @@ class Left(Struct, frozen=True):
 
     Attributes:
         partial: the file.
-        key_hash: `layout.short_hash` of its asset's key.
         is_copy: whether it is a copy of a file that lies elsewhere.
         note: what vouches for it, or None.
     """
 
     partial: Partial
-    key_hash: str
     is_copy: bool
     note: Note | None
 
@@ -101,7 +99,7 @@ class Spool:
                 partial = self.named(entry.name)
                 if self._is_ours(entry.path, found["run"]):
                     note = partial.read_note()
-                    yield Left(partial, found["key"], found["copy"] is not None, note)
+                    yield Left(partial, found["copy"] is not None, note)
 
     def clear_notes(self) -> None:
         """Remove notes whose partial files are gone.

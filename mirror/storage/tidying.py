@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from mirror.models import Entry, StoredFile
 from mirror.storage.hashing import hash_file
 from mirror.storage.interface import Storage
-from mirror.storage.layout import short_hash
 from mirror.storage.spool import Left, Spool
 
 
@@ -27,14 +26,12 @@ def tidy(spool: Spool, storage: Storage, entries: Iterable[Entry]) -> None:
     """
     left = list(spool.left())
     if left:
-        entries = list(entries)
-        known = {short_hash(entry.key) for entry in entries}
         recorded: dict[str, list[StoredFile]] = {}
         for entry in entries:
             for stored in entry.files():
                 recorded.setdefault(stored.sha256, []).append(stored)
         for file in left:
-            if _may_go(file, storage, known, recorded):
+            if _may_go(file, storage, recorded):
                 file.partial.discard()
     spool.clear_notes()
 
@@ -42,19 +39,16 @@ def tidy(spool: Spool, storage: Storage, entries: Iterable[Entry]) -> None:
 def _may_go(
     file: Left,
     storage: Storage,
-    known: Iterable[str],
     recorded: Mapping[str, Sequence[StoredFile]],
 ) -> bool:
     if file.is_copy or (file.note is not None and not file.note.complete):
         return True
-    if file.note is None and file.key_hash not in known:
-        return not file.partial.path.stat().st_size  # whole or not, it is all that there is
     try:
         sha256 = file.note.sha256 if file.note else hash_file(file.partial.path.open("rb")).sha256
     except OSError:
         return False
     if sha256 not in recorded:
-        return file.note is None  # the beginning of a file that is mirrored
+        return file.note is None  # a beginning: what is complete was promised, or noted
     return any(_has_hash(storage, stored) for stored in recorded[sha256])
 
 

@@ -294,6 +294,7 @@ def test_a_file_in_its_place_is_never_written_into(
             wait_until(service.cover_asked.is_set)
             process.kill()
         check_invariant(dest, served)
+        (dest / PRIVATE / "promised").unlink()  # a power cut took it, and left the copy
         service.honours_etags = False
         service.pause_s = 0.02
         service.count_anew()

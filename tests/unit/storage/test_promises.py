@@ -32,7 +32,7 @@ def test_what_is_open_is_read_again(path: Path) -> None:
     promises.add([a_promise(1), a_promise(2), a_promise(3, TwinEntry)])
     promises.add([Promise(a_promise(1).entry, {}, [])])
     promises.sync()
-    promises.settle(["2@1"])
+    promises.settle({"2@1": ["partial2"]})
     found = {promise.entry.key: promise for promise in Promises(path, Disk()).read()}
     assert found["1@1"].partials == {}
     assert found["3@1@video"] == a_promise(3, TwinEntry)
@@ -44,9 +44,9 @@ def test_the_file_is_emptied_once_all_is_settled(path: Path) -> None:
     again = Promises(path, Disk())
     again.read()
     again.add([a_promise(2)])
-    again.settle(["1@1"])
+    again.settle({"1@1": ["partial1"]})
     assert path.stat().st_size
-    again.settle(["2@1"])
+    again.settle({"2@1": ["partial2"]})
     assert path.read_bytes() == b""
 
 
@@ -62,3 +62,15 @@ def test_a_torn_line_is_no_promise(path: Path, cut: int) -> None:
     assert again.read() == [a_promise(1)]
     again.add([a_promise(3)])
     assert Promises(path, Disk()).read()[0] == a_promise(1)
+
+
+def test_a_promise_of_more_outlives_the_settling_of_less(path: Path) -> None:
+    """A resource is recorded while its cover comes in, and is promised along with it."""
+    promises = Promises(path, Disk())
+    promises.add([a_promise(1)])
+    more = Promise(a_promise(1).entry, {"resource": "partial1", "cover": "cover1"}, [])
+    promises.add([more])
+    promises.settle({"1@1": ["partial1"]})
+    assert Promises(path, Disk()).read() == [more]
+    promises.settle({"1@1": ["partial1", "cover1"]})
+    assert path.read_bytes() == b""

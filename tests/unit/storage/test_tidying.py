@@ -54,13 +54,13 @@ def key_of(root: Root) -> str:
         (True, None, False),
         (False, False, False),
         (False, True, True),
-        (False, None, True),
+        (False, None, False),
     ],
 )
 def test_bytes_that_nobody_recorded(
     root: Root, *, is_known: bool, noted: bool | None, stays: bool
 ) -> None:
-    """A whole file stays; of an asset that nobody knows, what may be one stays, too."""
+    """What is whole stays, whoever knows its asset; a beginning goes."""
     path = put(root, key_of(root) if is_known else "9@9", STRANGER, noted=noted)
     root.tidy_spool()
     assert path.exists() is stays
