@@ -324,6 +324,8 @@ def test_a_file_that_gets_on_is_not_given_up(life: Machine) -> None:
     """Cut at each tenth, it is complete in the end."""
     life.begin(uploads=["video"])
     life.sync(sky=with_file("cut at each tenth"), page_size=5, whose="all")
+    assert life.last is not None
+    assert life.last.code == 0
 
 
 def test_repair_mends_what_is_here_without_asking(life: Machine) -> None:
@@ -332,7 +334,12 @@ def test_repair_mends_what_is_here_without_asking(life: Machine) -> None:
     life.sync(sky=CALM, page_size=5, whose="all")
     life.update(which=0, in_place=False, same_bytes=True, etag="hash")
     life.sync(sky=CALM, page_size=5, whose="all")
-    life.harm(which=0, how="cut")
+    in_history, newest, other = 0, -2, -1
+    life.harm(which=in_history, how="cut")
     life.repair(sky=under("token refused"))
-    life.harm(which=1, how="remove")
+    life.harm(which=newest, how="cut")
+    life.repair(sky=under("token refused"))
+    life.harm(which=newest, how="remove")
+    life.repair(sky=under("nothing listed"))
+    life.harm(which=other, how="remove")
     life.repair(sky=under("nothing listed"))

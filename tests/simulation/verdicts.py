@@ -185,8 +185,11 @@ def _repair(oracle: "Oracle", step: Step) -> None:
         assert (step.code == 0) == (not left), f"exit {step.code}, and wrong are {left}"
         if step.code == 0 and step.is_undisturbed:
             oracle.known_damage = set()
+    blocked = {path for path, _ in left if (oracle.dest / path).is_dir()}
+    if step.is_undisturbed and step.before.entries is not None:
+        unused = {path for path, sha256 in left if sha256 in here} - blocked
+        assert not unused, f"--repair leaves what is here: {unused}, {step.outcome}"
     if step.is_calm and step.before.entries is not None:
-        blocked = {path for path, _ in left if (oracle.dest / path).is_dir()}
         mendable = {path for path, sha256 in left if sha256 in can_be_had} - blocked
         assert not mendable, f"--repair leaves what it could mend: {mendable}, {step.outcome}"
 
