@@ -50,6 +50,7 @@ alone is often not missed: another holds what it held.
     ─────────────────                                      ───────────────
     complete bytes are kept, cover or not, kill or not     a_resource_outlives_its_missing_cover,
                                                            complete_bytes_outlive_a_killed_run
+    a replacement that was cut off is finished             a_disk_that_fails_between_old_and_new…
     a text is no video                                     an_error_text_is_no_video
     a body without a length is not complete                a_body_that_ends_with_its_connection…
     a known hash is not replaced by that of a rotten file  a_rotten_file_does_not_speak_for_itself

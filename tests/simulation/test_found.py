@@ -128,7 +128,7 @@ def test_a_disk_that_fails_between_old_and_new_leaves_no_orphan(life: Machine) -
     """Whatever step fails while a version is replaced, each file belongs to an entry in the end."""
     life.begin(uploads=["video"])
     life.sync(sky=CALM, page_size=5, whose="all")
-    for number in range(1, 16):
+    for number in range(1, 26):
         life.update(which=0, in_place=False, same_bytes=False, etag="hash")
         life.rename(which=0, name=f"clip{number}.mp4")
         life.sync_on_a_failing_disk(page_size=5, plan=Plan("", number))
