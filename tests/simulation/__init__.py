@@ -7,11 +7,11 @@ asset that ever was.
 
     pytest -m simulation tests/simulation                      a few lives, the same each time
     SIM_LIVES=500 pytest -m simulation -n 2 tests/simulation                 an hour of them
-    SIM_SEED=17 SIM_LIVES=1 pytest -n 0 tests/simulation       the life of one seed
+    SIM_SEED=17 SIM_LIVES=1 pytest -n 0 -m simulation tests/simulation       the life of one seed
     SIM_SHRINK=1 SIM_SEED=17 SIM_LIVES=1 pytest …              its failure, in few steps
 
 A failure prints its steps as Python: a test that takes them again calls the same rules on the
-`life` fixture, as `test_found` does. Those tests run with every suite.
+`life` fixture, as `test_found` does. CI runs them, too.
 
 # Where the line is drawn
 

@@ -4,10 +4,14 @@ The steps are judged as those of any life: a test without an assertion of its ow
 the oracle holds.
 """
 
+import pytest
+
 from tests.simulation.disk import Plan
 from tests.simulation.life import Meanwhile
 from tests.simulation.machine import Machine
 from tests.simulation.weather import FOR_EVER, FileFault, Weather
+
+pytestmark = pytest.mark.simulation
 
 CALM = Weather()
 
