@@ -23,6 +23,7 @@ from mirror.storage.durable import Disk
 from mirror.storage.journal import Change
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import AtEnd, Root
+from mirror.text import counted
 from mirror.threads import in_thread
 
 _COMPACTED_WHEN_STOPPED = 20_000
@@ -134,13 +135,20 @@ class _Run:
         """List, fetch, mark what is gone, write the manifest if it changed, log the run."""
         with self._tally.noting_errors():
             if not self._dry_run:
-                self._root.recover(self._stop.check)
+                self._recover()
             run_stoppable(self._list_and_fetch(), self._stop)
         if not self._tally.met(ExitCode.DISK):
             with self._tally.noting_errors():
                 self._end()
         if not self._dry_run:
             self._note_run()
+
+    def _recover(self) -> None:
+        """Finish what an interrupted run left; the listing then finds these assets unchanged."""
+        if recorded := self._root.recover(self._stop.check):
+            self._tally.has_news = True
+            assets = counted(recorded, "asset")
+            self._progress.warn(f"recorded {assets} that an interrupted run had fetched")
 
     @property
     def is_cut_short(self) -> bool:

@@ -225,11 +225,11 @@ class Placer:
         self.record(done)
         return blocked
 
-    def recover(self, check_stop: CheckStop) -> bool:
+    def recover(self, check_stop: CheckStop) -> int | None:
         """Keep the promises of an earlier run, as far as their bytes are here.
 
         Returns:
-            Whether there were any.
+            How many assets have an entry now that had none; None if nothing was promised.
 
         Raises:
             OSError: the disk fails.
@@ -245,10 +245,11 @@ class Placer:
                 plans.append(plan)
                 placed += there
         if not plans:
-            return bool(promises)
+            return 0 if promises else None
+        recorded = sum(plan.entry.key not in self._manifest.entries for plan in plans)
         self.carry_out(plans, check_stop, placed=placed)
         self._spool.promises.settle({it.entry.key: it.partials.values() for it in promises})
-        return True
+        return recorded
 
     def sweep(self) -> None:
         """Record the files in history that have no entry, so that `verify` checks them, too.

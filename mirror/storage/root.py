@@ -180,18 +180,23 @@ class Root:
         now.load()
         return now
 
-    def recover(self, check_stop: Callable[[], None]) -> None:
+    def recover(self, check_stop: Callable[[], None]) -> int:
         """Finish the work of an interrupted run; to be called before anything is changed.
 
         Args:
             check_stop: raises if that is to stop.
 
+        Returns:
+            How many assets were recorded that the interrupted run had fetched.
+
         Raises:
             OSError: the disk fails.
         """
         was_cut_off = not self.manifest.is_compact
-        if self.placer.recover(check_stop) or was_cut_off:
+        recorded = self.placer.recover(check_stop)
+        if recorded is not None or was_cut_off:
             self.placer.sweep()
+        return recorded or 0
 
     def tidy_spool(self) -> None:
         """Remove partial files that nobody waits for, once all that is listed is mirrored.

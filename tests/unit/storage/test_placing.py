@@ -150,7 +150,7 @@ def test_what_was_promised_is_kept_by_the_next_run(root: Root) -> None:
     plan = a_plan(root)
     root.placer.promise([plan])
     root.spool.close()
-    root.recover(go_on)
+    assert root.recover(go_on) == 1
     check(root, current=NEW)
 
 
@@ -179,7 +179,7 @@ def test_a_promise_whose_bytes_are_gone_is_dropped(
     plan = a_plan(root)
     root.placer.promise([plan])
     spoil(plan.placements["resource"].partial.path)
-    root.recover(go_on)
+    assert root.recover(go_on) == 0
     assert root.manifest.entries == {}
     assert root.spool.promises.read() == []
 
@@ -190,7 +190,7 @@ def test_a_promise_that_was_kept_long_ago_changes_nothing(root: Root) -> None:
     carry_out(root, plan)
     now = root.manifest.entries["1@2"]
     root.placer.promise([plan])
-    root.recover(go_on)
+    assert root.recover(go_on) == 0
     assert root.manifest.entries == {"1@2": now}
 
 
