@@ -246,10 +246,11 @@ class Placer:
                 placed += there
         if not plans:
             return 0 if promises else None
-        recorded = sum(plan.entry.key not in self._manifest.entries for plan in plans)
+        entries = self._manifest.entries
+        new = [plan.entry.key for plan in plans if plan.entry.key not in entries]
         self.carry_out(plans, check_stop, placed=placed)
         self._spool.promises.settle({it.entry.key: it.partials.values() for it in promises})
-        return recorded
+        return sum(key in entries for key in new)  # without what could not be placed
 
     def sweep(self) -> None:
         """Record the files in history that have no entry, so that `verify` checks them, too.

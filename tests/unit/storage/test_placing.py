@@ -154,6 +154,15 @@ def test_what_was_promised_is_kept_by_the_next_run(root: Root) -> None:
     check(root, current=NEW)
 
 
+def test_a_promise_whose_place_is_blocked_is_not_counted_as_recorded(root: Root) -> None:
+    """A folder lies where the file belongs: nothing is recorded, and nothing is reported."""
+    plan = a_plan(root)
+    root.placer.promise([plan])
+    (root.dest / plan.placements["resource"].path / "in the way").mkdir(parents=True)
+    assert root.recover(go_on) == 0
+    assert root.manifest.entries == {}
+
+
 def test_a_file_that_was_placed_and_not_recorded_is_recorded(root: Root) -> None:
     """The crash came right behind the rename."""
     plan = a_plan(root)
