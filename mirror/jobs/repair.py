@@ -67,7 +67,7 @@ def check_and_repair(
         Interrupted: stopped.
     """
     root.recover(stop.check)
-    root.placer.sweep()
+    root.recovery.sweep()
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
     for entry, _, stored in recorded(root.manifest):
         if entry.state != "superseded":  # in history, two versions may be one file

@@ -6,9 +6,7 @@ replaced goes to `history/` first.
 
 import contextlib
 import errno
-import itertools
 import os
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
@@ -27,9 +25,7 @@ from mirror.storage.durable import (
     BINARY,
     NO_FOLLOW,
     Disk,
-    StrPath,
     append_to,
-    begin_writing,
     disk_error,
     give_name,
     have_same_bytes,
@@ -38,10 +34,12 @@ from mirror.storage.hashing import hash_file
 from mirror.storage.interface import Area, BlockedError, Found, Holder, Placement, Storage
 from mirror.storage.lock import FolderLock
 from mirror.storage.partial import Partial
+from mirror.storage.securing import Securing, disturbed
+from mirror.storage.trash import TrashFolder
 
 _TIMES_DIFFER_NS = 2_000_000_000  # FAT keeps times in steps of two seconds
 _RUNS_TAIL_BYTES = 1 << 20
-_ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
+_RECORDS = layout.TRASH_RECORDS[0]
 _IN_THE_WAY = frozenset(
     (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EPERM, errno.EACCES, errno.EBUSY)
 )
@@ -66,16 +64,16 @@ class LocalFolder(Storage):
     def __init__(self, dest: Path, *, disk: Disk | None = None) -> None:
         self._dest = dest
         self._private = dest / layout.PRIVATE_FOLDER
-        self._trash = self._private / "trash"
         self._runs = self._private / "runs.jsonl"
         self._marker = self._private / "root.json"
         self._disk = disk or Disk()
         self._journal = AppendedFile(self._private / "journal", self._disk)
+        self._trash = TrashFolder(self._private / "trash", self._disk)
+        self._securing = Securing(self._disk)
         self._lock = FolderLock(self._private, dest=dest, disk=self._disk)
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
         self._places: dict[str, Path] = {}
-        self._secured: dict[str, tuple[int, int, int]] = {}
 
     # The root itself.
 
@@ -256,54 +254,7 @@ class LocalFolder(Storage):
 
     def secure(self, placements: Sequence[Placement]) -> Callable[[Callable[[], None]], None]:
         """Give partial files their final times, and open them; what waits does the fsyncs."""
-        opened: list[tuple[Placement, int]] = []
-
-        def close() -> None:
-            for _, descriptor in opened:
-                os.close(descriptor)
-
-        def wait(check_stop: Callable[[], None]) -> None:
-            try:
-                self._sync_all(opened, check_stop)
-            finally:
-                close()
-
-        try:
-            for placement in placements:  # one by one, so that all that are open get closed
-                opened.append((placement, self._opened(placement)))  # noqa: PERF401
-        except BaseException:
-            close()
-            raise
-        return wait
-
-    def _opened(self, placement: Placement) -> int:
-        """A complete partial file, open, with its final time."""
-        path = os.fspath(placement.partial)
-        self._disk.set_time(path, layout.mtime_ns(placement.mtime_ms))
-        descriptor = os.open(path, os.O_RDWR | BINARY | NO_FOLLOW)
-        self._secured[path] = found = _identity(os.fstat(descriptor))
-        if found[-1] != placement.size:
-            os.close(descriptor)
-            raise self._disturbed(placement.partial)
-        return descriptor
-
-    def _sync_all(
-        self, opened: Sequence[tuple[Placement, int]], check_stop: Callable[[], None]
-    ) -> None:
-        """Make the bytes of many open files durable.
-
-        The system begins to write all of them before we wait for the first: their blocks
-        then share one commit of the file system's journal, and take half the time.
-        """
-        for _, descriptor in opened:
-            begin_writing(descriptor)
-        for placement, descriptor in opened:
-            check_stop()
-            try:
-                self._disk.sync(descriptor)
-            except OSError:
-                placement.partial.distrust()
-                raise
+        return self._securing.begin(placements)
 
     def keep(self, path: str, version: str) -> str:
         """Give a file a durable second name in `history/`."""
@@ -330,7 +281,6 @@ class LocalFolder(Storage):
         if (folder := self._places.get(name)) is None:
             folder = self._places[name] = self._path(name)
             self._real_folder(folder)
-        secured = self._secured.pop(os.fspath(placement.partial), None)
         try:
             self._disk.rename(placement.partial, target)
         except OSError as error:
@@ -343,20 +293,9 @@ class LocalFolder(Storage):
             placement.partial.discard()
         elif placement.partial.has_note():
             placement.partial.forget()
-        # Not the same by its looks: then by its bytes.
-        if _identity(found) != secured and self._sha256(placement.path) != placement.sha256:
-            raise self._disturbed(target)
-
-    def _sha256(self, path: str) -> str:
-        return hash_file(self.open(path)).sha256
-
-    def _disturbed(self, where: StrPath) -> DiskError:
-        return DiskError(
-            "somebody else changed a file on its way into the mirror",
-            where=os.fspath(where),
-            hint="mirror into this folder from one machine at a time; "
-            "the next run fetches the file again",
-        )
+        is_the_file = self._securing.is_the_file(found, placement.partial)
+        if not is_the_file and hash_file(self.open(placement.path)).sha256 != placement.sha256:
+            raise disturbed(target)
 
     def settle(self, paths: Iterable[str]) -> None:
         """Fsync the folders of these files."""
@@ -380,42 +319,26 @@ class LocalFolder(Storage):
 
     def new_trash_name(self) -> str:
         """A name for what one `prune` moves."""
-        now = now_iso().replace(":", "")
-        names = (f"{now}-{number}" if number > 1 else now for number in itertools.count(1))
-        return next(name for name in names if not (self._trash / name).exists())
+        return self._trash.new_name()
 
     def trash(self, paths: Iterable[str], name: str, records: Iterable[bytes]) -> None:
         """Give files a durable second name in the trash, with the entries that they belonged to."""
-        folder = self._trash / name
-        self._real_folder(folder)
-        for path in paths:
-            target = self._path(layout.trash_path(path, name))
+        targets = {self._path(path): self._path(layout.trash_path(path, name)) for path in paths}
+        for target in [self._path(layout.trash_path(_RECORDS, name)), *targets.values()]:
             self._real_folder(target.parent)
-            self._disk.keep_copy(self._path(path), target)
-        with append_to(folder / _UNFINISHED) as file:
-            file.writelines(record + b"\n" for record in records)
-            file.flush()
-            self._disk.sync(file.fileno())
+        self._trash.add(targets, name, records)
 
     def finish_trash(self, name: str) -> None:
         """Give the records their final name, beside which no old name is left."""
-        folder = self._trash / name
-        self._disk.rename(folder / _UNFINISHED, folder / _ENTRIES)
-        self._disk.sync_folder(folder)
+        self._trash.finish(name)
 
     def unfinished_trash(self) -> Set[str]:
         """The names of each `prune` whose records have not their final name."""
-        return {record.parent.name for record in self._unfinished()}
-
-    def _unfinished(self) -> Iterator[Path]:
-        return self._trash.glob(f"*/{_UNFINISHED}")
+        return self._trash.unfinished()
 
     def trashed(self) -> Iterator[tuple[str, Entry]]:
         """Every entry that is in the trash, with the name of its `prune`."""
-        for record in sorted([*self._trash.glob(f"*/{_ENTRIES}"), *self._unfinished()]):
-            for line in record.read_bytes().splitlines():
-                with contextlib.suppress(*NOT_JSON):
-                    yield record.parent.name, msgspec.json.decode(line, type=Entry)
+        return self._trash.entries()
 
     def remove_if_trashed(self, path: str, name: str) -> None:
         """Remove a name if the very same file is in that part of the trash."""
@@ -423,12 +346,7 @@ class LocalFolder(Storage):
 
     def empty_trash(self, names: Iterable[str]) -> None:
         """Delete parts of the trash for good."""
-        for name in names:
-            part = self._trash / name
-            if part.is_dir() and not part.is_symlink():
-                shutil.rmtree(part)
-            else:
-                part.unlink(missing_ok=True)
+        self._trash.delete(names)
 
     def _path(self, relative: str) -> Path:
         return self._dest / relative
@@ -444,11 +362,6 @@ class LocalFolder(Storage):
             )
         self._disk.make_folder(folder)
         self._folders.add(folder)
-
-
-def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    """What identifies a file with its bytes: a change of either changes it."""
-    return found.st_dev, found.st_ino, found.st_size
 
 
 def _is_one_file(one: Path, other: Path) -> bool:

@@ -7,26 +7,23 @@
     record    make the names durable; record the entries, and what they replace as superseded
 
 An entry is recorded only when its files are in place. A run that ends in between leaves promises
-and partial files. The next run that opens the root to change it keeps the promises (`recover`),
-even if Kling no longer lists the assets.
+and partial files: see `recovery`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
-from mirror.clock import now_iso
-from mirror.models import ROLES, Entry, FileFacts, Role, StoredFile, key_of
+from mirror.models import ROLES, Entry, Role, StoredFile
 from mirror.storage import layout
-from mirror.storage.hashing import Hashed, hash_file
 from mirror.storage.interface import BlockedError, Found, Placement, Storage
 from mirror.storage.journal import Change, PutEntry
 from mirror.storage.manifest import Manifest
 from mirror.storage.partial import Note
 from mirror.storage.promises import Promise
 from mirror.storage.spool import Spool
+from mirror.storage.versions import as_found, unlisted_version
 
 CheckStop = Callable[[], None]
 
@@ -225,66 +222,6 @@ class Placer:
         self.record(done)
         return blocked
 
-    def recover(self, check_stop: CheckStop) -> int | None:
-        """Keep the promises of an earlier run, as far as their bytes are here.
-
-        Returns:
-            How many assets have an entry now that had none; None if nothing was promised.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        plans, placed = [], []
-        promises = self._spool.promises.read()
-        for promise in promises:
-            check_stop()
-            plan, there = self._found(promise, check_stop)
-            if plan is None:
-                self._spool.promises.settle({promise.entry.key: promise.partials.values()})
-            else:
-                plans.append(plan)
-                placed += there
-        if not plans:
-            return 0 if promises else None
-        entries = self._manifest.entries
-        new = [plan.entry.key for plan in plans if plan.entry.key not in entries]
-        self.carry_out(plans, check_stop, placed=placed)
-        self._spool.promises.settle({it.entry.key: it.partials.values() for it in promises})
-        return sum(key in entries for key in new)  # without what could not be placed
-
-    def sweep(self) -> None:
-        """Record the files in history that have no entry, so that `verify` checks them, too.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        named = {file.path for entry in self._manifest.entries.values() for file in entry.files()}
-        history = (found.path for found in self._storage.walk("history") if found.is_file)
-        left = [path for path in history if path not in named]
-        if not left:
-            return
-        for name, entry in self._storage.trashed():
-            for stored in entry.files():
-                if stored.path in left:  # a `prune` was cut off
-                    self._storage.remove_if_trashed(stored.path, name)
-        owners = self._owners()
-        for path in (path for path in left if self._storage.size_of(path) is not None):
-            original = layout.original_path(path)
-            owner = owners.get(layout.fold(original)) if original is not None else None
-            hashed = self._hashed(path) if owner is not None else None
-            if owner is not None and hashed is not None:  # else it is somebody else's
-                self._manifest.record([PutEntry(self._version(*owner, _stored(path, hashed)))])
-
-    def _owners(self) -> dict[str, tuple[Entry, Role]]:
-        """The entry that each path belongs to, or belonged to before its file moved to history."""
-        owners: dict[str, tuple[Entry, Role]] = {}
-        for entry in self._manifest.entries.values():
-            for role in ROLES:
-                if (stored := entry.file(role)) is not None:
-                    path = layout.original_path(stored.path) or stored.path
-                    owners[layout.fold(path)] = entry, role
-        return owners
-
     def _move_back(self, old: Entry) -> None:
         """Put an earlier version back from history, where its successor could not be placed."""
         moved = self._manifest.entries.get(old.key, old)
@@ -342,8 +279,7 @@ class Placer:
         path = self._storage.keep(stored.path, version)
         if is_intact:
             return msgspec.structs.replace(stored, path=path)
-        hashed = self._hashed(path)
-        return _stored(path, hashed, stored) if hashed is not None else None
+        return as_found(self._storage, path, stored)
 
     def _kept_by_another(self, stored: StoredFile, version: str) -> StoredFile | None:
         """A file that a run on another machine has kept: its place may have a newer one by now."""
@@ -352,8 +288,8 @@ class Placer:
         return msgspec.structs.replace(stored, path=path) if is_there else None
 
     def _has_bytes(self, path: str, stored: StoredFile) -> bool:
-        hashed = self._hashed(path)
-        return hashed is not None and hashed.sha256 == stored.sha256
+        found = as_found(self._storage, path)
+        return found is not None and found.sha256 == stored.sha256
 
     def _versions_in_the_way(
         self, plan: Plan, kept: dict[str, str], placed: Sequence[str]
@@ -366,84 +302,26 @@ class Placer:
             found = self._storage.look(placement.path)
             if found is not None and found.is_file and not self._is_there(placement, found):
                 path = self._storage.keep(placement.path, f"replaced-{found.mtime_ns // 1_000_000}")
-                hashed = self._hashed(path)
-                if hashed is not None and not self._is_named(path):
-                    was = before.file(role) if before is not None else None
-                    yield self._version(plan.entry, role, _stored(path, hashed, was))
+                was = before.file(role) if before is not None else None
+                stored = as_found(self._storage, path, was)
+                if stored is not None and not self._is_named(path):
+                    yield unlisted_version(self._manifest.entries, plan.entry, role, stored)
         if (old := self._taken_back(plan)) is not None:
             for role in ROLES:
                 was, now = old.file(role), plan.entry.file(role)
                 if was is not None and (now is None or now.sha256 != was.sha256):
-                    yield self._version(old, role, was)
+                    yield unlisted_version(self._manifest.entries, old, role, was)
 
     def _is_there(self, placement: Placement, found: Found) -> bool:
         """Whether a file already has the bytes that are to replace it."""
         if found.size != placement.size:
             return False
-        hashed = self._hashed(found.path)
-        return hashed is not None and hashed.sha256 == placement.sha256
-
-    def _hashed(self, path: str) -> Hashed | None:
-        """A file's hash; None where it cannot be read, as under a bad sector."""
-        try:
-            return hash_file(self._storage.open(path))
-        except OSError:
-            return None
+        there = as_found(self._storage, found.path)
+        return there is not None and there.sha256 == placement.sha256
 
     def _is_named(self, path: str) -> bool:
         entries = self._manifest.entries.values()
         return any(stored.path == path for entry in entries for stored in entry.files())
-
-    def _version(self, base: Entry, role: Role, stored: StoredFile) -> Entry:
-        """The entry of a version that Kling never listed as such, at a time that nobody has."""
-        time_ms = base.update_time_ms + 1
-        while key_of(base.id, time_ms) in self._manifest.entries:
-            time_ms += 1
-        return Entry(
-            id=base.id,
-            update_time_ms=time_ms,
-            account=base.account,
-            content_type=base.content_type,
-            name=base.name,
-            create_time_ms=base.create_time_ms,
-            state="superseded",
-            gone_since=None,
-            resource=stored if role == "resource" else None,
-            cover=stored if role == "cover" else None,
-            asset=base.asset,
-        )
-
-    def _found(self, promise: Promise, check_stop: CheckStop) -> tuple[Plan | None, list[str]]:
-        """What to do for a promise, and the paths of its files that are already in place."""
-        entry = promise.entry
-        placements: dict[Role, Placement] = {}
-        placed: list[str] = []
-        for role, name in promise.partials.items():
-            stored = entry.file(role)
-            if stored is None:
-                return None, []
-            partial = self._spool.named(name)
-            if _has_bytes(lambda: partial.path.open("rb"), stored, check_stop):  # noqa: B023
-                placements[role] = Placement(
-                    partial, stored.path, entry.update_time_ms, stored.size, stored.sha256
-                )
-            elif _has_bytes(lambda: self._storage.open(stored.path), stored, check_stop):  # noqa: B023
-                placed.append(stored.path)
-            else:
-                return None, []
-        entries = self._manifest.entries
-        older = [entries[key] for key in promise.replaces if key in entries]
-        if not placements and not self._is_open(entry, promise, older):
-            return None, []
-        replaces = tuple(old for old in older if old.state != "superseded")
-        return Plan(entry, placements, replaces), placed
-
-    def _is_open(self, entry: Entry, promise: Promise, older: Sequence[Entry]) -> bool:
-        """Whether a promise whose files are all in their places is not recorded yet."""
-        now = self._manifest.entries.get(entry.key)
-        if now is None or any(old.state == "current" for old in older):
-            return True
-        return any(_facts(now.file(role)) != _facts(entry.file(role)) for role in promise.partials)
 
 
 def _partials(plans: Iterable[Plan]) -> dict[str, list[str]]:
@@ -452,29 +330,3 @@ def _partials(plans: Iterable[Plan]) -> dict[str, list[str]]:
         for plan in plans
         if plan.placements
     }
-
-
-def _has_bytes(opening: Callable[[], BinaryIO], stored: StoredFile, check_stop: CheckStop) -> bool:
-    try:
-        hashed = hash_file(opening(), on_chunk=lambda _: check_stop())
-    except OSError:
-        return False
-    return (hashed.size, hashed.sha256) == (stored.size, stored.sha256)
-
-
-def _facts(stored: StoredFile | None) -> tuple[str, str] | None:
-    return (stored.path, stored.sha256) if stored is not None else None
-
-
-def _stored(path: str, hashed: Hashed, known: FileFacts | None = None) -> StoredFile:
-    """The record of a file that is not what was recorded, or was not recorded at all."""
-    return StoredFile(
-        path=path,
-        size=hashed.size,
-        sha256=hashed.sha256,
-        etag=None,
-        last_modified=None,
-        content_type=None,
-        url=known.url if known is not None else "",
-        fetched=now_iso(),
-    )

@@ -16,6 +16,7 @@ from mirror.storage.known import KnownRoots, missing_root
 from mirror.storage.local import LocalFolder
 from mirror.storage.manifest import Manifest
 from mirror.storage.placing import Placer
+from mirror.storage.recovery import Recovery
 from mirror.storage.spool import Spool
 from mirror.storage.tidying import tidy
 
@@ -36,6 +37,7 @@ class Root:
         spool: the files on their way.
         manifest: the entries and failures.
         placer: brings files from the spool into their places, and on record.
+        recovery: finishes what an interrupted run began.
     """
 
     def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
@@ -45,6 +47,7 @@ class Root:
         self.spool = Spool(folder.spool_folder, min_free=min_free, disk=disk)
         self.manifest = Manifest(self.storage)
         self.placer = Placer(self.storage, self.spool, self.manifest)
+        self.recovery = Recovery(self.storage, self.spool, self.manifest, self.placer)
 
     @classmethod
     def read(cls, dest: Path) -> Self:
@@ -193,9 +196,9 @@ class Root:
             OSError: the disk fails.
         """
         was_cut_off = not self.manifest.is_compact
-        recorded = self.placer.recover(check_stop)
+        recorded = self.recovery.keep_promises(check_stop)
         if recorded is not None or was_cut_off:
-            self.placer.sweep()
+            self.recovery.sweep()
         return recorded or 0
 
     def tidy_spool(self) -> None:

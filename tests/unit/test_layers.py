@@ -81,6 +81,10 @@ HELD_BY = {
     "storage.interface": "test_disk",
     "storage.journal": "unit/storage/test_manifest",
     "storage.local": "test_disk",
+    "storage.recovery": "unit/storage/test_placing",
+    "storage.securing": "unit/storage/test_placing",
+    "storage.trash": "test_empty_trash",
+    "storage.versions": "unit/storage/test_placing",
 }
 """Modules without a unit test of their own, and the test of a whole run that holds their rules.
 

@@ -222,7 +222,7 @@ def test_what_lies_in_history_unrecorded_gets_an_entry(root: Root) -> None:
     kept = root.storage.keep(PLACE, "replaced-5")
     (root.dest / kept).unlink()
     (root.dest / kept).write_bytes(STRANGE)
-    root.placer.sweep()
+    root.recovery.sweep()
     check(root, current=NEW, superseded=STRANGE)
-    root.placer.sweep()
+    root.recovery.sweep()
     assert len(root.manifest.entries) == 2
