@@ -48,8 +48,8 @@ def stoppable() -> Iterator["Stop"]:
         graces[-1].daemon = True
         graces[-1].start()
 
-    heeded = [signum for signum in _SIGNALS if not _is_nohup(signum)]
-    before = {signum: signal.signal(signum, on_signal) for signum in heeded}
+    caught = [signum for signum in _SIGNALS if not _is_nohup(signum)]
+    before = {signum: signal.signal(signum, on_signal) for signum in caught}
     try:
         yield stop
     finally:

@@ -86,7 +86,7 @@ class Files:
         self._progress.received(count)
 
 
-class Judge:
+class Comparison:
     """Compares recorded entries with the files.
 
     Args:

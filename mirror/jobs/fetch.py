@@ -43,7 +43,7 @@ _MEDIA = (None, "image", "video", "audio")
 """Types of assets whose files are media; what Kling may add one day need not be one."""
 
 
-class _GotOnError(Exception):
+class _GrownError(Exception):
     """An attempt failed, but the file has grown: the attempt does not count."""
 
 
@@ -203,7 +203,7 @@ class Fetcher:
         while True:
             try:
                 return await self._asked(wanted.url, lambda: self._once(wanted))
-            except _GotOnError:
+            except _GrownError:
                 await asyncio.sleep(_BETWEEN_S)
 
     async def probe(self, url: str) -> RemoteFile:
@@ -251,7 +251,7 @@ class Fetcher:
             )
         except FetchError as error:
             if wanted.progress.made() and self._goes_on_after(error):
-                raise _GotOnError from error
+                raise _GrownError from error
             raise
         for algorithm, digest in received.digests:
             hashed = await asyncio.to_thread(hash_file, partial.path.open("rb"), (algorithm,))

@@ -13,7 +13,7 @@ from msgspec import structs
 from mirror.clock import now_iso
 from mirror.errors import ListingError
 from mirror.jobs import planning
-from mirror.jobs.known import Claim
+from mirror.jobs.known import Scope
 from mirror.jobs.lister import Lister
 from mirror.jobs.result import Tally
 from mirror.models import Asset, Entry, Failure
@@ -51,25 +51,25 @@ class Gone:
     def changes(self) -> list[Change]:
         """The changes to record. It blocks, and notes in the tally why nothing is marked gone."""
         changes: list[Change] = [DropFailure(key) for key in self._lister.unchanged_failures]
-        for account, claim in self._lister.claims.items():
-            changes += self._moved(account, claim)
+        for account, scope in self._lister.scopes.items():
+            changes += self._moved(account, scope)
         for listing in self._tally.complete:
-            claim = self._lister.claims[listing.account]
+            scope = self._lister.scopes[listing.account]
             with self._tally.noting_errors(listing.account):
                 self._require_proof(listing)
-                changes += self._settled_failures(listing, claim)
-                changes += self._gone(self._missing(listing, claim), listing, claim)
+                changes += self._settled_failures(listing, scope)
+                changes += self._gone(self._missing(listing, scope), listing, scope)
         return changes
 
-    def _moved(self, account: str | None, claim: Claim) -> Iterator[Change]:
+    def _moved(self, account: str | None, scope: Scope) -> Iterator[Change]:
         """What was recorded under another address of an account, under its present one.
 
         All of it moves at once: later, no listing shows any more that both are one account.
         """
-        if account is None or not (others := claim.same_account - {account}):
+        if account is None or not (others := scope.same_account - {account}):
             return
         for entry in self._manifest.entries.values():
-            if entry.account in others and claim.may_own(entry):
+            if entry.account in others and scope.may_own(entry):
                 yield PutEntry(structs.replace(entry, account=account))
         for failure in self._manifest.failures.values():
             if failure.account in others:
@@ -83,27 +83,27 @@ class Gone:
                 hint="what was found is mirrored; run `sync` again when nobody is uploading",
             )
 
-    def _settled_failures(self, listing: Listing, claim: Claim) -> Iterator[Change]:
+    def _settled_failures(self, listing: Listing, scope: Scope) -> Iterator[Change]:
         """Failures of assets that are no longer listed."""
         for key, failure in self._manifest.failures.items():
             if (
                 key not in self._seen
-                and failure.account in claim.addresses
+                and failure.account in scope.addresses
                 and self._is_wanted(failure)
                 and not listing.may_hide(failure.id)
             ):
                 yield DropFailure(key)
 
-    def _missing(self, listing: Listing, claim: Claim) -> list[Entry]:
+    def _missing(self, listing: Listing, scope: Scope) -> list[Entry]:
         """The account's entries that no listing of this run has, under its present address."""
-        missing = sorted(claim.expected(listing.seen) - self._seen)
+        missing = sorted(scope.expected(listing.seen) - self._seen)
         return [
             structs.replace(entry, account=listing.account or entry.account)
             for entry in map(self._manifest.entries.__getitem__, missing)
             if entry.state == "current"
         ]
 
-    def _gone(self, missing: Sequence[Entry], listing: Listing, claim: Claim) -> list[Change]:
+    def _gone(self, missing: Sequence[Entry], listing: Listing, scope: Scope) -> list[Change]:
         """The entries that are gone.
 
         Raises:
@@ -113,7 +113,7 @@ class Gone:
         vanished = [entry for entry in missing if not self._has_listed_version(entry)]
         if not vanished or self._settings.scope.is_filtered or listing.has_unreadable:
             return []
-        self._check_amount(len(vanished), len(claim.expected(listing.seen)), listing)
+        self._check_amount(len(vanished), len(scope.expected(listing.seen)), listing)
         self._look_up(vanished, listing)
         self._tally.gone += len(vanished)
         now = now_iso()

@@ -137,7 +137,7 @@ class Known:
     def _at_start(self) -> Iterable[Entry]:
         return islice(list(self._entries.values()), self._count)
 
-    def claim(self, account: str | None, *, is_alone: bool) -> "Claim":
+    def scope(self, account: str | None, *, is_alone: bool) -> "Scope":
         """What the listing of an account is about, before anything is listed.
 
         A mirror of one account alone knows it by its email, or without one: what it was asked for
@@ -150,7 +150,7 @@ class Known:
         emails = self._addresses - {None}
         is_the_only_one = len(emails) <= 1 if account is None else emails <= {account}
         addresses = {account, None, *emails} if is_alone and is_the_only_one else {account}
-        return Claim(self, addresses)
+        return Scope(self, addresses)
 
     def current(self, addresses: Iterable[str | None]) -> set[str]:
         """The keys that were current at the start under some addresses, and are wanted."""
@@ -169,7 +169,7 @@ def _may_be(asset: Asset, version: _Version) -> bool:
     return created is None or version.create_time_ms in (None, created)
 
 
-class Claim:
+class Scope:
     """The entries that one account's listing is about.
 
     Args:

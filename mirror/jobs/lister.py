@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from mirror.errors import AccessError, ApiError, UsageError
 from mirror.jobs import planning
 from mirror.jobs.commit import needs_record
-from mirror.jobs.known import Claim, Known
+from mirror.jobs.known import Known, Scope
 from mirror.jobs.queue import ActionQueue
 from mirror.jobs.result import Tally
 from mirror.models import Action, Asset, Entry, Kind
@@ -37,7 +37,7 @@ class Lister:
 
     Attributes:
         known: what the mirror knew at the start.
-        claims: by account, which entries its listing speaks of.
+        scopes: by account, which entries its listing speaks of.
         unchanged_failures: keys of failures whose assets have all their files.
     """
 
@@ -52,7 +52,7 @@ class Lister:
         self._queue = queue
         self._handed_over: set[str] = set()
         self.known = Known(root.manifest.entries, is_wanted=self._is_wanted)
-        self.claims: dict[str | None, Claim] = {}
+        self.scopes: dict[str | None, Scope] = {}
         self.unchanged_failures: list[str] = []
 
     def list_account(self, account: str | None) -> Listing:
@@ -62,17 +62,17 @@ class Lister:
             AccessError, ApiError, UsageError: a page could not be had. What was listed before is
                 handed over all the same.
         """
-        claim = self.known.claim(account, is_alone=len(self._tally.accounts) == 1)
+        scope = self.known.scope(account, is_alone=len(self._tally.accounts) == 1)
         listing = Listing(
             partial(self._api.page, account=account, filters=self._filters),
             account=account,
             page_size=self._settings.page_size,
             identify=self.known.identify,
-            expected=claim.expected,
+            expected=scope.expected,
         )
-        work = _Work(listing, claim, [other.seen for other in self._tally.listings])
+        work = _AccountListing(listing, scope, [other.seen for other in self._tally.listings])
         self._tally.listings.append(listing)
-        self.claims[account] = claim
+        self.scopes[account] = scope
         error = None
         try:
             self._walk(work)
@@ -84,7 +84,7 @@ class Lister:
             raise self._explained(error, account)
         return listing
 
-    def _walk(self, work: "_Work") -> None:
+    def _walk(self, work: "_AccountListing") -> None:
         """Walk until the listing is proven and every deferred action is handed over."""
         listing = work.listing
         failed = None
@@ -102,7 +102,7 @@ class Lister:
         if failed is not None:
             raise failed
 
-    def _take(self, work: "_Work", assets: Sequence[Asset], *, wait: bool) -> None:
+    def _take(self, work: "_AccountListing", assets: Sequence[Asset], *, wait: bool) -> None:
         """Decide for the assets of a page, or let them wait."""
         entries, seen, waiting = self._manifest.entries, work.listing.seen, work.waiting
         now: list[tuple[Asset, Entry | None]] = []
@@ -117,7 +117,7 @@ class Lister:
                 continue
             if work.earlier and any(key in listed for listed in work.earlier):
                 continue
-            work.claim.note(asset, entry)
+            work.scope.note(asset, entry)
             if not self._lets_through(asset):
                 self._tally.filtered += 1
             elif self._must_wait(asset, entry):
@@ -169,7 +169,7 @@ class Lister:
     def _may_replace(self, asset: Asset) -> bool:
         return asset.key not in self._handed_over and bool(self.known.other_versions(asset))
 
-    def _settle(self, work: "_Work") -> None:
+    def _settle(self, work: "_AccountListing") -> None:
         """Decide for the assets that waited for the end of the listing."""
         listing = work.listing
         listed: Container[str] = listing.proof.keys if listing.proof else ()
@@ -190,11 +190,11 @@ class Lister:
         replaced = {entry.key for _, older in pairs for entry in older}
         self._supersede([entry for entry in missing if entry.key not in replaced], listed)
 
-    def _missing(self, work: "_Work") -> list[Entry]:
+    def _missing(self, work: "_AccountListing") -> list[Entry]:
         """The entries that a proven listing lacks, whatever has become of them."""
         listing = work.listing
         listed = listing.proof.keys if listing.proof else ()
-        keys = work.claim.expected(listing.seen).difference(
+        keys = work.scope.expected(listing.seen).difference(
             listed, self._handed_over, *work.earlier
         )
         entries = [self._manifest.entries[key] for key in sorted(keys)]
@@ -253,7 +253,7 @@ class Lister:
         )
 
 
-class _Work:
+class _AccountListing:
     """One account's listing under way.
 
     Attributes:
@@ -261,8 +261,8 @@ class _Work:
         waiting: by key, what is decided at the end of the listing.
     """
 
-    def __init__(self, listing: Listing, claim: Claim, earlier: Sequence[Set[str]]) -> None:
+    def __init__(self, listing: Listing, scope: Scope, earlier: Sequence[Set[str]]) -> None:
         self.listing = listing
-        self.claim = claim
+        self.scope = scope
         self.earlier = earlier
         self.waiting: dict[str, Asset] = {}

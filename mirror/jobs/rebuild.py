@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from mirror.clock import now_iso
 from mirror.errors import DiskError, ManifestError
 from mirror.jobs import verify
-from mirror.jobs.evidence import Files, Judge
+from mirror.jobs.evidence import Comparison, Files
 from mirror.jobs.naming import read_name, with_file
 from mirror.models import ROLES, Entry, StoredFile, TwinEntry
 from mirror.progress import Progress
@@ -69,17 +69,17 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     files = Files(storage, progress, stop)
     sums = {} if base == NAME else _sums(storage)
     trashed = [entry for _, entry in storage.trashed()]
-    judge = Judge(
+    comparison = Comparison(
         files,
         manifest.entries.values(),
         sums=sums,
         trashed={entry.key for entry in trashed},
         is_backup=base != NAME,
     )
-    changes = list(judge.changes())
+    changes = list(comparison.changes())
     for change in changes:
         manifest.apply(change)
-    rebuilt.missing, rebuilt.damaged = judge.missing, judge.damaged
+    rebuilt.missing, rebuilt.damaged = comparison.missing, comparison.damaged
     claimed = {stored.path for entry in manifest.entries.values() for stored in entry.files()}
     rebuilt.missing += sorted(sums.keys() - claimed - files.found.keys())
     loose = files.found.keys() - claimed

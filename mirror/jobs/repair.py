@@ -63,7 +63,7 @@ def check_and_repair(
         What was found and done, and what kept Kling from being asked for the rest, if anything.
 
     Raises:
-        DiskError, OSError: the disk cannot take it; what was mended is recorded.
+        DiskError, OSError: the disk cannot take it; what was repaired is recorded.
         Interrupted: stopped.
     """
     root.recover(stop.check)
@@ -197,13 +197,13 @@ class _Repair:
     def _list(self, api: KlingApi, account: str | None) -> None:
         """Find the assets whose files are wanted, or prove that Kling no longer has them."""
         known = Known(self._root.manifest.entries, is_wanted=lambda _: True)
-        claim = known.claim(account, is_alone=True)
+        scope = known.scope(account, is_alone=True)
         listing = Listing(
             partial(api.page, account=account, filters={}),
             account=account,
             page_size=self._settings.page_size,
             identify=known.identify,
-            expected=claim.expected,
+            expected=scope.expected,
         )
         wanted = {entry.key for entry, _, _ in self.left.values() if entry.account == account}
         for assets in listing.pages():
@@ -211,7 +211,7 @@ class _Repair:
             if wanted <= self._listed.keys():
                 return
         # A library without anything that we know is another one, whatever it proves.
-        is_ours = not claim.expected(listing.seen).isdisjoint(listing.seen)
+        is_ours = not scope.expected(listing.seen).isdisjoint(listing.seen)
         if is_ours and listing.is_proven and not listing.has_unreadable:
             self._proven.add(account)
 

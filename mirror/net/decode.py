@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 
 from mirror.models import NOT_JSON, Asset, Role, UnreadableItem
-from mirror.net.json_text import mended
+from mirror.net.json_text import sanitized
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class _Item(Struct):
     user_id: _UserId = field(name="userId", default=None)
 
 
-class _Odd(Struct):
+class _LooseItem(Struct):
     """An item in which the fields that we do not need may hold anything."""
 
     id: _Id
@@ -81,7 +81,7 @@ class _CleanAnswer(Struct):
 
 _item_decoder = msgspec.json.Decoder(_Item, strict=True)
 _lax_item_decoder = msgspec.json.Decoder(_Item, strict=False)
-_odd_item_decoder = msgspec.json.Decoder(_Odd, strict=False)
+_loose_item_decoder = msgspec.json.Decoder(_LooseItem, strict=False)
 _owner_decoder = msgspec.json.Decoder(_Owned)
 _answer_decoder = msgspec.json.Decoder(_Answer)
 _clean_answer_decoder = msgspec.json.Decoder(_CleanAnswer)
@@ -104,7 +104,7 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     try:
         answer = _answer_decoder.decode(body)
     except NOT_JSON:
-        body = mended(body)
+        body = sanitized(body)
         try:
             answer = _answer_decoder.decode(body)
         except msgspec.ValidationError as error:
@@ -115,7 +115,7 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     if is_error or (answer.assets is None and not _may_lack_list(sent)):
         raise MalformedAnswerError(_seen(sent))
     raws = answer.assets or ()
-    try:  # all items at once: nearly always none is odd
+    try:  # all items at once: nearly always none is invalid
         items = _clean_answer_decoder.decode(body).assets
     except NOT_JSON:
         return _one_by_one(raws, page=page, account=account)
@@ -146,13 +146,13 @@ def decode_item(raw: Raw, *, account: str | None) -> Asset:
     try:
         return _asset(_item_decoder.decode(raw), raw, account)
     except NOT_JSON:
-        raw = Raw(mended(bytes(raw)))
+        raw = Raw(sanitized(bytes(raw)))
     try:
         return _asset(_lax_item_decoder.decode(raw), raw, account)
     except NOT_JSON as error:
         trouble = MalformedAnswerError(str(error))
     try:
-        asset = _asset(_known_fields(_odd_item_decoder.decode(raw)), raw, account)
+        asset = _asset(_known_fields(_loose_item_decoder.decode(raw)), raw, account)
     except NOT_JSON:
         raise trouble from None
     if not asset.urls.get("resource"):
@@ -160,16 +160,16 @@ def decode_item(raw: Raw, *, account: str | None) -> Asset:
     return asset
 
 
-def _known_fields(odd: _Odd) -> _Item:
+def _known_fields(item: _LooseItem) -> _Item:
     return _Item(
-        id=odd.id,
-        name=_or_none(odd.name, str),
-        content_type=odd.content_type,
-        resource=odd.resource,
-        cover=odd.cover,
-        create_time=_or_none(odd.create_time, int),
-        update_time=odd.update_time,
-        user_id=_or_none(odd.user_id, int | str),  # type: ignore[arg-type] # a union of types
+        id=item.id,
+        name=_or_none(item.name, str),
+        content_type=item.content_type,
+        resource=item.resource,
+        cover=item.cover,
+        create_time=_or_none(item.create_time, int),
+        update_time=item.update_time,
+        user_id=_or_none(item.user_id, int | str),  # type: ignore[arg-type] # a union of types
     )
 
 
@@ -221,7 +221,7 @@ def decode_accounts(body: bytes) -> list[str]:
         MalformedAnswerError: it is something else.
     """
     try:
-        return list(msgspec.json.decode(mended(body), type=dict[str, dict[str, Any]]))
+        return list(msgspec.json.decode(sanitized(body), type=dict[str, dict[str, Any]]))
     except NOT_JSON as error:
         raise MalformedAnswerError(f"{_seen(body)}: {error}") from None
 
@@ -233,7 +233,7 @@ def error_text(body: bytes) -> tuple[str, object]:
     (`{"error": {"code": …, "message": …}}`), a proxy's are HTML.
     """
     try:
-        answer = json.loads(mended(body))
+        answer = json.loads(sanitized(body))
     except ValueError:
         return _seen(body), None
     if not isinstance(answer, dict):

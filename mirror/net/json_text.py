@@ -1,4 +1,4 @@
-"""JSON as text: cut and mended without parsing it, so that all else stays as it was written."""
+"""JSON as text: cut and cleaned without parsing it, so that all else stays as it was written."""
 
 import json
 import re
@@ -7,28 +7,28 @@ from msgspec import Raw
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(?P<key>(?=\s*:))?', re.DOTALL)
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
-_ODD = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)', re.DOTALL)
+_INVALID = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)', re.DOTALL)
 _PLAIN_URL = re.compile(rb'("https?://[^"?#]*)[?#][^"]*(?="(?!\s*:))', re.IGNORECASE)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 64
 """Levels of nesting that are kept: every reader of JSON gives up at some depth."""
 
 
-def mended(body: bytes) -> bytes:
+def sanitized(body: bytes) -> bytes:
     """The same JSON without what readers of JSON stumble over.
 
     Bytes and escapes that are no Unicode become replacement characters; NaN, Infinity and what is
     nested too deeply become null. What is no JSON at all stays so.
     """
     text = _flattened(body.decode("utf-8-sig", errors="replace"))
-    return _ODD.sub(_mended_token, text).encode()
+    return _INVALID.sub(_sanitized_token, text).encode()
 
 
 def stripped(raw: Raw) -> Raw:
     """The item as the manifest keeps it: every field, every http(s) URL cut at its query."""
     data = bytes(raw)
     if data.count(b"[") + data.count(b"{") > _DEEPEST:
-        data = mended(data)
+        data = sanitized(data)
     if b"\\" not in data and data.isascii():  # nearly always: then a URL is as it reads
         return Raw(_PLAIN_URL.sub(rb"\1", data))
     return Raw(_STRING.sub(_stripped_string, data.decode(errors="replace")).encode())
@@ -55,7 +55,7 @@ def _flattened(text: str) -> str:
     return "".join((*parts, text[copied:]))
 
 
-def _mended_token(found: re.Match[str]) -> str:
+def _sanitized_token(found: re.Match[str]) -> str:
     token = found[0]
     if token[0] != '"':
         return "null"

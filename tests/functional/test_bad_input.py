@@ -22,7 +22,7 @@ CLOSED_PORT = 1  # tcpmux: nothing listens there
 def here(
     environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> RunProgram:
-    """Runs the command line in this process: for what ends before anything has begun."""
+    """Runs the command line in this process: for what ends before anything has started."""
 
     def run(*arguments: object, env: Mapping[str, str] | None = None) -> Finished:
         with monkeypatch.context() as context:

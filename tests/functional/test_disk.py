@@ -149,7 +149,7 @@ def test_room_that_another_file_took(
 def test_a_file_that_is_announced_to_be_too_big(
     library: Library, mount: Callable[..., Path], sync_to: RunProgram
 ) -> None:
-    """A file that cannot fit is not begun: the disk is not filled up for nothing."""
+    """A file that cannot fit is not started: the disk is not filled up for nothing."""
     disk = mount("size=3m")
     library.add(1, "image", size=4 * _MB)
     with library.service() as service:

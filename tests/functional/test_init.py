@@ -363,7 +363,7 @@ def test_a_folder_that_no_config_can_hold(program: RunProgram, folder: Path) -> 
 def test_a_folder_that_cannot_be_made_leaves_no_config(
     program: RunProgram, folder: Path, tmp_path: Path
 ) -> None:
-    """Exit 6; once it is mended, the same `init` works."""
+    """Exit 6; once it is repaired, the same `init` works."""
     (tmp_path / "file").touch()
     assert program("init", "--dest", tmp_path / "file/below").code == 6
     assert not (folder / "config.toml").exists()
@@ -416,8 +416,8 @@ def test_only_init_may_create_a_mirror(
         assert "`kling-mirror init --dest " in refused.err
     assert [*dest.iterdir()] == []
     assert program("import", folder, env={**environ, "KLING_MIRROR_NO_CREATE": "1"}).code == 6
-    begun = program("init", "--dest", dest, env=environ)
-    assert begun.code == 0, begun.err
+    started = program("init", "--dest", dest, env=environ)
+    assert started.code == 0, started.err
     done = program("sync", *flags, env=environ)
     assert done.code == 0, done.err
     assert len(manifest_of(dest)["assets"]) == 3

@@ -104,7 +104,7 @@ def test_repair_goes_by_the_id_and_not_by_the_url(
 def test_repair_fetches_a_cover_alone(
     verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
 ) -> None:
-    """A cover is mended without its video being asked for."""
+    """A cover is repaired without its video being asked for."""
     path = path_of(dest, trio[0], "cover")
     flip(dest / path)
     assert verify("--repair").code == 0
@@ -153,7 +153,7 @@ def test_what_could_not_be_fetched_today_is_not_lost(
     *,
     dest: Path,
 ) -> None:
-    """A failing CDN proves nothing about what Kling has: exit 1, and the next repair mends it."""
+    """A failing CDN proves nothing about what Kling has: exit 1, and the next repair succeeds."""
     path = path_of(dest, trio[1])
     flip(dest / path)
     service.fail(error(503), "/cdn/*")
@@ -338,7 +338,7 @@ def test_a_bad_sector_stops_no_repair(
     *,
     tmp_path: Path,
 ) -> None:
-    """In a recorded file, in a copy of it, in a stranger: all that can be had is mended."""
+    """In a recorded file, in a copy of it, in a stranger: all that can be had is repaired."""
     bad, flipped = path_of(dest, items[1]), path_of(dest, items[4])
     copies = [_spare(dest, path, "trash") for path in (bad, flipped)]
     stranger = dest / "image" / "stranger.png"
@@ -426,7 +426,7 @@ def test_what_nobody_has_is_said_to_be_lost(
     done = verify("--repair")
     assert done.code == 1
     assert done.summary["lost"] == [path]
-    assert done.summary["fetched"] == [path_of(dest, trio[2])], "the others are mended"
+    assert done.summary["fetched"] == [path_of(dest, trio[2])], "the others are repaired"
     assert (dest / path).read_bytes() == damaged
     shown = verify_in_words("--repair")
     assert shown.code == 1
@@ -437,7 +437,7 @@ def test_what_nobody_has_is_said_to_be_lost(
 def test_a_version_whose_bytes_are_those_of_another_entry_is_not_lost(
     verify: RunProgram, service: Misbehaving, library: Library, trio: list[Any], dest: Path
 ) -> None:
-    """A superseded file that is one with its successor is mended with it, once that is fetched."""
+    """A superseded file that shares its bytes with its successor is repaired with it."""
     library.change(trio[1])  # a new updateTime, the same bytes
     assert run_sync(service, dest).summary.exit_code == 0
     stored = [stored["path"] for entry, stored in stored_of(dest) if entry["id"] == trio[1]["id"]]

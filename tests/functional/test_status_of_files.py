@@ -179,7 +179,7 @@ def test_a_run_dated_in_the_future_is_not_fresh(
     _run_log(dest).write_text(f"{json.dumps(old)}\n{json.dumps(ahead)}\n")
     assert state()["last_complete"] == "2025-01-01T00:00:00Z"
     done = program("status", "--max-age", "9999d", "--dest", dest)
-    assert (done.code, "in the future" in done.err) == (1, True), "no age can be told"
+    assert (done.code, "in the future" in done.err) == (1, True), "no age is known"
     assert run_sync(service, dest).summary.exit_code == 0
     assert state()["is_complete"]
 

@@ -348,7 +348,7 @@ def test_on_a_slow_disk(stage: _Stage, slow_disk: Mapping[str, str], hook: Path,
     with _slowly(stage, slow_disk, hook).begin() as process:
         wait_until(lambda: len(stage.service.cdn_requests()) > 250, timeout_s=60)
         wait_until(lambda: journal.exists() and journal.stat().st_size, timeout_s=60)
-        time.sleep(0.3)  # the batch after the first is large, and has begun
+        time.sleep(0.3)  # the batch after the first is large, and has started
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)

@@ -102,7 +102,7 @@ def test_odd_heads_are_read(service: Misbehaving, tmp_path: Path, head: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (
             _head(
@@ -122,11 +122,11 @@ def test_odd_heads_are_read(service: Misbehaving, tmp_path: Path, head: bytes) -
     ids=["long range", "huge length", "long length", "redirect that is no text"],
 )
 def test_absurd_answers_are_failures(
-    service: Misbehaving, tmp_path: Path, answer: bytes, told: str
+    service: Misbehaving, tmp_path: Path, answer: bytes, message: str
 ) -> None:
     """Numbers beyond all measure and redirects that are no text fail a file, and that is all."""
     service.fail(_says(answer))
-    with pytest.raises(FetchError, match=told):
+    with pytest.raises(FetchError, match=message):
         _fetch(service, tmp_path)
 
 

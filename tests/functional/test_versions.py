@@ -390,7 +390,7 @@ def test_a_failure_of_the_second_of_two_is_its_own(
 def test_repair_knows_two_assets_of_one_id_and_time_apart(
     service: Misbehaving, dest: Path, twins: list[dict[str, Any]], verify: RunProgram, which: int
 ) -> None:
-    """The damaged one is mended with its own bytes; the other is not touched."""
+    """The damaged one is repaired with its own bytes; the other is not touched."""
     assert run_sync(service, dest).summary.exit_code == 0
     before = snapshot(dest)
     key = [*_twin_keys(twins)][which]

@@ -1,4 +1,4 @@
-"""A crash right before every durable step: the manifest never lies, and the next run mends."""
+"""A crash right before every durable step: the manifest never lies, and the next run repairs."""
 
 import shutil
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
-from mirror.jobs.evidence import Fate, Files, Judge
+from mirror.jobs.evidence import Comparison, Fate, Files
 from mirror.models import Entry, State, StoredFile
 from mirror.progress import Progress
 from mirror.stopping import Stop
@@ -54,9 +54,9 @@ def judge(
     sums: Mapping[str, bytes] | None = None,
     trashed: tuple[str, ...] = (),
     is_backup: bool = True,
-) -> Judge:
+) -> Comparison:
     """A judge over what is in the folder."""
-    return Judge(
+    return Comparison(
         Files(LocalFolder(dest), Progress(), Stop()),
         entries,
         sums={path: sha256(data) for path, data in (sums or {}).items()},

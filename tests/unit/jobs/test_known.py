@@ -183,7 +183,7 @@ def test_what_is_recorded_meanwhile_was_not_known_before() -> None:
     entries = {"7@5": an_entry(5)}
     mirror = Known(entries, is_wanted=lambda _: True)
     entries["8@5"] = an_entry(5, asset_id="8")
-    assert mirror.claim(None, is_alone=True).expected(set()) == {"7@5"}
+    assert mirror.scope(None, is_alone=True).expected(set()) == {"7@5"}
     assert mirror.other_versions(an_item(6, asset_id="8")) == []
 
 
@@ -199,7 +199,7 @@ def test_only_what_is_wanted_and_current_is_expected() -> None:
         {entry.key: entry for entry in entries},
         is_wanted=lambda entry: entry.content_type == "video",
     )
-    assert mirror.claim(None, is_alone=True).expected(set()) == {"7@1"}
+    assert mirror.scope(None, is_alone=True).expected(set()) == {"7@1"}
 
 
 ME, YOU = "me@example.com", "you@example.com"
@@ -230,7 +230,7 @@ def test_the_addresses_that_a_listing_speaks_of(
 ) -> None:
     """Its own; in a mirror of one account also the one that it was known by, or none."""
     entries = [an_entry(time, account=account) for time, account in enumerate(accounts)]
-    assert known(*entries).claim(asked, is_alone=is_alone).addresses == addresses
+    assert known(*entries).scope(asked, is_alone=is_alone).addresses == addresses
 
 
 @pytest.mark.parametrize(
@@ -253,19 +253,19 @@ def test_an_entry_of_another_user_is_not_expected(
 ) -> None:
     """Unless it is listed; a user who is not known may be any."""
     mirror = known(an_entry(1, owner=owner), an_entry(2))
-    claim = mirror.claim(None, is_alone=True)
-    claim.note(an_item(9, owner=listed), None)
-    assert claim.expected(seen) == expected
+    scope = mirror.scope(None, is_alone=True)
+    scope.note(an_item(9, owner=listed), None)
+    assert scope.expected(seen) == expected
 
 
 def test_an_address_whose_assets_are_listed_is_the_same_account() -> None:
     """Then all of its entries are expected, but those of another user."""
     mine, more = an_entry(1, account=ME, owner=12), an_entry(2, account=ME, owner=12)
     other = an_entry(3, account=ME, owner=13)
-    claim = known(mine, more, other).claim(YOU, is_alone=True)
-    assert claim.expected(set()) == set()
-    claim.note(an_item(1, owner=12), mine)
-    assert (claim.addresses, claim.same_account) == ({ME, YOU}, {ME})
-    assert [claim.may_own(entry) for entry in (mine, more, other)] == [True, True, False]
-    assert claim.may_own(an_entry(4, account=ME))
-    assert claim.expected({mine.key}) == {mine.key, more.key}
+    scope = known(mine, more, other).scope(YOU, is_alone=True)
+    assert scope.expected(set()) == set()
+    scope.note(an_item(1, owner=12), mine)
+    assert (scope.addresses, scope.same_account) == ({ME, YOU}, {ME})
+    assert [scope.may_own(entry) for entry in (mine, more, other)] == [True, True, False]
+    assert scope.may_own(an_entry(4, account=ME))
+    assert scope.expected({mine.key}) == {mine.key, more.key}

@@ -9,7 +9,7 @@ from mirror.net.response import Answer
 T = TypeVar("T")
 
 
-def told(
+def answered(
     make: Callable[[], Answer[T]], *lines: bytes, body: bytes = b"", fault: Exception | None = None
 ) -> T:
     """What comes of an answer with this header and body, or with libcurl's error behind them."""

@@ -14,7 +14,7 @@ from mirror.net.download import Received, Receiver
 from mirror.net.writers import Writers
 from mirror.storage.partial import Note, Partial
 from tests.lib.library import PNG
-from tests.unit.net.answers import told
+from tests.unit.net.answers import answered
 
 URL = "https://cdn.example/a.png"
 BODY = PNG + bytes(range(256)) * 40
@@ -57,7 +57,7 @@ def receive(partial: Partial) -> Iterator[Receive]:
             "writers": writers,
         }
         make = bound(Receiver, url=URL, noted_url=URL, partial=partial, **{**usual, **options})
-        return told(make, *lines, body=body, fault=fault)
+        return answered(make, *lines, body=body, fault=fault)
 
     yield run
     writers.close()

@@ -1,4 +1,4 @@
-"""JSON that is cut and mended as text: what changes, and that nothing else does."""
+"""JSON that is cut and cleaned as text: what changes, and that nothing else does."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from mirror.net.json_text import mended, stripped, without_query
+from mirror.net.json_text import sanitized, stripped, without_query
 
 SOME = settings(max_examples=300, deadline=None, database=None)
 
@@ -34,7 +34,7 @@ SOME = settings(max_examples=300, deadline=None, database=None)
 )
 def test_mending(text: str, becomes: str) -> None:
     """Only what readers stumble over changes; what is no JSON stays so."""
-    assert mended(text.encode()) == becomes.encode()
+    assert sanitized(text.encode()) == becomes.encode()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_mending(text: str, becomes: str) -> None:
 )
 def test_mending_what_is_no_text(body: bytes, becomes: str) -> None:
     """A mark at the beginning goes, bytes that are no Unicode are replaced."""
-    assert mended(body) == becomes.encode()
+    assert sanitized(body) == becomes.encode()
 
 
 @SOME
@@ -60,9 +60,9 @@ def test_mending_what_is_no_text(body: bytes, becomes: str) -> None:
 )
 def test_mending_changes_no_sound_json(value: object) -> None:
     """Whatever it holds; and once more changes nothing."""
-    once = mended(json.dumps(value).encode())
+    once = sanitized(json.dumps(value).encode())
     assert json.loads(once) == value
-    assert mended(once) == once
+    assert sanitized(once) == once
 
 
 @pytest.mark.parametrize("depth", [10, 62, 63, 64, 1000, 100_000])

@@ -4,7 +4,7 @@ import pytest
 
 from mirror.errors import ExpiredUrlError, FetchError
 from mirror.net.response import Answer
-from tests.unit.net.answers import told
+from tests.unit.net.answers import answered
 
 
 class _Headers(Answer[dict[str, str]]):
@@ -27,7 +27,7 @@ def a_request() -> _Headers:
 
 def test_the_last_header_counts() -> None:
     """Behind a 100, a proxy's answer or a redirect."""
-    headers = told(
+    headers = answered(
         a_request, b"HTTP/1.1 100 Continue", b"X: 1", b"", b"HTTP/1.1 200 OK", b"Y: 2", body=b"x"
     )
     assert headers == {"y": "2", "(whole)": "False"}
@@ -35,7 +35,7 @@ def test_the_last_header_counts() -> None:
 
 def test_what_comes_twice_is_joined() -> None:
     """Two values are a list, as RFC 9110 says; the same value twice is one."""
-    headers = told(a_request, b"HTTP/1.1 200 OK", b"A: 1", b"a:1", b"B: 1", b"B: 2", body=b"x")
+    headers = answered(a_request, b"HTTP/1.1 200 OK", b"A: 1", b"a:1", b"B: 1", b"B: 2", body=b"x")
     assert (headers["a"], headers["b"]) == ("1", "1, 2")
 
 
@@ -58,7 +58,7 @@ def test_what_comes_twice_is_joined() -> None:
 )
 def test_completeness_needs_a_length_or_a_marked_end(lines: list[bytes], *, is_whole: bool) -> None:
     """The end of a connection proves nothing."""
-    headers = told(a_request, b"HTTP/1.1 200 OK", *lines, body=b"12345")
+    headers = answered(a_request, b"HTTP/1.1 200 OK", *lines, body=b"12345")
     assert headers["(whole)"] == str(is_whole)
 
 
@@ -66,20 +66,20 @@ def test_completeness_needs_a_length_or_a_marked_end(lines: list[bytes], *, is_w
 def test_an_encoded_file_is_refused(coding: bytes) -> None:
     """What was not asked for would be mirrored as it came."""
     with pytest.raises(FetchError, match="compressed"):
-        told(a_request, b"HTTP/1.1 200 OK", b"Content-Encoding: " + coding, body=b"x")
+        answered(a_request, b"HTTP/1.1 200 OK", b"Content-Encoding: " + coding, body=b"x")
 
 
 @pytest.mark.parametrize("coding", [b"", b"identity", b"utf-8", b"none", b"aws-chunked, binary"])
 def test_words_that_are_no_coding_are_let_pass(coding: bytes) -> None:
     """Some servers send the character set there, or nonsense."""
-    assert told(a_request, b"HTTP/1.1 200 OK", b"Content-Encoding: " + coding, body=b"x")
+    assert answered(a_request, b"HTTP/1.1 200 OK", b"Content-Encoding: " + coding, body=b"x")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_an_expired_url_is_one_to_look_up_again(status: int) -> None:
     """A fresh URL may be good; the same one is not asked for again."""
     with pytest.raises(ExpiredUrlError, match=str(status)) as caught:
-        told(a_request, f"HTTP/1.1 {status} No".encode())
+        answered(a_request, f"HTTP/1.1 {status} No".encode())
     assert not caught.value.retryable
 
 
@@ -90,7 +90,7 @@ def test_an_expired_url_is_one_to_look_up_again(status: int) -> None:
 def test_other_statuses_are_failures(status: int, *, retryable: bool) -> None:
     """With the server's wish to wait, where there is one."""
     with pytest.raises(FetchError, match=str(status)) as caught:
-        told(a_request, f"HTTP/1.1 {status} No".encode(), b"Retry-After: 7")
+        answered(a_request, f"HTTP/1.1 {status} No".encode(), b"Retry-After: 7")
     assert (caught.value.retryable, caught.value.retry_after_s) == (retryable, 7)
 
 
@@ -98,13 +98,13 @@ def test_an_error_page_is_named_by_its_title() -> None:
     """What a person would have seen in a browser."""
     page = b"<html><head><title>Hotel Wifi</title></head>"
     with pytest.raises(FetchError, match='503 with the page "Hotel Wifi"'):
-        told(a_request, b"HTTP/1.1 503 Busy", body=page)
+        answered(a_request, b"HTTP/1.1 503 Busy", body=page)
 
 
 def test_a_bot_check_is_no_expired_url() -> None:
     """A fresh URL would meet the same check."""
     with pytest.raises(FetchError, match="bot check") as caught:
-        told(a_request, b"HTTP/1.1 403 Forbidden", b"CF-Mitigated: challenge", body=b"<html>")
+        answered(a_request, b"HTTP/1.1 403 Forbidden", b"CF-Mitigated: challenge", body=b"<html>")
     assert not isinstance(caught.value, ExpiredUrlError)
 
 
@@ -112,11 +112,11 @@ def test_a_proxy_that_wants_a_login_says_so() -> None:
     """Though libcurl only says that no tunnel came about."""
     fault = FetchError("CONNECT tunnel failed, response 407")
     with pytest.raises(FetchError, match="a proxy wants a login") as caught:
-        told(a_request, b"HTTP/1.1 407 Proxy Authentication Required", fault=fault)
+        answered(a_request, b"HTTP/1.1 407 Proxy Authentication Required", fault=fault)
     assert not caught.value.retryable
 
 
 def test_a_page_without_end_is_cut() -> None:
     """No more of it is taken than a megabyte."""
     with pytest.raises(ExpiredUrlError, match="404"):
-        told(a_request, b"HTTP/1.1 404 Not Found", body=bytes(2 << 20))
+        answered(a_request, b"HTTP/1.1 404 Not Found", body=bytes(2 << 20))

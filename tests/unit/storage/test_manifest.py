@@ -31,7 +31,7 @@ def an_entry(
     asset: bytes = b'{"id": "1"}',
     paths: Sequence[str] = (),
 ) -> Entry:
-    """An entry, told from others by its number; its files hold their own path."""
+    """An entry, distinguished by its number; its files hold their own path."""
     files = [a_file(path) for path in paths]
     return Entry(
         id=str(9_007_199_254_740_993 + number),
@@ -132,7 +132,7 @@ def make_root() -> Iterator[Callable[[], Root]]:
         yield lambda: Root(Path(tempfile.mkdtemp(dir=folder)) / "mirror")
 
 
-def told(manifest: Manifest) -> object:
+def contents(manifest: Manifest) -> object:
     """All that a manifest says."""
     return json.loads(msgspec.json.encode([manifest.entries, manifest.failures]))
 
@@ -140,10 +140,10 @@ def told(manifest: Manifest) -> object:
 def recorded_one_by_one(root: Root, changes: Sequence[Change]) -> list[object]:
     """Record the changes; what the manifest said before the first, and after each."""
     manifest = root.load()
-    states = [told(manifest)]
+    states = [contents(manifest)]
     for change in changes:
         manifest.record([change])
-        states.append(told(manifest))
+        states.append(contents(manifest))
     root.storage.close()
     return states
 
@@ -155,7 +155,7 @@ def test_what_is_recorded_is_loaded(root: Root) -> None:
     """A run that ends after any change leaves exactly that to the next one."""
     for number in range(1, len(CHANGES) + 1):
         manifest = root.record(CHANGES[number - 1])
-        assert told(root.load()) == told(manifest)
+        assert contents(root.load()) == contents(manifest)
     assert set(root.load().entries) == {an_entry(1).key, an_entry(2).key}
     assert root.load().failures == {}
 
@@ -193,9 +193,9 @@ def test_compacting_changes_nothing(cut: int, root: Root) -> None:
     assert root.load().is_compact
     manifest = root.record(*CHANGES[cut:])
     assert manifest.is_compact == (cut == len(CHANGES))
-    assert told(root.load()) == told(manifest)
+    assert contents(root.load()) == contents(manifest)
     root.record(compact=True)
-    assert told(root.load()) == told(manifest)
+    assert contents(root.load()) == contents(manifest)
 
 
 def test_the_contract_s_document(root: Root) -> None:
@@ -268,7 +268,7 @@ def test_a_journal_cut_anywhere_is_a_prefix(root: Root) -> None:
     journal = root.journal.read_bytes()
     for length in range(len(journal) + 1):
         root.journal.write_bytes(journal[:length])
-        assert told(root.load()) == states[journal[:length].count(b"\n")]
+        assert contents(root.load()) == states[journal[:length].count(b"\n")]
 
 
 def test_a_run_goes_on_after_any_cut(root: Root) -> None:
@@ -278,10 +278,10 @@ def test_a_run_goes_on_after_any_cut(root: Root) -> None:
     for length in range(0, len(journal), 97):
         root.journal.write_bytes(journal[:length])
         manifest = root.record(PutEntry(an_entry(7)))
-        assert told(root.load()) == told(manifest)
-        entries = told(manifest)[0]  # type: ignore[index]
+        assert contents(root.load()) == contents(manifest)
+        entries = contents(manifest)[0]  # type: ignore[index]
         del entries[an_entry(7).key]
-        assert [entries, told(manifest)[1]] == states[journal[:length].count(b"\n")]  # type: ignore[index]
+        assert [entries, contents(manifest)[1]] == states[journal[:length].count(b"\n")]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x20, 0x80])
@@ -293,7 +293,7 @@ def test_a_journal_with_any_byte_flipped_is_a_prefix(flip: int, root: Root) -> N
         damaged = bytearray(journal)
         damaged[position] ^= flip
         root.journal.write_bytes(damaged)
-        assert told(root.load()) == states[journal[:position].count(b"\n")]
+        assert contents(root.load()) == states[journal[:position].count(b"\n")]
 
 
 @pytest.mark.parametrize(
@@ -304,9 +304,9 @@ def test_what_no_run_wrote_is_not_believed(tail: bytes, root: Root) -> None:
     manifest = root.record(*CHANGES)
     with root.journal.open("ab") as journal:
         journal.write(tail)
-    assert told(root.load()) == told(manifest)
+    assert contents(root.load()) == contents(manifest)
     again = root.record(PutEntry(an_entry(8)))
-    assert told(root.load()) == told(again)
+    assert contents(root.load()) == contents(again)
 
 
 def test_a_journal_played_over_its_own_document_changes_nothing(root: Root) -> None:
@@ -315,7 +315,7 @@ def test_a_journal_played_over_its_own_document_changes_nothing(root: Root) -> N
     journal = root.journal.read_bytes()
     root.record(compact=True)
     root.journal.write_bytes(journal)
-    assert told(root.load()) == told(manifest)
+    assert contents(root.load()) == contents(manifest)
 
 
 some_changes = st.lists(
@@ -347,7 +347,7 @@ def test_any_journal_may_be_played_twice(
     journal = root.journal.read_bytes() if root.journal.exists() else b""
     root.record(compact=True)
     root.journal.write_bytes(journal)
-    assert told(root.load()) == told(manifest)
+    assert contents(root.load()) == contents(manifest)
 
 
 def test_a_damaged_line_is_kept_aside(root: Root) -> None:
@@ -387,7 +387,7 @@ def test_a_journal_that_cannot_be_written_changes_nothing(root: Root) -> None:
     manifest = root.new()
     with pytest.raises(OSError, match="directory"):
         manifest.record(CHANGES)
-    assert told(manifest) == [{}, {}]
+    assert contents(manifest) == [{}, {}]
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="nothing to refuse links with")
@@ -410,32 +410,32 @@ def test_a_pretty_printed_manifest_is_as_good(indent: int, line_end: str, root: 
     """A manifest that went through an editor loads, and its entries can be recorded again."""
     asset = b'{"id": "1", "resource": {"resource": "https://cdn.example/a"}, "tags": [1, 2]}'
     root.record(*CHANGES, PutEntry(an_entry(1, asset=asset)), compact=True)
-    plain = told(root.load())
+    plain = contents(root.load())
     text = json.dumps(json.loads(root.path.read_bytes()), indent=indent)
     root.path.write_bytes(text.replace("\n", line_end).encode())
     manifest = root.load()
-    assert told(manifest) == plain
+    assert contents(manifest) == plain
     gone = [
         msgspec.structs.replace(entry, state="gone", gone_since="now")
         for entry in manifest.entries.values()
     ]
     again = root.record(*map(PutEntry, gone))
     assert {entry.state for entry in root.load().entries.values()} == {"gone"}
-    assert told(root.load()) == told(again)
+    assert contents(root.load()) == contents(again)
     root.record(compact=True)
-    assert told(root.load()) == told(again)
+    assert contents(root.load()) == contents(again)
 
 
 def test_unknown_fields_are_no_damage(root: Root) -> None:
     """A later release may add fields without a new version."""
     root.record(*CHANGES, compact=True)
-    plain = told(root.load())
+    plain = contents(root.load())
     document = json.loads(root.path.read_bytes())
     document["comment"] = [1]
     for entry in document["assets"].values():
         entry["rating"] = 5
     root.path.write_text(json.dumps(document))
-    assert told(root.load()) == plain
+    assert contents(root.load()) == plain
 
 
 @pytest.mark.parametrize("version", [2, 10**30])
@@ -650,7 +650,7 @@ def test_any_journal_is_loaded(make_root: Callable[[], Root], data: bytes) -> No
     for key, entry in manifest.entries.items():
         assert key == key_of(entry.id, entry.update_time_ms)
     again = root.record(PutEntry(an_entry(9)))
-    assert told(root.load()) == told(again)
+    assert contents(root.load()) == contents(again)
 
 
 @SOME
