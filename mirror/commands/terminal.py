@@ -5,6 +5,7 @@ question ends.
 """
 
 import contextlib
+import os
 import select
 import shutil
 import signal
@@ -17,6 +18,7 @@ from mirror.text import printable, wrapped
 
 _PASTED_WITHIN_S = 0.1
 """The lines of one paste arrive within this time."""
+_POLL_S = 0.2
 _UNREADABLE = "\ufffd"
 
 
@@ -119,6 +121,9 @@ def _fitting(line: str) -> str:
 
 
 def _line() -> str:
+    """Read a line. A signal right before a blocking read would wait for the next key, so poll."""
+    while os.name == "posix" and not select.select([sys.stdin], [], [], _POLL_S)[0]:
+        pass
     line = sys.stdin.readline()
     if not line:
         raise EOFError
