@@ -1,5 +1,6 @@
 """Output that goes nowhere: the exit code stays the run's own, and nobody sees a traceback."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from tests.lib.processes import sync_arguments
 FULL = Path("/dev/full")
 NOWHERE = [
     (way, streams)
-    for way in ("full", "closed", "no reader")
     for streams in ("stdout", "stderr", "both")
+    for way in ("full", "closed", "no reader")
     if way == "closed" or streams != "both"
 ]
 
@@ -99,19 +100,16 @@ def _nowhere(way: str) -> int:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize(("way", "streams"), NOWHERE)
 def test_the_exit_code_is_the_run_s_own(
     commands: dict[tuple[str, ...], int],
     environ: Mapping[str, str],
     tmp_path: Path,
-    way: str,
-    streams: str,
 ) -> None:
     """Whatever becomes of stdout and stderr, every command ends as it ends where they are read."""
-    for line, code in commands.items():
+    for (line, code), (way, streams) in itertools.product(commands.items(), NOWHERE):
         (tmp_path / "x" / "y").unlink(missing_ok=True)
         ended, shown = _run(line, environ, way, streams)
-        assert (line, ended) == (line, code), shown
+        assert (line, way, streams, ended) == (line, way, streams, code), shown
         assert "Traceback" not in shown
         assert "Exception" not in shown
 
