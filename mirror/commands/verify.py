@@ -1,4 +1,4 @@
-"""`verify`: check every file's hash; `--repair` and `--rebuild` mend what is wrong."""
+"""`verify`: check every file's hash; `--repair` and `--rebuild` put right what is wrong."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import rebuild, verify
-from mirror.jobs.rebuild import Rebuilt
+from mirror.jobs.rebuild import WITHOUT_JOURNAL, Rebuilt
 from mirror.jobs.verify import Findings
 from mirror.settings import Settings
 from mirror.text import complain, counted
@@ -96,6 +96,8 @@ def findings_in_words(findings: Findings) -> list[str]:
     lines += [f"lost, and no longer at Kling: {path}" for path in findings.lost]
     lines += [f"not in the manifest: {path}" for path in findings.extra]
     left = len(findings.wrong) - len(repaired)
+    if not findings.checked and not left:
+        return [*lines, "no files checked: nothing is recorded in this mirror yet"]
     verdict = "every file is as recorded" if not left else f"{left:,} missing or damaged"
     hint = (
         ""
@@ -111,6 +113,8 @@ def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
     lines += [f"missing: {path}" for path in rebuilt.missing]
     lines += [f"damaged: {path}" for path in rebuilt.damaged]
     made_of = [rebuilt.base or "no earlier manifest", "the journal"]
+    if made_of[0].endswith(WITHOUT_JOURNAL):
+        made_of.pop()
     if rebuilt.from_files:
         made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")
     verdict = f"manifest rebuilt: {rebuilt.entries:,} entries, from {', '.join(made_of)}"

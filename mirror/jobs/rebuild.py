@@ -6,7 +6,8 @@ that is known, if by `SHA256SUMS` alone, is never replaced by that of a file: th
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 
 import msgspec
 from msgspec import Struct, field
@@ -26,6 +27,7 @@ from mirror.storage.manifest import BACKUP_NAME, NAME, SUMS_NAME
 from mirror.storage.root import Root
 from mirror.text import decodable
 
+WITHOUT_JOURNAL = " without the journal"
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -33,7 +35,7 @@ class Rebuilt(Struct):
     """What a rebuilt manifest was made of.
 
     Attributes:
-        base: the file that it began with, or None.
+        base: the file that it began with, or None; marked where the journal could not be read.
         entries: in all.
         from_files: keys of entries that were made of files alone.
         unknown: files that no entry could be made of.
@@ -64,17 +66,18 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     """
     storage, manifest = root.storage, root.manifest
     base = _load_base(root)
+    is_whole = base == NAME
     root.recover(stop.check)
     rebuilt = Rebuilt(base)
     files = Files(storage, progress, stop)
-    sums = {} if base == NAME else _sums(storage)
+    sums = {} if is_whole else _sums(storage)
     trashed = [entry for _, entry in storage.trashed()]
     comparison = Comparison(
         files,
         manifest.entries.values(),
         sums=sums,
         trashed={entry.key for entry in trashed},
-        is_backup=base != NAME,
+        is_backup=not is_whole,
     )
     changes = list(comparison.changes())
     for change in changes:
@@ -100,30 +103,40 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     progress.advance(len(loose))
     in_tree = (path for path in rebuilt.unknown if not path.startswith(PRIVATE_FOLDER))
     rebuilt.unknown = sorted(map(decodable, in_tree))
-    if base != NAME and storage.document_version(NAME) is not None:
+    if not is_whole and storage.document_version(NAME) is not None:
         when = now_iso().replace(":", "")
         storage.copy_document(NAME, f"{PRIVATE_FOLDER}/{NAME}.damaged-{when}")
     manifest.record(changes)
-    manifest.compact(keep_backup=base == NAME)
-    verify.note(root, rebuilt.damaged, may_lack=base != NAME)
+    manifest.compact(keep_backup=is_whole)
+    verify.note(root, rebuilt.damaged, may_lack=not is_whole)
     rebuilt.entries = len(manifest.entries)
     return rebuilt
 
 
 def _load_base(root: Root) -> str | None:
-    """Load the best that is left of the manifest; returns its name, None for the journal alone."""
+    """Load the best that is left of the manifest; returns what that is, None for the journal."""
+    manifest = root.manifest
     for name in (NAME, BACKUP_NAME):
-        try:
-            root.manifest.load(name)
-        except ManifestError as error:
-            if error.is_newer:
-                raise
-        except DiskError:  # a bad sector, or no permission
-            continue
-        else:
+        if _was_read(partial(manifest.load, name)):
             return name
-    root.manifest.replay()
-    return None
+    if _was_read(manifest.replay):
+        return None
+    for name in (NAME, BACKUP_NAME):
+        if _was_read(partial(manifest.load, name, with_journal=False)):
+            return f"{name}{WITHOUT_JOURNAL}"
+    return f"nothing{WITHOUT_JOURNAL}"
+
+
+def _was_read(read: Callable[[], None]) -> bool:
+    try:
+        read()
+    except ManifestError as error:
+        if error.is_newer:
+            raise
+        return False
+    except DiskError:  # no permission
+        return False
+    return True
 
 
 def _sums(storage: Storage) -> dict[str, str]:

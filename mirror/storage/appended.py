@@ -1,5 +1,6 @@
 """Files that are appended to, each time whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class AppendedFile:
             OSError: the disk fails.
         """
         self._open(at)
-        self._disk.append(self._descriptor, data, at=at, durably=durably)
+        self._disk.append(self._descriptor, data, self._path, at=at, durably=durably)
 
     def sync(self) -> None:
         """Make durable what was appended.
@@ -47,7 +48,7 @@ class AppendedFile:
             OSError: the disk fails.
         """
         if self._descriptor >= 0:
-            self._disk.sync(self._descriptor)
+            self._disk.sync(self._descriptor, self._path)
 
     def empty(self, *, at: int, durably: bool = True) -> None:
         """Cut it off at its beginning; what it has behind the first bytes is kept elsewhere.
@@ -56,7 +57,7 @@ class AppendedFile:
             OSError: the disk fails.
         """
         self._open(at)
-        self._disk.truncate(self._descriptor, 0, durably=durably)
+        self._disk.truncate(self._descriptor, 0, self._path, durably=durably)
 
     def replace(self, data: bytes) -> None:
         """Have other content in it, in one step and durably.
@@ -77,6 +78,8 @@ class AppendedFile:
         if self._descriptor >= 0:
             return
         flags = os.O_RDWR | os.O_CREAT | BINARY | NO_FOLLOW
+        if size == 0:
+            self._set_aside()
         is_new = not self._path.exists()
         self._descriptor = os.open(self._path, flags, FILE_MODE)
         if is_new:
@@ -84,11 +87,24 @@ class AppendedFile:
         self._keep_tail(size)
         os.ftruncate(self._descriptor, size)
 
+    def _set_aside(self) -> None:
+        """Give another name to a file on a bad sector: nothing can be read of it, or relied on."""
+        try:
+            self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._disk.rename(self._path, self._damaged_name())
+
+    def _damaged_name(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.damaged-{now_iso().replace(':', '')}")
+
     def _keep_tail(self, size: int) -> None:
         """Save the bytes to be cut off: nothing relies on them, but nothing may be lost unseen."""
         with self._path.open("rb") as file:
             file.seek(size)
             tail = file.read()
         if b"\n" in tail:
-            name = f"{self._path.name}.damaged-{now_iso().replace(':', '')}"
-            self._disk.write_atomic(self._path.with_name(name), tail)
+            self._disk.write_atomic(self._damaged_name(), tail)

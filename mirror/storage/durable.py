@@ -29,16 +29,24 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
         errno.EACCES: ("no permission", "give this user the right to write there"),
         errno.EPERM: ("no permission", "give this user the right to write there"),
         errno.ENOTDIR: ("a file is in the way where a folder should be", "move that file away"),
-        errno.EEXIST: ("a file is in the way where a folder should be", "move that file away"),
+        errno.EEXIST: (
+            "the file system does not replace one file by another",
+            "mirror into a folder on another file system",
+        ),
         errno.EISDIR: ("a folder is in the way where a file should be", "move that folder away"),
         errno.EIO: ("the disk reports an error", "check the disk before anything else"),
+        errno.ESTALE: (
+            "the disk has lost track of a file",
+            "mount the disk again, and run it again",
+        ),
         errno.EMFILE: ("too many open files", "allow more with `ulimit -n`, or lower --jobs"),
         errno.ENFILE: ("too many open files on this machine", "run it again when fewer are open"),
     }
     what, hint = hints.get(
         error.errno or 0, (error.strerror or str(error), "check the disk and the folder")
     )
-    return DiskError(what, where=str(where), hint=hint)
+    step = "".join(f" ({note} failed)" for note in getattr(error, "__notes__", ()))
+    return DiskError(f"{what}{step}", where=str(where), hint=hint)
 
 
 @contextlib.contextmanager
@@ -70,18 +78,30 @@ class Disk:
     def __init__(self, on_step: Callable[[str], None] = _no_step) -> None:
         self._step = on_step
 
+    @contextlib.contextmanager
+    def _taking(self, step: str, where: StrPath | None = None) -> Iterator[None]:
+        """Take a step: its error names the step, and the file if it named none."""
+        try:
+            self._step(step)
+            yield
+        except OSError as error:
+            error.add_note(step)
+            if where is not None:
+                error.filename, error.filename2 = os.fspath(where), None
+            raise
+
     def sync_file(self, path: Path) -> None:
         """Make a file's bytes durable."""
         descriptor = os.open(path, os.O_RDWR)
         try:
-            self.sync(descriptor)
+            self.sync(descriptor, path)
         finally:
             os.close(descriptor)
 
-    def sync(self, descriptor: int) -> None:
+    def sync(self, descriptor: int, where: StrPath) -> None:
         """Make an open file's bytes durable."""
-        self._step("fsync")
-        os.fsync(descriptor)
+        with self._taking("fsync", where):
+            os.fsync(descriptor)
 
     def sync_folder(self, path: Path) -> None:
         """Make a folder's names durable, where the system lets one."""
@@ -92,8 +112,8 @@ class Disk:
                 return
             raise
         try:
-            self._step("fsync folder")
-            os.fsync(descriptor)
+            with self._taking("fsync folder", path):
+                os.fsync(descriptor)
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC:
                 raise
@@ -117,11 +137,21 @@ class Disk:
 
     def rename(self, source: StrPath, target: StrPath) -> None:
         """Give a file another name, in place of what has it. Durable with its folder."""
-        self._step("rename")
-        try:
+        with self._taking("rename", target):  # the system names the source first
             os.replace(source, target)  # noqa: PTH105 - of texts: for every file
-        except OSError as error:  # which names the source, though the target is at fault
-            raise OSError(error.errno, error.strerror, str(target)) from None
+
+    def move(self, source: StrPath, target: StrPath) -> None:
+        """Rename a durable file, or copy it where the target is on another file system.
+
+        A folder of the root may be a mount of its own, or a union of disks such as mergerfs.
+        """
+        try:
+            self.rename(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self.keep_copy(Path(source), Path(target))
+            self.unlink(Path(source))
 
     def set_time(self, path: StrPath, mtime_ns: int) -> None:
         """Give a file its time, where the file system keeps any: a time is worth no failure."""
@@ -130,8 +160,8 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         """Remove a name, if it is there."""
-        self._step("unlink")
-        path.unlink(missing_ok=True)
+        with self._taking("unlink", path):
+            path.unlink(missing_ok=True)
 
     def write_atomic(
         self, path: Path, data: bytes | Iterable[bytes], *, mode: int = FILE_MODE
@@ -141,10 +171,10 @@ class Disk:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
         try:
             with os.fdopen(os.open(temporary, flags, mode), "wb", _BUFFER_BYTES) as file:
-                self._step("write")
-                file.writelines([data] if isinstance(data, bytes) else data)
-                file.flush()
-                self.sync(file.fileno())
+                with self._taking("write", path):
+                    file.writelines([data] if isinstance(data, bytes) else data)
+                    file.flush()
+                self.sync(file.fileno(), path)
             self.rename(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -155,9 +185,10 @@ class Disk:
     def keep_copy(self, source: Path, target: Path) -> None:
         """Give a file a second name, durably; by a copy where there are no hard links."""
         temporary = _temporary(target)
-        self._step("link")
         try:
-            if not give_name(source, temporary):
+            with self._taking("link", target):
+                is_link = give_name(source, temporary)
+            if not is_link:
                 self.sync_file(temporary)
             self.rename(temporary, target)
         finally:  # also because rename does nothing when both are one file
@@ -165,26 +196,28 @@ class Disk:
                 temporary.unlink()
         self.sync_folder(target.parent)
 
-    def append(self, descriptor: int, data: bytes, *, at: int, durably: bool = True) -> None:
+    def append(
+        self, descriptor: int, data: bytes, where: StrPath, *, at: int, durably: bool = True
+    ) -> None:
         """Write behind the first bytes of a file: all of it or, on an error, nothing."""
         os.lseek(descriptor, at, os.SEEK_SET)
         view = memoryview(data)
         try:
             while view:
-                self._step("append")
-                view = view[os.write(descriptor, view) :]
+                with self._taking("append", where):
+                    view = view[os.write(descriptor, view) :]
             if durably:
-                self.sync(descriptor)
+                self.sync(descriptor, where)
         except OSError:
             os.ftruncate(descriptor, at)
             raise
 
-    def truncate(self, descriptor: int, size: int, *, durably: bool = True) -> None:
+    def truncate(self, descriptor: int, size: int, where: StrPath, *, durably: bool = True) -> None:
         """Cut a file off."""
-        self._step("truncate")
-        os.ftruncate(descriptor, size)
+        with self._taking("truncate", where):
+            os.ftruncate(descriptor, size)
         if durably:
-            self.sync(descriptor)
+            self.sync(descriptor, where)
 
 
 def give_name(source: StrPath, target: StrPath) -> bool:
@@ -199,7 +232,9 @@ def give_name(source: StrPath, target: StrPath) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
     except (OSError, NotImplementedError):
-        shutil.copy2(source, target, follow_symlinks=False)
+        shutil.copyfile(source, target, follow_symlinks=False)
+        with contextlib.suppress(OSError):  # a time or a mode is worth no failure
+            shutil.copystat(source, target, follow_symlinks=False)
         return False
     return True
 

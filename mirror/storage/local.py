@@ -36,13 +36,12 @@ from mirror.storage.lock import FolderLock
 from mirror.storage.partial import Partial
 from mirror.storage.securing import Securing, disturbed
 from mirror.storage.trash import TrashFolder
+from mirror.storage.walking import files_below
 
 _TIMES_DIFFER_NS = 2_000_000_000  # FAT keeps times in steps of two seconds
 _RUNS_TAIL_BYTES = 1 << 20
 _RECORDS = layout.TRASH_RECORDS[0]
-_IN_THE_WAY = frozenset(
-    (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EPERM, errno.EACCES, errno.EBUSY)
-)
+_IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTEMPTY, errno.EPERM, errno.EACCES, errno.EBUSY))
 """The errors of a rename whose cause is at the target, and not in its folder."""
 
 
@@ -73,6 +72,7 @@ class LocalFolder(Storage):
         self._lock = FolderLock(self._private, dest=dest, disk=self._disk)
         self._prefix = f"{dest}{os.sep}"
         self._folders: set[Path] = set()
+        self._are_inside: dict[str, bool] = {}
         self._places: dict[str, Path] = {}
 
     # The root itself.
@@ -200,6 +200,8 @@ class LocalFolder(Storage):
             found = os.lstat(self._prefix + stored.path)
         except (OSError, ValueError):
             return False
+        if not self._is_inside(stored.path):
+            return False
         return found.st_size == stored.size and stat.S_ISREG(found.st_mode)
 
     def look(self, path: str) -> Found | None:
@@ -207,6 +209,8 @@ class LocalFolder(Storage):
         try:
             found = os.lstat(self._prefix + path)
         except (OSError, ValueError):
+            return None
+        if not self._is_inside(path):
             return None
         return Found(path, found.st_size, found.st_mtime_ns, stat.S_ISREG(found.st_mode))
 
@@ -224,6 +228,8 @@ class LocalFolder(Storage):
     def open(self, path: str) -> BinaryIO:
         """A file to read; a link in its place is not followed, nor is a pipe waited for."""
         flags = os.O_RDONLY | BINARY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+        if not self._is_inside(path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.location(path))
         descriptor = os.open(self._prefix + path, flags)
         return os.fdopen(descriptor, "rb", buffering=0)
 
@@ -234,21 +240,11 @@ class LocalFolder(Storage):
 
     def walk(self, area: Area) -> Iterator[Found]:
         """Every file in a part of the root, but for documents and what belongs to others."""
-        top = str(self._dest if area == "tree" else self._private / area)
-        for folder, names, files in os.walk(top):
-            if area == "tree":
-                ours = layout.OUR_NAMES if folder == top else ()
-                names[:] = [
-                    name for name in names if name not in ours and not _is_of_others(folder, name)
-                ]
-                files = [  # noqa: PLW2901 - as above
-                    name for name in files if name not in ours and not layout.is_of_others(name)
-                ]
-            for name in files:
-                path = os.path.join(folder, name)  # noqa: PTH118 - for every file
-                relative = path.removeprefix(self._prefix).replace(os.sep, "/")
-                if (found := self.look(relative)) is not None:  # a run is at work
-                    yield found
+        top = self._dest if area == "tree" else self._private / area
+        for path in files_below(top, is_tree=area == "tree"):
+            relative = path.removeprefix(self._prefix).replace(os.sep, "/")
+            if (found := self.look(relative)) is not None:  # a run is at work
+                yield found
 
     # Files on their way into their places.
 
@@ -271,7 +267,7 @@ class LocalFolder(Storage):
             if error.errno != errno.EIO:
                 raise
             # It can neither be linked nor read, and is worth no failure of the file that follows.
-            self._disk.rename(source, self._path(kept))
+            self._disk.move(source, self._path(kept))
         return kept
 
     def place(self, placement: Placement) -> None:
@@ -279,10 +275,16 @@ class LocalFolder(Storage):
         target = self._prefix + placement.path
         name = placement.path.rpartition("/")[0]
         if (folder := self._places.get(name)) is None:
-            folder = self._places[name] = self._path(name)
-            self._real_folder(folder)
+            folder = self._path(name)
+            try:
+                self._real_folder(folder)
+            except NotADirectoryError as error:  # a user's file has the name of a folder of ours
+                raise BlockedError(
+                    error.errno, "a file is in the way of a folder", os.fspath(folder)
+                ) from None
+            self._places[name] = folder
         try:
-            self._disk.rename(placement.partial, target)
+            self._disk.move(placement.partial, target)
         except OSError as error:
             is_at_fault = error.errno in _IN_THE_WAY and os.access(folder, os.W_OK)
             if is_at_fault and os.path.lexists(target):
@@ -351,6 +353,15 @@ class LocalFolder(Storage):
     def _path(self, relative: str) -> Path:
         return self._dest / relative
 
+    def _is_inside(self, path: str) -> bool:
+        """Whether no folder above a file is a link: what it leads to is not in the mirror."""
+        folder = path.rpartition("/")[0]
+        if (is_inside := self._are_inside.get(folder)) is None:
+            parents = [self._path(folder), *self._path(folder).parents]
+            below = parents[: parents.index(self._dest)] if folder else []
+            is_inside = self._are_inside[folder] = not any(map(Path.is_symlink, below))
+        return is_inside
+
     def _real_folder(self, folder: Path) -> None:
         if folder in self._folders:
             return
@@ -369,16 +380,6 @@ def _is_one_file(one: Path, other: Path) -> bool:
         return os.path.samestat(one.lstat(), other.lstat())
     except FileNotFoundError:
         return False
-
-
-def _is_of_others(parent: str, name: str) -> bool:
-    """Whether a folder of the tree belongs to a NAS, a system, or is a mirror of its own.
-
-    A folder for a type is ours, though somebody may have made a mirror in it by mistake.
-    """
-    if layout.is_of_others(name) or name in {*layout.CONTENT_FOLDERS, layout.OTHER_FOLDER}:
-        return layout.is_of_others(name)
-    return Path(parent, name, layout.PRIVATE_FOLDER, "root.json").is_file()
 
 
 def _line_break_after(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """The lock of a folder: one run at a time, and which one that is."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from mirror.errors import LockedError
 from mirror.models import NOT_JSON
 from mirror.storage.durable import Disk, append_to, disk_error
 from mirror.storage.interface import Holder
+from mirror.storage.layout import short_hash
 
+_NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP))
 _LOOKED_AT_S = 0.2
 """A new run waits this long for the lock: `status` may be looking at it."""
 
@@ -42,9 +45,10 @@ class FolderLock:
         """
         import filelock  # noqa: PLC0415 - commands that only read start without it
 
-        lock = filelock.FileLock(self._path, timeout=_LOOKED_AT_S, thread_local=False)
         try:
             append_to(self._path).close()  # with our mode, if it is new
+            path = self._place()
+            lock = filelock.FileLock(path, timeout=_LOOKED_AT_S, thread_local=False)
             lock.acquire()
         except filelock.Timeout:
             raise LockedError(
@@ -74,15 +78,31 @@ class FolderLock:
         if holder is None:
             return None
         try:
-            import fcntl  # noqa: PLC0415 - Windows has none
-        except ImportError:
+            is_locked = _is_locked(self._place())
+        except FileNotFoundError:
+            return None
+        except OSError:  # nobody can say
             return holder
+        return holder if is_locked else None
+
+    def _place(self) -> Path:
+        """The file that is locked: in the root, or on this machine where the root has no locks.
+
+        A share that cannot lock still has this machine's runs kept apart.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
         try:
-            with self._path.open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:  # locked; or nobody can say
-            return holder
-        return None
+            _is_locked(self._path)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            import tempfile  # noqa: PLC0415 - file systems without locks are rare
+
+            name = f"kling-mirror-{short_hash(os.fspath(self._dest.resolve()))}.lock"
+            return Path(tempfile.gettempdir(), name)
+        return self._path
 
     def _noted_holder(self) -> Holder | None:
         try:
@@ -93,3 +113,21 @@ class FolderLock:
     def _named_holder(self) -> str:
         holder = self._noted_holder()
         return f": pid {holder.pid}, since {holder.since}" if holder is not None else ""
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process has locked a file. Without `fcntl`, as on Windows, nobody knows: True.
+
+    Raises:
+        OSError: the file is not there, or its file system has no locks.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return True
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -6,6 +6,7 @@ lines set or delete whole records, so that replaying them again changes nothing:
 replacing the document and emptying the journal is harmless.
 """
 
+import errno
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from mirror.clock import now_iso
-from mirror.errors import ManifestError
+from mirror.errors import DiskError, ManifestError
 from mirror.models import NOT_JSON, Entry, Failure, TwinEntry, TwinFailure
 from mirror.storage.durable import disk_error
 from mirror.storage.interface import Storage
@@ -92,21 +93,24 @@ class Manifest:
                 self._storage.copy_document(SUMS_NAME, f"{SUMS_NAME}.kept-{when}")
             self._storage.write_document(NAME, self._as_document())
 
-    def load(self, name: str = NAME) -> None:
+    def load(self, name: str = NAME, *, with_journal: bool = True) -> None:
         """Read the document and the journal.
 
         Args:
             name: the document's; the backup's only to rebuild.
+            with_journal: False only to rebuild, where the journal cannot be read.
 
         Raises:
-            ManifestError: newer than this program, missing, or damaged; nothing was touched.
+            ManifestError: newer than this program, missing, damaged, or on a bad sector; nothing
+                was touched.
             DiskError: it cannot be read.
         """
         while True:
             before = self._storage.document_version(name)
             self.entries, self.failures, self._journal_bytes = {}, {}, 0
             self._read_document(name)
-            self.replay()
+            if with_journal:
+                self.replay()
             if self._storage.document_version(name) == before:
                 return  # else a run has replaced it, and emptied the journal
 
@@ -114,13 +118,14 @@ class Manifest:
         """Take in the journal.
 
         Raises:
-            ManifestError: it is of a newer version.
+            ManifestError: it is of a newer version, or on a bad sector.
             DiskError: it cannot be read.
         """
         try:
             data = self._storage.read_journal()
         except OSError as error:
-            raise disk_error(error, self._storage.location(f"{PRIVATE_FOLDER}/journal")) from None
+            where = self._storage.location(f"{PRIVATE_FOLDER}/journal")
+            raise _unreadable(error, "journal", where) from None
         try:
             for change, size in decoded(data):
                 self.apply(change)
@@ -175,7 +180,7 @@ class Manifest:
                 hint="rebuild it with `kling-mirror verify --rebuild`",
             ) from None
         except OSError as error:
-            raise disk_error(error, where) from None
+            raise _unreadable(error, "manifest", where) from None
 
     def _read_document(self, name: str) -> None:
         data = self._document_bytes(name)
@@ -228,6 +233,17 @@ class Manifest:
             file.path: file.sha256 for entry in self.entries.values() for file in entry.files()
         }
         return (f"{stored[path]}  {path}\n".encode() for path in sorted(stored))
+
+
+def _unreadable(error: OSError, what: str, where: str) -> DiskError | ManifestError:
+    """The error for a document that cannot be read: one on a bad sector can be rebuilt."""
+    if error.errno != errno.EIO:
+        return disk_error(error, where)
+    return ManifestError(
+        f"the {what} cannot be read: the disk reports an error",
+        where=where,
+        hint="check the disk, then rebuild with `kling-mirror verify --rebuild`",
+    )
 
 
 def _newer_version(data: bytes) -> int | None:

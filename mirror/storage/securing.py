@@ -79,7 +79,7 @@ class Securing:
         for placement, descriptor in opened:
             check_stop()
             try:
-                self._disk.sync(descriptor)
+                self._disk.sync(descriptor, placement.partial)
             except OSError:
                 placement.partial.distrust()
                 raise

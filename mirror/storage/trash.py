@@ -44,10 +44,11 @@ class TrashFolder:
         """
         for path, target in targets.items():
             self._disk.keep_copy(path, target)
-        with append_to(self._folder / name / _UNFINISHED) as file:
+        unfinished = self._folder / name / _UNFINISHED
+        with append_to(unfinished) as file:
             file.writelines(record + b"\n" for record in records)
             file.flush()
-            self._disk.sync(file.fileno())
+            self._disk.sync(file.fileno(), unfinished)
 
     def finish(self, name: str) -> None:
         """Give the records their final name, beside which no old name is left."""

@@ -350,12 +350,12 @@ def test_a_file_where_our_own_folder_should_be(
 def test_a_file_where_a_type_folder_should_be(
     sync_here: RunProgram, library: Library, dest: Path
 ) -> None:
-    """Exit 6, the file is left as it is, and the run after it is moved away completes."""
+    """Exit 3, the file is left as it is, and the run after it is moved away completes."""
     library.add(1, "image")
     library.add(2, "audio")
     assert sync_here("--content-type", "audio").code == 0
     (dest / "image").write_text("mine")
-    _refused(sync_here(), 6, "in the way", str(dest / "image"))
+    _refused(sync_here(), 3, "in the way", str(dest / "image"))
     assert (dest / "image").read_text() == "mine"
     (dest / "image").unlink()
     assert sync_here().code == 0

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Self
 
 _TAKE_THE_TERMINAL = (
-    "import fcntl, os, sys, termios\n"
+    "import fcntl, os, signal, sys, termios\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # tests in the background ignore it
     "os.setsid()\n"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "os.execvpe(sys.argv[1], sys.argv[1:], os.environ)\n"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from mirror.storage.durable import Disk
+from mirror.storage.durable import Disk, StrPath
 
 KILLED = 77
 """The exit status of a process whose disk pulled the plug."""
@@ -60,11 +60,11 @@ class PlannedDisk(Disk):
         self._taken: Counter[str] = Counter()
         self._is_syncing: int | None = None
 
-    def sync(self, descriptor: int) -> None:
+    def sync(self, descriptor: int, where: StrPath) -> None:
         """Make a file durable; when that fails, its bytes are not to be trusted."""
         self._is_syncing = os.fstat(descriptor).st_ino
         try:
-            super().sync(descriptor)
+            super().sync(descriptor, where)
             self.synced[self._is_syncing] = os.fstat(descriptor).st_size
         finally:
             self._is_syncing = None

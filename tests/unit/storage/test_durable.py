@@ -209,11 +209,11 @@ def test_appending_is_all_or_nothing(failing: Failing, tmp_path: Path) -> None:
     try:
         for step in ("append", "fsync"):
             with pytest.raises(OSError, match=r"(?i)space"):
-                failing(step).append(descriptor, b"second", at=5)
+                failing(step).append(descriptor, b"second", path, at=5)
             assert path.read_bytes() == b"first"
-        Disk().append(descriptor, b"second", at=5)
+        Disk().append(descriptor, b"second", path, at=5)
         assert path.read_bytes() == b"firstsecond"
-        Disk().truncate(descriptor, 0)
+        Disk().truncate(descriptor, 0, path)
         assert path.read_bytes() == b""
     finally:
         os.close(descriptor)
