@@ -5,7 +5,7 @@ import argparse
 from mirror.commands import flags, terminal
 from mirror.commands.gallery import refresh_gallery
 from mirror.commands.opening import effective_settings, locked_root, read_root
-from mirror.commands.output import print_result
+from mirror.commands.output import print_result, warn
 from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, UsageError
@@ -41,7 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
     trash = _to_empty(settings, arguments) if arguments.empty_trash else None
     with stoppable() as stop, locked_root(settings) as root:
-        pruned = prune.prune(root, dry_run=arguments.dry_run, stop=stop)
+        pruned = prune.prune(root, warn, dry_run=arguments.dry_run, stop=stop)
         if trash is not None:
             prune.empty(root, trash, pruned, dry_run=arguments.dry_run)
         if not arguments.dry_run:

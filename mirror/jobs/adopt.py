@@ -73,7 +73,7 @@ def adopt(
         _require_folder(folder, dest)
         with opening as root:
             if not dry_run:
-                root.recover(stop.check)
+                root.recover(stop.check, progress.warn)
             run_stoppable(job.work(root), stop)
             if not dry_run:
                 root.compact()

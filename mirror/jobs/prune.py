@@ -7,6 +7,7 @@ It is the only command that makes the mirror forget. For each entry: its files g
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Callable
 
 from msgspec import Struct, field
 
@@ -56,11 +57,12 @@ class Trash(Struct, frozen=True):
     only_here: int
 
 
-def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
+def prune(root: Root, warn: Callable[[str], None], *, dry_run: bool, stop: Stop) -> Pruned:
     """Move every gone or superseded entry's files to the trash.
 
     Args:
         root: open, with the lock.
+        warn: called with a line for people, if an interrupted run left something.
         dry_run: change nothing, only list.
         stop: ends the work when it is set.
 
@@ -71,7 +73,7 @@ def prune(root: Root, *, dry_run: bool, stop: Stop) -> Pruned:
     pruned = Pruned()
     storage, manifest = root.storage, root.manifest
     if not dry_run:
-        root.recover(stop.check)
+        root.recover(stop.check, warn)
         _finish_earlier(root)
     entries = [entry for entry in manifest.entries.values() if entry.state != "current"]
     unrecorded = _unrecorded(root)

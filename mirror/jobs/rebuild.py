@@ -67,7 +67,7 @@ def rebuild(root: Root, *, progress: Progress, stop: Stop) -> Rebuilt:
     storage, manifest = root.storage, root.manifest
     base = _load_base(root)
     is_whole = base == NAME
-    root.recover(stop.check)
+    root.recover(stop.check, progress.warn)
     rebuilt = Rebuilt(base)
     files = Files(storage, progress, stop)
     sums = {} if is_whole else _sums(storage)

@@ -66,7 +66,7 @@ def check_and_repair(
         DiskError, OSError: the disk cannot take it; what was repaired is recorded.
         Interrupted: stopped.
     """
-    root.recover(stop.check)
+    root.recover(stop.check, progress.warn)
     root.recovery.sweep()
     findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
     for entry, _, stored in recorded(root.manifest):

@@ -5,7 +5,7 @@ Every recorded file is looked for, by name and size; none is read.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec import Struct, field
 
@@ -125,13 +125,14 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     over = {
         name: log.over(name, runs[runs_before:], wanted, is_alone=len(names) == 1) for name in names
     }
-    accounts = _accounts(manifest, failures, over)
     counted = _counted(manifest, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
     missing, damaged = _wrong_files(root, verified)
+    lost = {entry.key for entry, _ in missing if entry.state == "gone"}
+    accounts = _accounts(manifest, failures, over, lost)
     reasons = [
-        *why.of_files(missing, damaged),
+        *why.of_files(len(missing), damaged),
         *why.of_runs(runs, {name: over[name] for name in counted}, is_rebuilt=runs_before > 0),
         *why.of_failures(failures, manifest, runs),
     ]
@@ -150,7 +151,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         last_complete=min(whole) if len(whole) == len(counted) else None,
         scope=wanted,
         current=states["current"],
-        only_here=states["gone"],
+        only_here=states["gone"] - len(lost),
         superseded=states["superseded"],
         bytes=sum(map(bytes_of, entries)),
         free=root.spool.free(),
@@ -159,7 +160,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         accounts=accounts,
         history=history,
         trash=trash,
-        missing=missing,
+        missing=len(missing),
         damaged=damaged,
         last_verified=verified.at if verified is not None else None,
         failures=failures,
@@ -194,25 +195,28 @@ def _is_over(failure: Failure, root: Root) -> bool:
     return stored is not None and root.storage.is_intact(stored)
 
 
-def _wrong_files(root: Root, verified: Verified | None) -> tuple[int, int]:
-    """How many recorded files are missing or cut, and how many are known to be damaged.
+def _wrong_files(
+    root: Root, verified: Verified | None
+) -> tuple[list[tuple[Entry, StoredFile]], int]:
+    """The recorded files that are missing or cut, and how many are known to be damaged.
 
     A run may have replaced some while they were looked for: these are looked for again.
     """
     is_intact = root.storage.is_intact
     found = {_identity(stored) for stored in verified.damaged} if verified is not None else set()
-    missing, damaged = [], 0
+    missing: list[tuple[Entry, StoredFile]] = []
+    damaged = 0
     for entry in root.manifest.entries.values():
         for stored in entry.files():
             if not is_intact(stored):
-                missing.append(stored)
+                missing.append((entry, stored))
             elif found and _identity(stored) in found:
                 damaged += 1
     if missing:
         entries = root.manifest_now().entries.values()
         still = {stored for entry in entries for stored in entry.files()}
-        missing = [stored for stored in missing if stored in still and not is_intact(stored)]
-    return len(missing), damaged
+        missing = [it for it in missing if it[1] in still and not is_intact(it[1])]
+    return missing, damaged
 
 
 def _identity(stored: StoredFile) -> tuple[str, str, str]:
@@ -251,6 +255,7 @@ def _accounts(
     manifest: Manifest,
     failures: Sequence[Failure],
     over: Mapping[str | None, Sequence[Summary]],
+    lost: Set[str],
 ) -> list[AccountTotal]:
     """The totals of each account.
 
@@ -260,6 +265,7 @@ def _accounts(
         manifest: loaded.
         failures: those that are not over.
         over: the runs over each account.
+        lost: keys of gone assets whose files are missing.
     """
     totals = {
         name: AccountTotal(name, last_complete=_last_complete(name, over[name])) for name in over
@@ -273,7 +279,7 @@ def _accounts(
             total.failed += 1
         elif record.state != "superseded":
             total.assets += 1
-            total.only_here += record.state == "gone"
+            total.only_here += record.state == "gone" and record.key not in lost
             total.bytes += bytes_of(record)
     return list(totals.values())
 

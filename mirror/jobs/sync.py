@@ -23,7 +23,6 @@ from mirror.storage.durable import Disk
 from mirror.storage.journal import Change
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import AtEnd, Root
-from mirror.text import counted
 from mirror.threads import in_thread
 
 _COMPACTED_WHEN_STOPPED = 20_000
@@ -145,10 +144,8 @@ class _Run:
 
     def _recover(self) -> None:
         """Finish what an interrupted run left; the listing then finds these assets unchanged."""
-        if recorded := self._root.recover(self._stop.check):
+        if self._root.recover(self._stop.check, self._progress.warn):
             self._tally.has_news = True
-            assets = counted(recorded, "asset")
-            self._progress.warn(f"recorded {assets} that an interrupted run had fetched")
 
     @property
     def is_cut_short(self) -> bool:

@@ -81,7 +81,7 @@ _ERROR_PAGES = (
         re.compile(rb"<(!doctype\s+html|html|head|body|!--|title|h1|p)\b|<!--", re.IGNORECASE),
     ),
     ("XML", re.compile(rb"<[?!a-z]", re.IGNORECASE)),
-    ("JSON", re.compile(rb'\{\s*["}]|\[\s*[\[{"\]]')),
+    ("JSON", re.compile(rb'\{\s*["}]|\[\s*[\[{"\]]|(null|true|false|"[^"]*")\s*\Z')),
 )
 
 

@@ -19,6 +19,7 @@ from mirror.storage.placing import Placer
 from mirror.storage.recovery import Recovery
 from mirror.storage.spool import Spool
 from mirror.storage.tidying import tidy
+from mirror.text import counted
 
 AtEnd = Callable[["Root"], None]
 """Called by a job with the root, still open, once its work is done."""
@@ -183,11 +184,12 @@ class Root:
         now.load()
         return now
 
-    def recover(self, check_stop: Callable[[], None]) -> int:
+    def recover(self, check_stop: Callable[[], None], warn: Callable[[str], None]) -> int:
         """Finish the work of an interrupted run; to be called before anything is changed.
 
         Args:
             check_stop: raises if that is to stop.
+            warn: called with a line for people, if assets were recorded.
 
         Returns:
             How many assets were recorded that the interrupted run had fetched.
@@ -199,6 +201,8 @@ class Root:
         recorded = self.recovery.keep_promises(check_stop)
         if recorded is not None or was_cut_off:
             self.recovery.sweep()
+        if recorded:
+            warn(f"recorded {counted(recorded, 'asset')} that an interrupted run had fetched")
         return recorded or 0
 
     def tidy_spool(self) -> None:

@@ -42,6 +42,7 @@ from mirror.storage.root import Root
 from tests.conftest import RunProgram
 from tests.lib.effects import error, replies, serves, stalls
 from tests.lib.library import EMAIL, KINDS, Library, media
+from tests.lib.mirrored import manifest_of
 from tests.lib.misbehaving import Effect, Misbehaving
 from tests.lib.processes import started, sync_arguments, wait_until
 from tests.lib.runs import run_sync
@@ -432,6 +433,12 @@ def test_what_exists_only_here_and_what_was_replaced(
     state = json.loads(say("--json"))
     assert (state["current"], state["only_here"], state["superseded"]) == (8, 1, 1)
     assert state["history"] == {"files": 1, "bytes": 300}
+    [entry] = [it for it in manifest_of(dest)["assets"].values() if it["state"] == "gone"]
+    (dest / entry["resource"]["path"]).rename(dest.with_name("away"))
+    lost = json.loads(say("--json"))
+    assert (lost["only_here"], lost["missing"], lost["accounts"][0]["only_here"]) == (0, 1, 0)
+    assert "only here" not in say()
+    dest.with_name("away").rename(dest / entry["resource"]["path"])
     assert run("prune").code == 0
     state = json.loads(say("--json"))
     assert (state["current"], state["only_here"], state["superseded"]) == (8, 0, 0)

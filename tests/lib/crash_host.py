@@ -22,6 +22,7 @@ import httpcore  # noqa: F401
 from mirror import config
 from mirror.jobs.prune import prune
 from mirror.jobs.sync import sync
+from mirror.progress import Progress
 from mirror.report.console import Console
 from mirror.stopping import Stop
 from mirror.storage.durable import Disk
@@ -91,7 +92,7 @@ def _sync(order: dict[str, Any], disk: Disk) -> int:
 
 def _prune(order: dict[str, Any], disk: Disk) -> int:
     with Root.locked(Path(order["dest"]), disk=disk) as root:
-        prune(root, dry_run=False, stop=Stop())
+        prune(root, Progress().warn, dry_run=False, stop=Stop())
     return 0
 
 

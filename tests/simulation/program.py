@@ -134,7 +134,7 @@ def _prune(task: _Task) -> Answer:
     if task.order.get("empty_trash"):
         trash = prune.to_empty(Root.read(task.dest), older_than_s=None)
     with Root.locked(task.dest, disk=task.disk) as root:
-        pruned = prune.prune(root, dry_run=dry_run, stop=task.stop)
+        pruned = prune.prune(root, Progress().warn, dry_run=dry_run, stop=task.stop)
         if trash is not None:
             prune.empty(root, trash, pruned, dry_run=dry_run)
     return 0, [], to_json(pruned)

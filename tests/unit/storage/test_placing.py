@@ -27,6 +27,10 @@ def go_on() -> None:
     """No stop is asked for."""
 
 
+def no_warning(text: str) -> None:
+    """Nothing is to be reported here, or it is not what the test is about."""
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Root]:
     """An empty mirror, open."""
@@ -146,11 +150,13 @@ def test_a_folder_in_the_way_blocks_its_own_file_alone(root: Root) -> None:
 
 
 def test_what_was_promised_is_kept_by_the_next_run(root: Root) -> None:
-    """Whatever step the first run ended before."""
+    """Whatever step the first run ended before; and a line reports it."""
     plan = a_plan(root)
     root.placer.promise([plan])
     root.spool.close()
-    assert root.recover(go_on) == 1
+    warned: list[str] = []
+    assert root.recover(go_on, warned.append) == 1
+    assert warned == ["recorded 1 asset that an interrupted run had fetched"]
     check(root, current=NEW)
 
 
@@ -159,7 +165,7 @@ def test_a_promise_whose_place_is_blocked_is_not_counted_as_recorded(root: Root)
     plan = a_plan(root)
     root.placer.promise([plan])
     (root.dest / plan.placements["resource"].path / "in the way").mkdir(parents=True)
-    assert root.recover(go_on) == 0
+    assert root.recover(go_on, no_warning) == 0
     assert root.manifest.entries == {}
 
 
@@ -169,7 +175,7 @@ def test_a_file_that_was_placed_and_not_recorded_is_recorded(root: Root) -> None
     root.placer.promise([plan])
     root.storage.secure([*plan.placements.values()])(go_on)
     root.placer.place([plan])
-    root.recover(go_on)
+    root.recover(go_on, no_warning)
     check(root, current=NEW)
 
 
@@ -188,7 +194,7 @@ def test_a_promise_whose_bytes_are_gone_is_dropped(
     plan = a_plan(root)
     root.placer.promise([plan])
     spoil(plan.placements["resource"].partial.path)
-    assert root.recover(go_on) == 0
+    assert root.recover(go_on, no_warning) == 0
     assert root.manifest.entries == {}
     assert root.spool.promises.read() == []
 
@@ -199,7 +205,7 @@ def test_a_promise_that_was_kept_long_ago_changes_nothing(root: Root) -> None:
     carry_out(root, plan)
     now = root.manifest.entries["1@2"]
     root.placer.promise([plan])
-    assert root.recover(go_on) == 0
+    assert root.recover(go_on, no_warning) == 0
     assert root.manifest.entries == {"1@2": now}
 
 
