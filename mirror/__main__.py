@@ -12,8 +12,9 @@ def run() -> int:
     """Run the command line; a Ctrl-C while it is still being loaded ends it quietly."""
     gc.set_threshold(_OBJECTS_AT_START)
     try:
-        from mirror.commands import streams  # noqa: PLC0415 - so that the interruption is caught here
+        from mirror.commands import signals, streams  # noqa: PLC0415 - a Ctrl-C is caught here
 
+        signals.note()
         streams.guard()
         from mirror.cli import main  # noqa: PLC0415 - as above
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from mirror.commands import registry
+from mirror.commands import registry, signals
 from mirror.commands.parser import parse
 from mirror.errors import ExitCode, MirrorError, UsageError
 
@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         _require_unicode_names()
-        return registry.load(arguments.command).run(arguments)
+        command = registry.load(arguments.command)
+        if not command.is_stoppable:
+            signals.let_through()
+        return command.run(arguments)
     except MirrorError as error:
         return _failed(error)
     except OSError as error:  # of the disk: `streams` keeps those of the output to itself

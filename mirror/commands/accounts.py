@@ -29,4 +29,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-COMMAND = Command(_run, settings=("api", "token", "requests"), add_flags=_add_flags)
+COMMAND = Command(
+    _run, is_stoppable=True, settings=("api", "token", "requests"), add_flags=_add_flags
+)

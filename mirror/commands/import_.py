@@ -73,6 +73,7 @@ def in_words(result: Adopted) -> list[str]:
 
 COMMAND = Command(
     _run,
+    is_stoppable=True,
     settings=("mirror", "api", "token", "scope", "requests", "files", "output"),
     add_flags=_add_flags,
 )

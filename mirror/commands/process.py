@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from mirror.commands.signals import SIGNALS, noted
 from mirror.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 _SCRIPT = "kling-mirror"
 _STOP_GRACE_S = 1.8
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-"""Windows has no SIGHUP."""
 _OTHER_FILES = 160
 """Open files besides two for each transfer: above all those of a batch that is synced."""
 _FEWEST_FILES = 12
@@ -40,7 +37,7 @@ def stoppable() -> Iterator["Stop"]:
     stop = Stop()
     graces: list[threading.Timer] = []
 
-    def on_signal(signum: int, _: FrameType | None) -> None:
+    def on_signal(signum: int, _: FrameType | None = None) -> None:
         if stop.signum is not None:
             os._exit(128 + signum)
         stop.set(signum)
@@ -48,9 +45,11 @@ def stoppable() -> Iterator["Stop"]:
         graces[-1].daemon = True
         graces[-1].start()
 
-    caught = [signum for signum in _SIGNALS if not _is_nohup(signum)]
+    caught = [signum for signum in SIGNALS if not _is_nohup(signum)]
     before = {signum: signal.signal(signum, on_signal) for signum in caught}
     try:
+        for signum in noted[:1]:
+            on_signal(signum)
         yield stop
     finally:
         for grace in graces:

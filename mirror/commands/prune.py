@@ -86,4 +86,4 @@ def in_words(pruned: Pruned, *, dry_run: bool) -> list[str]:
     return lines
 
 
-COMMAND = Command(_run, settings=("mirror",), add_flags=_add_flags)
+COMMAND = Command(_run, is_stoppable=True, settings=("mirror",), add_flags=_add_flags)

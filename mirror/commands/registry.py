@@ -17,12 +17,14 @@ class Command(NamedTuple):
         settings: the groups of settings that are flags of the command.
         add_flags: adds the flags that are no settings.
         more: further paragraphs for the command's own `--help`.
+        is_stoppable: whether it stops in its own way on a signal, from its first moment on.
     """
 
     run: Callable[[Namespace], int]
     settings: tuple[str, ...] = ()
     add_flags: Callable[[ArgumentParser], None] = lambda _: None
     more: str = ""
+    is_stoppable: bool = False
 
 
 class Row(NamedTuple):

@@ -113,4 +113,4 @@ def _sync_and_print(
     return result
 
 
-COMMAND = Command(_run, settings=(*GROUPS,), add_flags=_add_flags)
+COMMAND = Command(_run, is_stoppable=True, settings=(*GROUPS,), add_flags=_add_flags)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
+from mirror.commands.signals import noted
 from mirror.errors import Interrupted
 from mirror.text import printable, wrapped
 
@@ -123,7 +124,8 @@ def _fitting(line: str) -> str:
 def _line() -> str:
     """Read a line. A signal right before a blocking read would wait for the next key, so poll."""
     while os.name == "posix" and not select.select([sys.stdin], [], [], _POLL_S)[0]:
-        pass
+        if noted:
+            raise Interrupted(noted[0])
     line = sys.stdin.readline()
     if not line:
         raise EOFError

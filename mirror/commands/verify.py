@@ -123,6 +123,7 @@ def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
 
 COMMAND = Command(
     _run,
+    is_stoppable=True,
     settings=("mirror", "api", "token", "requests", "files", "output"),
     add_flags=_add_flags,
 )
