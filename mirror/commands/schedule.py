@@ -3,8 +3,9 @@
 import argparse
 import contextlib
 import datetime as dt
+import hashlib
+import platform
 import re
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--at",
         type=_time_of_day,
         metavar="HH:MM",
-        help="the time of day (default: a random minute of the night)",
+        help="the time of day (default: a minute of the night, always the same for this mirror)",
     )
 
 
@@ -53,7 +54,7 @@ def _time_of_day(text: str) -> dt.time:
 def _run(arguments: argparse.Namespace) -> int:
     settings = effective_settings(arguments)
     job = Job(
-        at=arguments.at or some_night_time(),
+        at=arguments.at or night_time(config.require_dest(settings).absolute()),
         program=program(),
         options=options(settings, given(arguments)),
         home=_home(),
@@ -77,9 +78,15 @@ def _home() -> Path:
         raise UsageError("this user has no home folder", hint="set HOME to one") from None
 
 
-def some_night_time() -> dt.time:
-    """Pick a random minute of the night, so that not all users ask the service at once."""
-    hours, minute = divmod(secrets.randbelow(_NIGHT_MINUTES), 60)
+def night_time(dest: Path) -> dt.time:
+    """Pick a minute of the night that depends on machine and mirror alone.
+
+    It is the same on each call, and not the same for all users: they would all ask the service at
+    once.
+    """
+    seed = f"{platform.node()}\0{dest}".encode(errors="surrogateescape")
+    number = int.from_bytes(hashlib.sha256(seed).digest()[:8])
+    hours, minute = divmod(number % _NIGHT_MINUTES, 60)
     return dt.time(_NIGHT_FROM_HOUR + hours, minute)
 
 

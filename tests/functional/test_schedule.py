@@ -113,10 +113,14 @@ def test_the_advice_prints_the_same_again(printed: Print, environ: Mapping[str, 
     assert (shown.stdout.decode(), shown.stderr) == (done.out, b"")
 
 
-def test_a_minute_of_the_night_by_chance(printed: Print) -> None:
-    """Nobody said when: some minute from 3 to 6, not the same for all."""
-    (line,) = printed("-q").out.splitlines()
-    assert int(line.split()[1]) in (3, 4, 5)
+def test_the_same_minute_on_each_call(printed: Print, tmp_path: Path) -> None:
+    """Nobody said when: a minute from 3 to 6, the same for all calls and not for all mirrors."""
+    times = {tuple(printed("-q").out.split()[:2]) for _ in range(2)}
+    assert len(times) == 1
+    others = [printed("-q", "--dest", tmp_path / str(n)).out.split() for n in range(4)]
+    times |= {(minute, hour) for minute, hour, *_ in others}
+    assert len(times) > 1
+    assert {hour for _, hour in times} <= {"3", "4", "5"}
 
 
 @pytest.fixture
