@@ -4,8 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from mirror.commands import registry, signals
+from mirror.commands.outcome import outcome
 from mirror.commands.parser import parse
-from mirror.errors import ExitCode, MirrorError, UsageError
+from mirror.errors import ExitCode, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,27 +19,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        _require_unicode_names()
-        command = registry.load(arguments.command)
-        if not command.is_stoppable:
-            signals.let_through()
-        return command.run(arguments)
-    except MirrorError as error:
-        return _failed(error)
-    except OSError as error:  # of the disk: `streams` keeps those of the output to itself
-        from mirror.storage.durable import disk_error  # noqa: PLC0415 - for this case alone
-
-        return _failed(disk_error(error, error.filename or ""))
+        return outcome(lambda: _run(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return ExitCode.SIGINT
 
 
-def _failed(error: MirrorError) -> int:
-    from mirror.text import complain  # noqa: PLC0415 - `--help` and `--version` do without
-
-    complain(error, stream=sys.stderr)
-    return error.exit_code
+def _run(argv: Sequence[str]) -> int:
+    arguments = parse(argv)
+    _require_unicode_names()
+    command = registry.load(arguments.command)
+    if not command.is_stoppable:
+        signals.let_through()
+    return command.run(arguments)
 
 
 def _require_unicode_names() -> None:

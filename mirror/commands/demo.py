@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from mirror import demo
+from mirror.commands.process import stoppable
 from mirror.commands.registry import Command
 from mirror.commands.sync import run_sync
 from mirror.errors import ExitCode
@@ -34,7 +35,8 @@ def _run(arguments: argparse.Namespace) -> int:
         config = Config(dest=dest, api_url=service.api_url, token=demo.DEMO_TOKEN, min_free=0)
         settings = msgspec.structs.replace(config.settings, gallery=True)
         sys.stderr.write(f"A small Kling library is served at {service.api_url}; syncing it …\n")
-        code = run_sync(settings, arguments, at_end=lambda root: tours.append(tour(root)))
+        with stoppable() as stop:
+            code = run_sync(settings, arguments, stop, at_end=lambda root: tours.append(tour(root)))
     if code == ExitCode.COMPLETE:
         sys.stderr.writelines(tours)
     return code

@@ -69,3 +69,15 @@ def duration_s(text: str) -> float:
     if not 0 <= seconds < float("inf"):  # nor is it NaN, which nothing is older than
         raise argparse.ArgumentTypeError("expected a time such as 26h, 90m or 2d")
     return seconds
+
+
+def interval_s(text: str) -> float:
+    """Seconds from one run to the next.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no time, or shorter than a second.
+    """
+    seconds = duration_s(text)
+    if seconds < 1:
+        raise argparse.ArgumentTypeError("expected a time of at least one second, such as 24h")
+    return seconds

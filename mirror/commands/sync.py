@@ -11,7 +11,7 @@ from mirror.commands.opening import effective_settings
 from mirror.commands.output import print_json, warn
 from mirror.commands.process import allow_open_files, stoppable
 from mirror.commands.registry import Command
-from mirror.errors import MirrorError
+from mirror.errors import MirrorError, UsageError
 from mirror.jobs.result import Result
 from mirror.report.watchers import Report, reporting
 from mirror.settings import GROUPS, Settings
@@ -35,10 +35,30 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what a run would do, write nothing"
     )
+    parser.add_argument(
+        "--every",
+        type=flags.interval_s,
+        metavar="TIME",
+        help="stay, and run again this long after the start of each run (for example 24h), until "
+        "a signal comes: for containers and services",
+    )
     flags.add_json(parser, "the summary as one JSON object")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.every is None:
+        with stoppable() as stop:
+            return _run_once(arguments, stop)
+    if arguments.dry_run:
+        raise UsageError("--every and --dry-run exclude each other", hint="leave one of them out")
+    from mirror.commands.repeating import repeat  # noqa: PLC0415 - a single run does without
+    from mirror.report.systemd import service  # noqa: PLC0415 - as above
+
+    with stoppable() as stop, service():
+        return repeat(lambda: _run_once(arguments, stop), every_s=arguments.every, stop=stop)
+
+
+def _run_once(arguments: argparse.Namespace, stop: Stop) -> int:
     settings = effective_settings(arguments)
     config.require_set_up(settings)
     if config.exposes_token(settings):
@@ -46,24 +66,21 @@ def _run(arguments: argparse.Namespace) -> int:
             "kling-mirror: other users of this machine may read the token in the config\n"
             f"  {settings.config_path}\n  chmod 600 it\n"
         )
-    return run_sync(settings, arguments)
+    return run_sync(settings, arguments, stop)
 
 
 def run_sync(
-    settings: Settings, arguments: argparse.Namespace, *, at_end: AtEnd | None = None
+    settings: Settings, arguments: argparse.Namespace, stop: Stop, *, at_end: AtEnd | None = None
 ) -> int:
     """Run once, and report it from before there is a token to the very end."""
     allow_open_files(settings.jobs)
-    with (
-        stoppable() as stop,
-        reporting(
-            settings,
-            stop=stop,
-            warn=warn,
-            with_requests=arguments.verbosity > 1,
-            dry_run=arguments.dry_run,
-        ) as report,
-    ):
+    with reporting(
+        settings,
+        stop=stop,
+        warn=warn,
+        with_requests=arguments.verbosity > 1,
+        dry_run=arguments.dry_run,
+    ) as report:
         try:
             settings = config.with_token(settings)
         except MirrorError:

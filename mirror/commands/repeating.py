@@ -1,0 +1,71 @@
+"""`sync --every`: one process that runs again and again, and waits in between."""
+
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from mirror.commands.outcome import outcome
+from mirror.errors import ExitCode
+from mirror.stopping import Stop
+
+_LOOK_S = 10
+"""How often the clock is read: a wait does not notice that the machine was suspended."""
+_SOON_S = 3600
+"""After how long a run tries again that could not reach the API."""
+
+
+def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
+    """Run now, and again that long after each start, until a signal comes.
+
+    A wrong config ends it only before the first run has worked: later, somebody may be editing it.
+
+    Args:
+        run: one run; returns its exit code.
+        every_s: from the start of a run to the start of the next.
+        stop: a signal sets it.
+
+    Returns:
+        The exit code of the process.
+    """
+    is_first = True
+    while True:
+        start_s = _clock_s()
+        code = outcome(run)
+        if stop.signum is not None:
+            return ExitCode.of_signal(stop.signum)
+        if is_first and code == ExitCode.USAGE:
+            return code
+        is_first = False
+        wait_s = min(every_s, _SOON_S) if code == ExitCode.API else every_s
+        if not _wait_until(start_s + wait_s, stop):
+            return ExitCode.of_signal(stop.signum or signal.SIGINT)
+
+
+def _wait_until(end_s: float, stop: Stop) -> bool:
+    """Wait until the clock shows this time.
+
+    The signal itself ends the wait, by a byte from Python's own handler: no lock is taken.
+
+    Returns:
+        False if a signal came before.
+    """
+    awaited, written = socket.socketpair()
+    with awaited, written:
+        written.setblocking(False)
+        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+        try:
+            while stop.signum is None and (left_s := end_s - _clock_s()) > 0:
+                select.select([awaited], [], [], min(left_s, _LOOK_S))
+        finally:
+            signal.set_wakeup_fd(before)
+    return stop.signum is None
+
+
+def _clock_s() -> float:
+    """Seconds that also count while the machine is suspended, and that nobody can set."""
+    for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):  # Linux's; macOS's, where it counts sleep
+        if hasattr(time, name):
+            return time.clock_gettime(getattr(time, name))
+    return time.monotonic()
