@@ -22,83 +22,115 @@ import enum
 from typing import Self
 
 
+class Then(enum.StrEnum):
+    """What a scheduler should do after a run: the exit code alone decides."""
+
+    DONE = "done"
+    SKIP = "skip"
+    LATER = "again later"
+    CALL = "call somebody"
+
+
 class ExitCode(enum.IntEnum):
     """The exit codes: the only source for `--help`, man page and documents.
 
-    A row for each: the code, its rank, what it means, how such a run ended.
+    A row for each: the code, its rank, what it means, how such a run ended, what comes then.
 
     Attributes:
         rank: of several errors of one run, the one of the highest rank gives the exit code.
         meaning: what it says of a command.
         story: how such a run ended, in words that follow "the last run".
+        then: what a scheduler should do.
     """
 
     rank: int
     meaning: str
     story: str
+    then: Then
 
-    def __new__(cls, code: int, rank: int, meaning: str, story: str) -> Self:
+    def __new__(cls, code: int, rank: int, meaning: str, story: str, then: Then) -> Self:
         """A code with what is said of it."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.rank = rank
         member.meaning = meaning
         member.story = story
+        member.then = then
         return member
 
-    COMPLETE = 0, 0, "complete", "was complete"
+    COMPLETE = 0, 0, "complete", "was complete", Then.DONE
     UNEXPECTED = (
         1,
         20,
         "unexpected error; or `status --max-age` or `verify` found that something is wrong",
         "ended with an unexpected error",
+        Then.CALL,
     )
     USAGE = (
         2,
         80,
         "wrong flags or config, or no token",
         "could not begin: a setting is missing or wrong",
+        Then.CALL,
     )
     SOME_FAILED = (
         3,
         10,
         "some assets failed or could not be read, the rest is safe; the next run tries again",
         "could not mirror some assets",
+        Then.LATER,
     )
     ACCESS = (
         4,
         50,
         "token, subscription or account refused",
         "was refused: the token, the subscription or the account",
+        Then.CALL,
     )
     LISTING = (
         5,
         30,
         "the listing cannot be trusted, or too much vanished from it: nothing was marked gone",
         "could not trust the listing, and marked nothing gone",
+        Then.CALL,
     )
     DISK = (
         6,
         60,
         "the disk: full, below the reserve, read-only, no permission, not a folder, not mounted",
         "was stopped by a problem with the disk",
+        Then.CALL,
     )
     API = (
         7,
         40,
         "the API could not be reached, kept failing, refused the request, or sent no listing",
         "could not reach the API, or got no listing from it",
+        Then.LATER,
     )
     MANIFEST = (
         8,
         70,
         "the manifest is newer than this program, or damaged: nothing was touched",
         "found the manifest damaged, or newer than the program",
+        Then.CALL,
     )
-    LOCKED = 11, 90, "another run is at work on the same folder", "found another run at work"
-    SIGHUP = 129, 100, "stopped by SIGHUP: its terminal was closed", "was stopped by SIGHUP"
-    SIGINT = 130, 100, "stopped by Ctrl-C (SIGINT)", "was stopped by Ctrl-C"
-    SIGTERM = 143, 100, "stopped by SIGTERM", "was stopped by SIGTERM"
+    LOCKED = (
+        11,
+        90,
+        "another run is at work on the same folder",
+        "found another run at work",
+        Then.SKIP,
+    )
+    SIGHUP = (
+        129,
+        100,
+        "stopped by SIGHUP: its terminal was closed",
+        "was stopped by SIGHUP",
+        Then.LATER,
+    )
+    SIGINT = 130, 100, "stopped by Ctrl-C (SIGINT)", "was stopped by Ctrl-C", Then.LATER
+    SIGTERM = 143, 100, "stopped by SIGTERM", "was stopped by SIGTERM", Then.LATER
 
     @classmethod
     def of_signal(cls, signum: int) -> Self:

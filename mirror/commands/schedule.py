@@ -29,7 +29,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     for form, text in (
         ("cron", "a line for crontab (the default)"),
-        ("systemd", "a service and a timer"),
+        ("systemd", "a service and a timer; with --email, an instance for each account"),
         ("launchd", "a property list, for macOS"),
         ("windows", "a task for Windows' Task Scheduler, as XML"),
     ):
@@ -60,6 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
         home=_home(),
         is_root=is_root(),
         writes=written_folders(settings, config.state_folder()),
+        emails=settings.email if "email" in given(arguments) else (),
     )
     piece, advice = render(arguments.form, job)
     sys.stdout.write(piece)

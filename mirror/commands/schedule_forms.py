@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mirror.errors import UsageError
+from mirror.errors import ExitCode, Then, UsageError
 
 Form = Literal["cron", "systemd", "launchd", "windows"]
 
@@ -18,6 +18,9 @@ _NAME = "kling-mirror"
 _LONGEST_CRON_COMMAND = 998
 """Bytes: cron has room for 1000."""
 _PLAIN_FOR_SYSTEMD = re.compile(r"[\w./=:@+,-]+")
+_FEW_TRIES = "StartLimitIntervalSec=12h\nStartLimitBurst=3\n"
+_MANY_TRIES = "StartLimitIntervalSec=20h\nStartLimitBurst=60\n"
+"""Accounts that share a mirror wait for each other: only one run at a time can have its lock."""
 _TASK = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 
 
@@ -31,6 +34,7 @@ class Job(NamedTuple):
         home: the user's home folder.
         is_root: whether the user is root: systemd then has another folder for units.
         writes: the folders that a run writes to, where these are known and all there; else none.
+        emails: the accounts that were given as flags; under systemd each gets an instance.
     """
 
     at: dt.time
@@ -39,6 +43,7 @@ class Job(NamedTuple):
     home: Path
     is_root: bool
     writes: Sequence[Path]
+    emails: Sequence[str] = ()
 
     @property
     def sync(self) -> list[str]:
@@ -63,7 +68,10 @@ def render(form: Form, job: Job) -> tuple[str, str]:
         folder = _unit_folder(job)
         scope = "" if job.is_root else " --user"
         advice = _SYSTEMD_ADVICE.format(
-            folder=shlex.quote(str(folder)), again=job.again(form), scope=scope
+            folder=shlex.quote(str(folder)),
+            again=job.again(form),
+            scope=scope,
+            timers=shlex.join(timers(job)),
         )
         return _systemd(job, folder), advice if job.is_root else advice + _LINGER_ADVICE
     if form == "launchd":
@@ -94,6 +102,20 @@ def _for_cron(word: str) -> str:
     return re.sub(r"(?<=\\)(?=\\)", "''", quoted)
 
 
+def timers(job: Job) -> list[str]:
+    """The systemd timers to enable: one, or one for each account."""
+    if not job.emails:
+        return [f"{_NAME}.timer"]
+    return [f"{_NAME}@{_as_instance(email)}.timer" for email in job.emails]
+
+
+def _as_instance(text: str) -> str:
+    r"""The text as a part of a unit's name, as `systemd-escape` writes it: `a\x40b`."""
+    kept = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
+    escaped = "".join(chr(c) if c in kept else f"\\x{c:02x}" for c in text.encode())
+    return f"\\x2e{escaped[1:]}" if escaped.startswith(".") else escaped
+
+
 def _unit_folder(job: Job) -> Path:
     return Path("/etc/systemd/system") if job.is_root else job.home / ".config/systemd/user"
 
@@ -103,25 +125,35 @@ def _systemd(job: Job, folder: Path) -> str:
 
     A oneshot service has no time limit, and systemd notices how each run ends.
     """
-    words = " ".join(map(_for_systemd, job.sync))
+    words, name, whose = " ".join(map(_for_systemd, job.sync)), _NAME, ""
     as_is = ":" if "$" in words else ""  # systemd.service(5): do not expand variables
+    success, limit = f"{ExitCode.SIGTERM:d} {ExitCode.LOCKED:d}", _FEW_TRIES
+    if job.emails:
+        others = [word for word in job.options if not word.startswith("--email=")]
+        words = " ".join(map(_for_systemd, [*job.program, "sync", *others])) + ' "--email=%I"'
+        name, whose, as_is = f"{_NAME}@", " by %I", ":"
+        success, limit = f"{ExitCode.SIGTERM:d}", _MANY_TRIES
     network = "Wants=network-online.target\nAfter=network-online.target\n" if job.is_root else ""
+    hopeless = " ".join(f"{code:d}" for code in sorted(ExitCode) if code.then is Then.CALL)
     return f"""\
-# {folder}/{_NAME}.service
+# {folder}/{name}.service
 [Unit]
-Description=Mirror of what was uploaded to Kling
-{network}
+Description=Mirror of what was uploaded to Kling{whose}
+{network}{limit}
 [Service]
 Type=oneshot
 NotifyAccess=main
 ExecStart={as_is}{words}
-SuccessExitStatus=143
+SuccessExitStatus={success}
+Restart=on-failure
+RestartPreventExitStatus={hopeless}
+RestartSec=15min
 Nice=10
 IOSchedulingClass=idle
 {_sandbox(job.writes)}
-# {folder}/{_NAME}.timer
+# {folder}/{name}.timer
 [Unit]
-Description=Nightly mirror of what was uploaded to Kling
+Description=Nightly mirror of what was uploaded to Kling{whose}
 
 [Timer]
 OnCalendar=*-*-* {job.at:%H:%M}:00
@@ -208,7 +240,7 @@ _SYSTEMD_ADVICE = """\
 Two files, each below its name. To install them and start the timer:
   mkdir -p {folder}
   {again} | awk '/^# \\//{{f=substr($0,3)}} {{print > f}}'
-  systemctl{scope} daemon-reload && systemctl{scope} enable --now kling-mirror.timer
+  systemctl{scope} daemon-reload && systemctl{scope} enable --now {timers}
 """
 _LINGER_ADVICE = """\
   loginctl enable-linger      # to run it also while you are not logged in

@@ -296,6 +296,40 @@ def test_systemd_understands_it(printed: Print, home: Path, odd: Path, config: P
     assert shell.stdout.decode().splitlines()[1:] == ["sync", f"--config={config}"]
 
 
+def test_an_instance_for_each_account(printed: Print, tmp_path: Path, systemd_analyze: str) -> None:
+    """One pair of units for all accounts, which systemd accepts; a timer of its own for each."""
+    emails = ["me+x@ex-ample.com", ".b@c"]
+    done = printed("--systemd", "--at", "4:05", *(f"--email={email}" for email in emails))
+    units = _units(done.out)
+    assert list(units) == ["kling-mirror@.service", "kling-mirror@.timer"]
+    words = dict(_settings(units["kling-mirror@.service"]))["ExecStart"]
+    assert words.endswith(' "--email=%I"')
+    assert words.count("--email") == 1
+    (enable,) = (line for line in done.err.splitlines() if "enable --now" in line)
+    timers = shlex.split(enable.partition("--now ")[2])
+    escaped = subprocess.run(["systemd-escape", *emails], capture_output=True, check=True)  # noqa: S607
+    names = escaped.stdout.decode().split()
+    assert timers == [f"kling-mirror@{name}.timer" for name in names]
+    folder = tmp_path / "units"
+    folder.mkdir()
+    for name, text in units.items():
+        (folder / name.replace("@", f"@{names[0]}")).write_text(text, encoding="utf-8")
+    verified = subprocess.run(
+        [systemd_analyze, "verify", *folder.iterdir()], capture_output=True, check=False
+    )
+    assert (verified.returncode, verified.stderr.decode()) == (0, "")
+
+
+@posix
+def test_systemd_tries_again_what_may_go_better(printed: Print) -> None:
+    """A run is repeated unless its exit code calls for somebody, and not without an end."""
+    service = dict(_settings(_units(printed("-q", "--systemd").out)["kling-mirror.service"]))
+    assert service["Restart"] == "on-failure"
+    assert service["RestartPreventExitStatus"].split() == ["1", "2", "4", "5", "6", "8"]
+    assert service["SuccessExitStatus"].split() == ["143", "11"]
+    assert int(service["StartLimitBurst"]) < 5
+
+
 @posix
 def test_the_units_are_put_in_their_places(
     printed: Print, environ: Mapping[str, str], home: Path

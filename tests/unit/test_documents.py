@@ -84,9 +84,12 @@ def test_flags_are_ours() -> None:
 
 
 def test_the_exit_codes_are_the_enum() -> None:
-    """The table has each code with its meaning, and no other."""
-    table = REFERENCE.partition("| code | meaning |\n|---|---|\n")[2].partition("\n\n")[0]
-    assert table.splitlines() == [f"| {int(code)} | {code.meaning} |" for code in sorted(ExitCode)]
+    """The table has each code with its meaning and what comes then, and no other."""
+    head = "| code | meaning | then |\n|---|---|---|\n"
+    table = REFERENCE.partition(head)[2].partition("\n\n")[0]
+    assert table.splitlines() == [
+        f"| {int(code)} | {code.meaning} | {code.then} |" for code in sorted(ExitCode)
+    ]
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL))

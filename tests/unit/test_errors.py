@@ -21,7 +21,7 @@ ERRORS = [
 def test_the_documented_table_is_the_enum() -> None:
     """One document has a row for each exit code, in the enum's own words."""
     texts = [path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))]
-    rows = [f"| {int(code)} | {code.meaning} |" for code in ExitCode]
+    rows = [f"| {int(code)} | {code.meaning} | {code.then} |" for code in ExitCode]
     assert any("\n".join(rows) in text for text in texts)
 
 
