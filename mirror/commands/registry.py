@@ -56,7 +56,7 @@ COMMANDS = {
     "gallery": Row("gallery", "write an offline page to browse the mirror"),
     "schedule": Row(
         "schedule",
-        "print a job that runs `sync` every night: for cron, systemd, launchd or Windows",
+        "print or install a job that runs `sync` every night: cron, systemd, launchd, Windows",
     ),
     "config": Row("config", "show the settings in effect, and where each comes from"),
     "completion": Row(

@@ -1,4 +1,4 @@
-"""`schedule`: print what starts a `sync` every night."""
+"""`schedule`: print or install what starts a `sync` every night."""
 
 import argparse
 import contextlib
@@ -7,7 +7,7 @@ import hashlib
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mirror import config
@@ -42,6 +42,11 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="HH:MM",
         help="the time of day (default: a minute of the night, always the same for this mirror)",
     )
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="install the job instead of printing it: for cron and systemd",
+    )
 
 
 def _time_of_day(text: str) -> dt.time:
@@ -63,12 +68,26 @@ def _run(arguments: argparse.Namespace) -> int:
         emails=settings.email if "email" in given(arguments) else (),
     )
     piece, advice = render(arguments.form, job)
+    if arguments.install:
+        return _install(arguments, job, piece, left_behind(settings))
     sys.stdout.write(piece)
     sys.stdout.flush()
     if arguments.verbosity >= 0:
         sys.stderr.write(f"\n{advice}")
         for missing in left_behind(settings):
             warn(missing)
+    return ExitCode.COMPLETE
+
+
+def _install(arguments: argparse.Namespace, job: Job, piece: str, missing: Sequence[str]) -> int:
+    """Install a job that would run; nothing is installed that would fail every night."""
+    from mirror.commands.installing import install  # noqa: PLC0415 - for this flag alone
+
+    for what in missing:
+        raise UsageError(what, hint="nothing was installed")
+    done = install(arguments.form, job, piece)
+    if arguments.verbosity >= 0:
+        sys.stderr.write(done)
     return ExitCode.COMPLETE
 
 
