@@ -3,6 +3,7 @@
     python -m tests.bench                        everything, medians of 5: a quarter of an hour
     python -m tests.bench --quick                a minute, to see that the harness works
     python -m tests.bench --scenario small --scenario far --rounds 9 --json result.json
+    python -m tests.bench --base ../before --tool curl        beside an earlier version in ../before
     python -m tests.bench --workdir /mnt/disk    on the disk that matters (RAM fsyncs for free)
 
 It needs nginx and openssl. Peers take part where they are installed: Debian's `curl`,
@@ -49,5 +50,6 @@ kling-mirror itself), but for those that know only one:
     sha256sum    no peer: the cost of hashing alone, to be added to what curl needs
     TLS          SSL_CERT_FILE for us, each peer's own option for its CA file
 
-Ratios are ours divided by theirs: below 1, kling-mirror needs less.
+Ratios are ours divided by theirs, each pair from one round, and of those the median: a machine that
+is busy with other things for a while slows down both. Below 1, kling-mirror needs less.
 """

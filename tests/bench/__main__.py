@@ -47,8 +47,9 @@ def main() -> int:
         (work / "site").mkdir()
         with site(work / "site") as running:
             bench = Bench(
-                running, work / "scratch", work / "home", installed, arguments.jobs, rounds, _say
-            )
+                running, work / "scratch", work / "home", installed, arguments.jobs, rounds, _say,
+                arguments.base,
+            )  # fmt: skip
             tables = [_measured(scenario, bench) for scenario in chosen]
     if arguments.json is not None:
         values = {**about, "scenarios": [table.as_values() for table in tables]}
@@ -67,12 +68,22 @@ def _arguments() -> argparse.Namespace:
     add("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
     add("--tool", action="append", choices=[peer.name for peer in tools.PEERS], metavar="NAME",
         help="a peer that takes part; repeatable; all by default")  # fmt: skip
+    add("--base", type=_tree, metavar="TREE",
+        help="a checkout of an earlier version, which takes part beside this one")  # fmt: skip
     add("--rounds", type=int, metavar="N", help=f"runs of each tool ({_ROUNDS}; 1 with --quick)")
     add("--jobs", type=int, default=_JOBS, metavar="N", help=f"connections of each tool ({_JOBS})")
     add("--json", type=Path, metavar="FILE", help="write everything, single runs included")
     add("--workdir", type=Path, metavar="DIR", help="make the data here (the temporary folder)")
     add("--quick", action="store_true", help="tiny counts: only to see that it works")
     return parser.parse_args()
+
+
+def _tree(text: str) -> Path:
+    """A folder with the source of this program."""
+    tree = Path(text).resolve()
+    if not (tree / "mirror" / "__main__.py").is_file():
+        raise argparse.ArgumentTypeError(f"{tree} has no mirror/__main__.py")
+    return tree
 
 
 def _measured(scenario: Scenario, bench: Bench) -> Table:
@@ -117,7 +128,7 @@ def _heading(about: dict[str, object], absent: list[str]) -> str:
         f"kling-mirror {about['kling_mirror']}, Python {about['python']}, {about['cpus']} CPUs",
         f"({about['file_system']}); medians of {about['rounds']}, {about['jobs']} connections.",
         f"Peers: {versions}." + (f" Not installed: {', '.join(absent)}." if absent else ""),
-        "`÷`: ours divided by theirs; below 1, kling-mirror needs less.",
+        "`÷`: ours divided by theirs, the median of the rounds; below 1, kling-mirror needs less.",
     ]
     if about["quick"]:
         lines.append("**Quick: these numbers say nothing.**")

@@ -22,6 +22,14 @@ class Run:
     cpu_s: float
     peak_mb: float
 
+    def divided_by(self, other: "Run") -> "Run":
+        """Each quantity divided by the other run's."""
+        return Run(
+            self.wall_s / other.wall_s,
+            self.cpu_s / max(other.cpu_s, 1e-3),
+            self.peak_mb / other.peak_mb,
+        )
+
 
 @dataclass(frozen=True)
 class Contestant:

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ from tests.bench.data import Contents, FileSet, contents_of, make_mirror
 from tests.bench.measure import Contestant, Result, compete, measured
 from tests.bench.servers import Site, far_away
 from tests.bench.tables import Table
-from tests.bench.tools import OURS, Order, Tool
+from tests.bench.tools import BASE, OURS, Order, Tool
 
 _FAR_ROUND_TRIP_S = 0.05
 _FAR_BYTES_PER_S = 4_000_000
@@ -34,6 +34,7 @@ class Bench:
         home: of every command.
         peers: those that take part.
         say: called for every run.
+        base: a checkout of an earlier version that takes part, or None.
     """
 
     site: Site
@@ -43,6 +44,7 @@ class Bench:
     jobs: int
     rounds: int
     say: Callable[[str], None]
+    base: Path | None = None
 
     def compete(self, contestants: Sequence[Contestant], rounds: int = 0) -> list[Result]:
         """Let contestants run in turn."""
@@ -146,6 +148,7 @@ class Download:
         )  # fmt: skip
         return [
             ours,
+            *_before(bench, ours),
             *([hashing] if files.total_bytes >= _MUCH_TO_HASH and not self.far else []),
             *(
                 Contestant(
@@ -185,7 +188,7 @@ class Idle:
             stack.callback(files.remove)
             stack.callback(shutil.rmtree, bench.scratch / self.name, ignore_errors=True)
             _, sync = bench.mirror(files, self.name)
-            results = bench.compete([sync, *self._peers(bench, files)])
+            results = bench.compete([sync, *_before(bench, sync), *self._peers(bench, files)])
         title = f"nothing to do at {self.count:,} assets"
         return Table(self.name, title, self.count, 0, OURS, results)
 
@@ -345,6 +348,13 @@ def _sync(
     command = tools.sync_command(dest=dest, api_url=api_url, jobs=bench.jobs)
     env = tools.our_environ(tools.environ(bench.home), ca_file)
     return Contestant(name, command, check, before, env)
+
+
+def _before(bench: Bench, ours: Contestant) -> list[Contestant]:
+    """The same by the earlier version, if one takes part."""
+    if bench.base is None:
+        return []
+    return [replace(ours, name=BASE, env={**ours.env, "PYTHONPATH": str(bench.base)})]
 
 
 def _counted(kind: str, files: FileSet, printed: str) -> str:

@@ -77,16 +77,12 @@ class Table:
             yield row
 
     def _ratios(self, peer: Result) -> Run | None:
-        """Our medians divided by those of a peer; None without the one or the other."""
+        """Ours divided by a peer's, round by round: the median of each; None without either."""
         ours = next((each for each in self.results if each.name == self.ours), None)
         if ours is None or ours is peer or ours.problem:
             return None
-        one, other = ours.median(), peer.median()
-        return Run(
-            one.wall_s / other.wall_s,
-            one.cpu_s / max(other.cpu_s, 1e-3),
-            one.peak_mb / other.peak_mb,
-        )
+        pairs = zip(ours.runs, peer.runs, strict=False)  # a problem ends the part of either
+        return Result("", [one.divided_by(other) for one, other in pairs]).median()
 
 
 def _shown_s(seconds: float) -> str:

@@ -13,6 +13,7 @@ from tests.lib.library import TOKEN
 
 HERE = Path(__file__).parent
 OURS = "kling-mirror"
+BASE = "kling-mirror, base"
 MIRROR = (sys.executable, "-m", "mirror")
 _LARGE_BYTES = 10_000_000
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
