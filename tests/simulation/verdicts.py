@@ -33,7 +33,7 @@ def _sync(oracle: "Oracle", step: Step) -> None:
         if step.is_whole:
             _all_is_owned(oracle, step)
     if step.is_calm and step.code is not None:
-        hindered = set(_obstacles(oracle, step, wanted))
+        hindered = set(_obstacles(oracle, step))
         assert step.code in {0, *hindered}, (
             f"exit {step.code}, though nothing stood in the way: {step.outcome.said} "
             f"{step.outcome.report.get('failures')}"
@@ -126,8 +126,9 @@ def _nothing_lingers(oracle: "Oracle", step: Step) -> None:
     )
 
 
-def _obstacles(oracle: "Oracle", step: Step, wanted: list[Asset]) -> Iterator[int]:
+def _obstacles(oracle: "Oracle", step: Step) -> Iterator[int]:
     """The exit codes that the state of things explains, in calm weather."""
+    users = _users(oracle, step)
     emails = oracle.world.kling.tokens[step.order["token"]]
     chosen = step.settings.get("email")
     if not chosen and not step.settings.get("all_accounts") and len(emails) > 1:
@@ -137,7 +138,7 @@ def _obstacles(oracle: "Oracle", step: Step, wanted: list[Asset]) -> Iterator[in
     if step.before.entries is None:
         yield 8
     files = oracle.world.kling.files
-    for asset in wanted:
+    for asset in (it for it in step.before.listed if it.user in users):
         now = asset.now
         in_the_way = (
             it.file(role) for it in oracle.entries_of(step.before, asset) for role in ROLES
@@ -149,7 +150,6 @@ def _obstacles(oracle: "Oracle", step: Step, wanted: list[Asset]) -> Iterator[in
         if asset.odd:
             yield from (3, 5)
     current = [it for it in step.before.all_entries().values() if it.state == "current"]
-    users = _users(oracle, step)
     assets = [oracle.asset(entry) for entry in current]
     vanished = [it for it in assets if it not in step.before.listed or it.user not in users]
     if len(vanished) > max(5, len(current) // 10) or (vanished and len(vanished) == len(current)):
