@@ -35,9 +35,6 @@ from mirror.storage.root import Root
 
 T = TypeVar("T")
 
-_MOST_OPEN = 96
-"""Files open to be synced: macOS lets a process have 256, and 64 transfers have two each."""
-
 
 class FetchedFile(Struct, frozen=True):
     """One complete, checked file, still in `partial/`.
@@ -202,9 +199,7 @@ class Committer:
         self._placer.promise(
             plan for plan, before in zip(plans, known, strict=True) if plan is not before
         )
-        for start in range(0, len(placements), _MOST_OPEN):
-            waiting = self._storage.secure(placements[start : start + _MOST_OPEN])
-            await self._in_thread(waiting, self._check_stop)
+        await self._in_thread(self._storage.secure(placements), self._check_stop)
         await self._in_thread(self._spool.promises.sync)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:

@@ -71,8 +71,8 @@ class Disk:
 
     Args:
         on_step: called with each step's name right before the step (`fsync`, `rename`, `link`,
-            `fsync folder`, `write`, `append`, `truncate`, `unlink`). A crash test stops the
-            process there.
+            `fsync folder`, `syncfs`, `write`, `append`, `truncate`, `unlink`). A crash test stops
+            the process there.
     """
 
     def __init__(self, on_step: Callable[[str], None] = _no_step) -> None:
@@ -102,6 +102,29 @@ class Disk:
         """Make an open file's bytes durable."""
         with self._taking("fsync", where):
             os.fsync(descriptor)
+
+    def can_sync_all(self, folder: Path) -> bool:
+        """Whether `sync_all` makes every file below a folder durable; see `syncfs`."""
+        from mirror.storage.syncfs import is_honoured  # noqa: PLC0415 - it loads ctypes
+
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                return is_honoured(descriptor)
+            finally:
+                os.close(descriptor)
+        return False
+
+    def sync_all(self, folder: Path) -> None:
+        """Make durable whatever was written to a folder's file system."""
+        from mirror.storage.syncfs import syncfs  # noqa: PLC0415 - as above
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with self._taking("syncfs", folder):
+                syncfs(descriptor)
+        finally:
+            os.close(descriptor)
 
     def sync_folder(self, path: Path) -> None:
         """Make a folder's names durable, where the system lets one."""
