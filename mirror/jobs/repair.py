@@ -6,10 +6,11 @@ proven listing does not have its asset, never because one answer did not.
 """
 
 import asyncio
+import contextlib
 import errno
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
 
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
@@ -19,7 +20,7 @@ from mirror.jobs.fetch import Fetcher
 from mirror.jobs.known import Known
 from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.verify import Findings, Record, recorded
-from mirror.models import Action, Asset, Kind
+from mirror.models import Action, Asset, Entry, Kind, Role
 from mirror.net.kling import KlingApi
 from mirror.net.listing import Listing
 from mirror.progress import Progress
@@ -115,6 +116,7 @@ class _Repair:
         self._committing = asyncio.Lock()
         self._listed: dict[str, Asset] = {}
         self._proven: set[str | None] = set()
+        self._blocked: set[str] = set()
 
     # From what is here.
 
@@ -155,12 +157,16 @@ class _Repair:
         placement = Placement(copy, stored.path, entry.update_time_ms, stored.size, stored.sha256)
         try:
             copy.take(root.storage.open(path))
-            blocked = root.placer.carry_out([Plan(entry, {role: placement})], self._stop.check)
-        except OSError:
+            plan = Plan(entry, {role: placement})
+            blocked = bool(root.placer.carry_out([plan], self._stop.check))
+        except OSError as error:
             copy.discard()
-            raise
+            if not _is_of_one_file(error):
+                raise
+            blocked = True
         if blocked:
             copy.discard()
+            self._blocked.add(stored.path)
             return
         if path != stored.path == unicodedata.normalize("NFC", path):
             root.storage.remove(path)  # it was the file itself, in another form of Unicode
@@ -183,19 +189,35 @@ class _Repair:
         error: MirrorError | None = None
         async with opened(settings, token, root, self._progress) as (api, fetcher):
             with Committer(root, by_account=False, check_stop=self._stop.check) as committer:
-                for account in {entry.account for entry, _, _ in records}:
-                    try:
-                        await in_thread(self._list, api, account)
-                    except (AccessError, ApiError) as reason:
-                        error = error or reason
+                error = await in_thread(self._list_all, api, records)
                 async with asyncio.TaskGroup() as group:
                     for record in records:
                         group.create_task(self._fetch(record, fetcher, committer))
         if error is not None:
             raise error
 
-    def _list(self, api: KlingApi, account: str | None) -> None:
-        """Find the assets whose files are wanted, or prove that Kling no longer has them."""
+    def _list_all(self, api: KlingApi, records: Sequence[Record]) -> MirrorError | None:
+        """Find the assets whose files are wanted; returns what kept some from being found."""
+        error: MirrorError | None = None
+        accounts = {entry.account for entry, _, _ in records}
+        for account in accounts:
+            wanted = {entry.key for entry, _, _ in records if entry.account == account}
+            try:
+                self._list(api, account, wanted)
+            except (AccessError, ApiError) as reason:
+                error = error or reason
+        wanted = {entry.key for entry, _, _ in records}
+        if not isinstance(error, AccessError):
+            return error
+        # An account may have another address by now.
+        with contextlib.suppress(AccessError, ApiError):
+            for address in api.accounts():
+                if address not in accounts and not wanted <= self._listed.keys():
+                    self._list(api, address, wanted)
+        return None if wanted <= self._listed.keys() else error
+
+    def _list(self, api: KlingApi, account: str | None, wanted: Set[str]) -> None:
+        """List an account until what is wanted is found, or Kling proves to have it no more."""
         known = Known(self._root.manifest.entries, is_wanted=lambda _: True)
         scope = known.scope(account, is_alone=True)
         listing = Listing(
@@ -205,7 +227,6 @@ class _Repair:
             identify=known.identify,
             expected=scope.expected,
         )
-        wanted = {entry.key for entry, _, _ in self.left.values() if entry.account == account}
         for assets in listing.pages():
             self._listed |= {asset.key: asset for asset in assets if asset.key in wanted}
             if wanted <= self._listed.keys():
@@ -238,11 +259,21 @@ class _Repair:
 
     def judge(self) -> None:
         """Decide which files are lost, and which may be restored another day."""
-        for path, (entry, role, _) in self.left.items():
-            asset = self._listed.get(entry.key)
-            is_lost = entry.account in self._proven if asset is None else role not in asset.urls
-            is_lost = is_lost or entry.state == "superseded"
+        may_come = {
+            stored.sha256
+            for path, (entry, role, stored) in self.left.items()
+            if path in self._blocked or not self._is_lost(entry, role)
+        }
+        for path, (_, _, stored) in self.left.items():
+            is_lost = stored.sha256 not in may_come
             (self._findings.lost if is_lost else self._findings.failed).append(path)
+
+    def _is_lost(self, entry: Entry, role: Role) -> bool:
+        """Whether Kling has no such file any more; of a superseded entry it never has."""
+        asset = self._listed.get(entry.key)
+        if asset is not None:
+            return role not in asset.urls
+        return entry.account in self._proven or entry.state == "superseded"
 
 
 def _is_of_one_file(error: OSError) -> bool:

@@ -228,7 +228,8 @@ class Placer:
         pairs = [(role, moved.file(role), old.file(role)) for role in ROLES]
         back: dict[Role, Placement] = {}
         for role, now, was in pairs:
-            if now is not None and was is not None and not self._storage.is_intact(was):
+            is_moved = now is not None and was is not None and now.path != was.path
+            if now and was and is_moved and not self._storage.is_intact(was):
                 copy = self._spool.partial(old.key, role, is_copy=True)
                 self._storage.copy_out(now.path, copy)
                 back[role] = Placement(copy, was.path, old.update_time_ms, now.size, now.sha256)
@@ -245,8 +246,15 @@ class Placer:
             for old in plan.replaces:
                 now = self._manifest.entries.get(old.key)
                 if now is not None:
-                    replaced = msgspec.structs.replace(now, state="superseded", gone_since=None)
-                    yield PutEntry(replaced)
+                    kept = {
+                        role: stored
+                        if (stored := now.file(role)) and layout.original_path(stored.path)
+                        else None
+                        for role in ROLES
+                    }
+                    yield PutEntry(
+                        msgspec.structs.replace(now, state="superseded", gone_since=None, **kept)
+                    )
 
     def _taken_back(self, plan: Plan) -> Entry | None:
         """The superseded entry that the plan's makes current again."""
@@ -265,9 +273,10 @@ class Placer:
                 place, version = stored.path, str(old.update_time_ms)
                 earlier = self._kept_by_another(stored, version)
                 is_its_place = earlier is None or self._has_bytes(place, stored)
-                stored = earlier or self._kept(stored, version)
-                if stored is not None and is_its_place:
-                    kept[place] = stored.path
+                moved = earlier or self._kept(stored, version)
+                if moved is not None and is_its_place:
+                    kept[place] = moved.path
+                stored = moved or stored  # what is missing stays on record until it is replaced
             files[role] = stored
         return msgspec.structs.replace(old, **files)
 

@@ -12,7 +12,7 @@ import msgspec
 PRIVATE = ".kling-mirror"
 _OWN = re.compile(r"\.?(manifest\.json|manifest\.json\.bak|SHA256SUMS)(\.tmp)?")
 
-_NOTED = ("/lock", "/lock.json", "/verified.json")
+_NOTED = ("/lock", "/lock.json", "/.lock.json.tmp", "/verified.json")
 
 
 @dataclass

@@ -347,3 +347,43 @@ def test_repair_mends_what_is_here_without_asking(life: Machine) -> None:
     life.repair(sky=under("nothing listed"))
     life.harm(which=other, how="remove")
     life.repair(sky=under("nothing listed"))
+
+
+# A mirror that was rebuilt over a file that was cut off.
+
+
+def _rebuilt_over_a_cut_file(life: Machine) -> None:
+    """The manifest is lost with a file's time and end: its entry has the hash, and another time."""
+    life.begin(uploads=["video"])
+    life.sync(sky=CALM, page_size=1, whose="all")
+    life.harm(which=1, how="cut")
+    life.lose_records(name="manifest.json", torn=False)
+    life.rebuild()
+
+
+def test_what_a_folder_keeps_from_its_place_is_not_lost(life: Machine) -> None:
+    """A folder lies where an earlier version belongs, whose bytes are in the tree."""
+    _rebuilt_over_a_cut_file(life)
+    life.sync_on_two_machines(number=1, of_files=False, page_size=1)
+    for which in range(3):
+        life.harm(which=which, how="folder")
+    life.repair(sky=CALM)
+
+
+def test_an_entry_keeps_the_file_that_it_lacks(life: Machine) -> None:
+    """A folder lies in the place of a file, and a run that replaces it is cut off at any step."""
+    _rebuilt_over_a_cut_file(life)
+    life.harm(which=0, how="folder")
+    life.update(which=0, in_place=True, same_bytes=False, etag="weak")
+    for number in (10, 12, 14, 16):
+        life.sync_on_a_failing_disk(page_size=4, plan=Plan("", number, with_power=True))
+    life.repair(sky=CALM)
+
+
+def test_repair_finds_an_account_under_its_new_address(life: Machine) -> None:
+    """The files are recorded under the old address, which the API does not know any more."""
+    life.begin(uploads=["audio", "image"])
+    life.sync(sky=CALM, page_size=5, whose="alone")
+    life.remove_folder(folder="audio")
+    life.change_accounts(what="other address")
+    life.repair(sky=CALM)
