@@ -12,6 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
+from typing import BinaryIO
 
 from mirror.errors import AccessError, ApiError, MirrorError, UsageError
 from mirror.jobs import verify
@@ -125,28 +126,33 @@ class _Repair:
         wanted: dict[str, list[Record]] = defaultdict(list)
         for record in self.left.values():
             wanted[record[2].sha256].append(record)
-        for path in self._candidates({record[2].size for record in self.left.values()}):
+        for name, opening in self._candidates({it[2].size for it in self.left.values()}):
             try:
-                found = hash_file(self._root.storage.open(path), on_chunk=self._on_chunk).sha256
+                found = hash_file(opening(), on_chunk=self._on_chunk).sha256
                 for record in wanted.get(found, ()):
-                    self._put_back(record, path)
+                    self._put_back(record, name, opening)
             except OSError as error:
                 if not _is_of_one_file(error):
                     raise
             else:
                 wanted.pop(found, None)
 
-    def _candidates(self, sizes: Set[int]) -> Iterator[str]:
-        """The files of these sizes, whoever has them."""
+    def _candidates(self, sizes: Set[int]) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+        """The files of these sizes, whoever has them: their names, and what opens them."""
+        storage = self._root.storage
         for area in _AREAS:
-            for found in list(self._root.storage.walk(area)):
+            for found in list(storage.walk(area)):
                 if found.is_file and found.size in sizes:
-                    yield found.path
+                    yield found.path, partial(storage.open, found.path)
+        spool = self._root.spool
+        for name, size in list(spool.files()):
+            if size in sizes:
+                yield name, partial(spool.open, name)
 
     def _on_chunk(self, _: int) -> None:
         self._stop.check()
 
-    def _put_back(self, record: Record, path: str) -> None:
+    def _put_back(self, record: Record, name: str, opening: Callable[[], BinaryIO]) -> None:
         """Copy a file to where its bytes are recorded: the entry is true again."""
         entry, role, stored = record
         if stored.path not in self.left:
@@ -156,7 +162,7 @@ class _Repair:
         root.spool.check_room(stored.size)
         placement = Placement(copy, stored.path, entry.update_time_ms, stored.size, stored.sha256)
         try:
-            copy.take(root.storage.open(path))
+            copy.take(opening())
             plan = Plan(entry, {role: placement})
             blocked = bool(root.placer.carry_out([plan], self._stop.check))
         except OSError as error:
@@ -168,8 +174,8 @@ class _Repair:
             copy.discard()
             self._blocked.add(stored.path)
             return
-        if path != stored.path == unicodedata.normalize("NFC", path):
-            root.storage.remove(path)  # it was the file itself, in another form of Unicode
+        if name != stored.path == unicodedata.normalize("NFC", name):
+            root.storage.remove(name)  # it was the file itself, in another form of Unicode
         failure = root.manifest.failures.get(entry.key)
         if failure is not None and failure.role == role:
             root.manifest.record([DropFailure(entry.key)])

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -100,6 +101,24 @@ class Spool:
                 if self._is_ours(entry.path, found["run"]):
                     note = partial.read_note()
                     yield Left(partial, found["copy"] is not None, note)
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """The name and the size of every partial file, whoever may still write it.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name):
+            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                yield entry.name, entry.stat().st_size
+
+    def open(self, name: str) -> BinaryIO:
+        """A partial file to read.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return self.named(name).path.open("rb")
 
     def clear_notes(self) -> None:
         """Remove notes whose partial files are gone.

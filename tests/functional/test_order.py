@@ -4,6 +4,7 @@ A test cannot cut the power; but what a power cut may leave follows from this or
 then their name, then the promise.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from mirror.demo.service import KlingService
+from mirror.storage import syncfs
 from tests.lib.invariant import PRIVATE, check_invariant
 from tests.lib.library import Library
 from tests.lib.processes import started, sync_arguments
 
 _CALLS = (
-    "openat,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,"
+    "openat,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,"
     "ftruncate,write,pwrite64"
 )
 _LINE = re.compile(r"(\d+) +(.*)")
@@ -52,6 +54,11 @@ class _Call:
     @property
     def is_sync(self) -> bool:
         return self.name in ("fsync", "fdatasync")
+
+    def is_sync_of_bytes(self, path: str) -> bool:
+        """Whether it makes a file durable: alone, or with all others of its file system."""
+        at_once = self.name == "syncfs" and self.descriptor == str(Path(path).parent)
+        return at_once or (self.is_sync and self.descriptor == path)
 
     @property
     def is_rename(self) -> bool:
@@ -134,7 +141,7 @@ def _check_placed(calls: list[_Call], dest: Path, stored: str) -> None:
         calls,
         rename.began,
         f"fsync of {partial}",
-        lambda each: each.is_sync and each.descriptor == partial,
+        lambda each: each.is_sync_of_bytes(partial),
     )
     written = [each for each in calls if each.is_write and each.descriptor == partial]
     assert written
@@ -219,6 +226,26 @@ def test_a_first_run_promises_nothing_before_it_is_durable(
                 calls, call.ended, f"fsync of {folder.parent}", _is_sync_of(folder.parent)
             )
             assert sync.ended < promise.began
+
+
+def test_a_large_batch_is_durable_at_once(library: Library, dest: Path, trace: Trace) -> None:
+    """With one `syncfs` where the file system is known to honour it, in the same order."""
+    library.fill(60, size=100)
+    with library.service() as service:
+        calls = trace(service)
+    entries = check_invariant(dest)
+    assert len(entries) == 60
+    for entry in entries.values():
+        for stored in entry.files():
+            _check_placed(calls, dest, stored.path)
+    descriptor = os.open(dest, os.O_RDONLY)
+    is_honoured = syncfs.is_honoured(descriptor)
+    os.close(descriptor)
+    if not is_honoured:
+        pytest.skip("syncfs was not tested: this file system is not known to honour it")
+    assert any(call.name == "syncfs" for call in calls)
+    of_files = [call for call in calls if call.is_sync and "/partial/" in call.descriptor]
+    assert len(of_files) < 40, "most files are synced one by one"
 
 
 def test_a_second_run_keeps_before_it_replaces(library: Library, dest: Path, trace: Trace) -> None:

@@ -387,3 +387,13 @@ def test_repair_finds_an_account_under_its_new_address(life: Machine) -> None:
     life.remove_folder(folder="audio")
     life.change_accounts(what="other address")
     life.repair(sky=CALM)
+
+
+def test_repair_takes_bytes_from_the_spool(life: Machine) -> None:
+    """A second machine was cut off with a complete file in its hands."""
+    life.begin(uploads=["image", "image"])
+    life.sync_on_two_machines(number=2, of_files=True, page_size=1)
+    for which in range(2):
+        life.harm(which=which, how="remove")
+        life.delete(which=0)
+    life.repair(sky=CALM)
