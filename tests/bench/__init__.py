@@ -14,6 +14,9 @@ Scenarios
     small, medium, large     5,000 x 20 KB, 300 x 2 MB, 8 x 100 MB
     medium-tls, large-tls    the same over TLS
     far                      50 ms round trip, 4 MB/s a connection (see `proxy`)
+    gigabit-small, -large    2,000 x 300 KB, 60 x 20 MB over a line of 1 Gbit/s: the loopback of a
+                             network namespace, held by `tc`; for root alone
+    quarter-small, -medium   small and medium over that line, each tool held to a quarter of a core
     idle-1000, -10000, -100000
                              a second run with nothing to do, beside a script that only pages and
                              decodes the same listing, and a curl that only pages
@@ -46,7 +49,8 @@ kling-mirror itself), but for those that know only one:
     wget2        --max-threads=8, without HSTS, HPKP, OCSP, cookies and server times
     gallery-dl   one file at a time, as it does; without .part files, times and pauses
     httpx        the script that one would write: one client, one file after the other
-    far          without gallery-dl and the script, which fetch one file at a time
+    far, gigabit, quarter
+                 without gallery-dl and the script, which fetch one file at a time
     sha256sum    no peer: the cost of hashing alone, to be added to what curl needs
     TLS          SSL_CERT_FILE for us, each peer's own option for its CA file
 

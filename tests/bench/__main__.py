@@ -13,8 +13,8 @@ from pathlib import Path
 from mirror import __version__
 from mirror.clock import now_iso
 from tests import bench as package
-from tests.bench import tools
-from tests.bench.scenarios import Bench, Scenario, scenarios
+from tests.bench import limits, tools
+from tests.bench.scenarios import Bench, Download, Scenario, scenarios
 from tests.bench.servers import site
 from tests.bench.tables import Table
 
@@ -37,6 +37,12 @@ def main() -> int:
         for scenario in scenarios(quick=arguments.quick)
         if not arguments.scenario or scenario.name in arguments.scenario
     ]
+    if any(_needs_limits(scenario) for scenario in chosen):
+        if limits.can_limit():
+            limits.enter_namespace()
+        else:
+            _say("without the limited line and processor, which need root, ip, tc and cgroups v1")
+            chosen = [scenario for scenario in chosen if not _needs_limits(scenario)]
     rounds = arguments.rounds or (1 if arguments.quick else _ROUNDS)
     with tempfile.TemporaryDirectory(prefix="kling-mirror-bench-", dir=arguments.workdir) as folder:
         work = Path(folder).resolve()
@@ -84,6 +90,10 @@ def _tree(text: str) -> Path:
     if not (tree / "mirror" / "__main__.py").is_file():
         raise argparse.ArgumentTypeError(f"{tree} has no mirror/__main__.py")
     return tree
+
+
+def _needs_limits(scenario: Scenario) -> bool:
+    return isinstance(scenario, Download) and scenario.needs_limits
 
 
 def _measured(scenario: Scenario, bench: Bench) -> Table:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import tools
+from tests.bench import limits, tools
 from tests.bench.data import Contents, FileSet, contents_of, make_mirror
 from tests.bench.measure import Contestant, Result, compete, measured
 from tests.bench.servers import Site, far_away
@@ -89,6 +89,13 @@ class Download:
     size: int
     tls: bool = False
     far: bool = False
+    gigabit: bool = False
+    quarter: bool = False
+
+    @property
+    def needs_limits(self) -> bool:
+        """Whether it runs only where the line and the processor can be limited."""
+        return self.gigabit or self.quarter
 
     def run(self, bench: Bench) -> Table:
         """Measure it."""
@@ -114,7 +121,15 @@ class Download:
             stack.callback(shutil.rmtree, lists)
             stack.callback(shutil.rmtree, order.dest, ignore_errors=True)
             stack.callback(shutil.rmtree, bench.scratch / _ASIDE, ignore_errors=True)
-            results = bench.compete(self._contestants(bench, order, files, contents))
+            if self.gigabit:
+                stack.enter_context(limits.gigabit())
+            slowly = stack.enter_context(limits.quarter_core()) if self.quarter else []
+            results = bench.compete(
+                [
+                    replace(each, command=[*slowly, *each.command])
+                    for each in self._contestants(bench, order, files, contents)
+                ]
+            )
         return Table(self.name, self._title(), self.count, files.total_bytes, OURS, results)
 
     def _contestants(
@@ -149,7 +164,7 @@ class Download:
         return [
             ours,
             *_before(bench, ours),
-            *([hashing] if files.total_bytes >= _MUCH_TO_HASH and not self.far else []),
+            *([hashing] if self._hashes_much(files) else []),
             *(
                 Contestant(
                     tool.name,
@@ -160,18 +175,23 @@ class Download:
                     order.dest,
                 )
                 for tool in bench.peers
-                if not self.far or tool.is_parallel
+                if tool.is_parallel or not (self.far or self.needs_limits)
             ),
         ]
 
+    def _hashes_much(self, files: FileSet) -> bool:
+        return files.total_bytes >= _MUCH_TO_HASH and not self.far and not self.needs_limits
+
     def _title(self) -> str:
-        ways = (", over TLS" if self.tls else "") + (
-            f", {_FAR_ROUND_TRIP_S * 1000:.0f} ms round trip, "
-            f"{_FAR_BYTES_PER_S / 1e6:g} MB/s a connection"
-            if self.far
-            else ""
-        )
-        return f"{self.count:,} files of {self.size / 1000:,.0f} KB{ways}"
+        ways = {
+            "over TLS": self.tls,
+            f"{_FAR_ROUND_TRIP_S * 1000:.0f} ms round trip, "
+            f"{_FAR_BYTES_PER_S / 1e6:g} MB/s a connection": self.far,
+            "a line of 1 Gbit/s": self.gigabit,
+            "a quarter of a core": self.quarter,
+        }
+        chosen = [way for way, is_so in ways.items() if is_so]
+        return ", ".join([f"{self.count:,} files of {self.size / 1000:,.0f} KB", *chosen])
 
 
 @dataclass(frozen=True)
@@ -324,6 +344,10 @@ def scenarios(*, quick: bool) -> list[Scenario]:
         Download("medium-tls", *medium, tls=True),
         Download("large-tls", *large, tls=True),
         Download("far", *((8, 40_000) if quick else (160, 400_000)), far=True),
+        Download("gigabit-small", *((10, 300_000) if quick else (2_000, 300_000)), gigabit=True),
+        Download("gigabit-large", *((2, 2_000_000) if quick else (60, 20_000_000)), gigabit=True),
+        Download("quarter-small", *small, gigabit=True, quarter=True),
+        Download("quarter-medium", *medium, gigabit=True, quarter=True),
         *(Idle(f"idle-{n}", n // 10 if quick else n) for n in (1_000, 10_000)),
         Idle("idle-100000", many),
         StartUp("startup", 100 if quick else 1_000),
