@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.server import Request, Response
-from mirror.demo.service import KlingService
 from tests.conftest import RunProgram
+from tests.lib.held import Held
 from tests.lib.library import TOKEN, Library
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.processes import open_files, started, stopped_within_s, sync_arguments, wait_until
@@ -90,16 +89,6 @@ def test_a_signal_ends_the_wait_at_once(
     assert _runs(dest) == 1
 
 
-class _Held(KlingService):
-    """A service that keeps all files back."""
-
-    def respond(self, request: Request) -> Response:
-        """Answer the listing; let whoever asks for a file wait."""
-        if request.path.startswith("/cdn/"):
-            self.closing.wait()
-        return super().respond(request)
-
-
 @posix
 def test_a_signal_in_a_run_ends_both(
     library: Library, environ: Mapping[str, str], dest: Path
@@ -107,7 +96,7 @@ def test_a_signal_in_a_run_ends_both(
     """The run is reported as any other that is stopped, and no other begins."""
     library.add(1)
     with (
-        library.service(_Held) as service,
+        library.service(Held) as service,
         started(environ, *sync_arguments(service, dest), "--every", "1s") as process,
     ):
         wait_until(service.cdn_requests)

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from mirror.demo.server import Request, Response
 from mirror.demo.service import KlingService
 from mirror.storage.root import Root
 from tests.conftest import Finished, RunProgram
+from tests.lib.held import Held
 from tests.lib.invariant import check_invariant
 from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.monitor import SECRET, Monitor
@@ -208,16 +208,6 @@ def test_the_address_is_masked_in_config(program: RunProgram, monitor: Monitor) 
 # A stop.
 
 
-class _Held(KlingService):
-    """A service that keeps all files back."""
-
-    def respond(self, request: Request) -> Response:
-        """Answer the listing; let whoever asks for a file wait."""
-        if request.path.startswith("/cdn/"):
-            self.closing.wait()
-        return super().respond(request)
-
-
 def _stop(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -239,7 +229,7 @@ def test_a_stop_is_reported_in_time(
         "KLING_MIRROR_ON_FINISH": "exec sleep 5 2>&- >&-" if hangs else "true",
     }
     with (
-        library.service(_Held) as service,
+        library.service(Held) as service,
         started({**environ, **settings}, *sync_arguments(service, dest)) as process,
     ):
         wait_until(service.cdn_requests)
