@@ -32,7 +32,7 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
     is_first = True
     while True:
         start_s = _clock_s()
-        code = outcome(run)
+        code = _ended(run)
         if stop.signum is not None:
             return ExitCode.of_signal(stop.signum)
         if is_first and code == ExitCode.USAGE:
@@ -41,6 +41,17 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
         wait_s = min(every_s, _SOON_S) if code == ExitCode.API else every_s
         if not _wait_until(start_s + wait_s, stop):
             return ExitCode.of_signal(stop.signum or signal.SIGINT)
+
+
+def _ended(run: Callable[[], int]) -> int:
+    """Run once; an error that nobody expected is printed, and is not the end of all nights."""
+    try:
+        return outcome(run)
+    except Exception:  # noqa: BLE001 - such as a package that is upgraded at this moment
+        import traceback  # noqa: PLC0415 - for this case alone
+
+        traceback.print_exc()
+        return ExitCode.UNEXPECTED
 
 
 def _wait_until(end_s: float, stop: Stop) -> bool:

@@ -187,6 +187,31 @@ def test_the_nights_leave_nothing_open(library: Library, every: Start) -> None:
         assert _end(process)[0] == 143
 
 
+_BROKEN_ONCE = """
+import sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "mirror.jobs.sync":
+            sys.meta_path.remove(self)
+            raise ImportError("half of a package")
+sys.meta_path.insert(0, Finder())
+"""
+"""Python runs `sitecustomize` as it starts: this one has a module missing, the first time."""
+
+
+def test_an_unexpected_error_is_not_the_end(
+    library: Library, every: Start, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    """The package is upgraded under a running process: one night fails, the next does not."""
+    library.add(1)
+    (tmp_path / "sitecustomize.py").write_text(_BROKEN_ONCE)
+    with every("1s", PYTHONPATH=f"{tmp_path}{os.pathsep}{environ['PYTHONPATH']}") as process:
+        assert _summary(process)["exit_code"] == 0
+        code, err = _end(process)
+    assert code == 143
+    assert b"half of a package" in err
+
+
 # A suspended machine.
 
 _SUSPENDED = """
@@ -199,30 +224,60 @@ int clock_gettime(clockid_t id, struct timespec *now) {
     static int (*real)(clockid_t, struct timespec *);
     if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
     int code = real(id, now);
-    if (id == CLOCK_BOOTTIME && access(getenv("SUSPENDED"), F_OK) == 0) now->tv_sec += 86400;
+    if (id == CLOCK_BOOTTIME && access(getenv("SUSPENDED"), F_OK) == 0)
+        now->tv_sec += atoi(getenv("SUSPENDED_S"));
     return code;
 }
 """
-"""A machine that slept for a day: of all clocks, the one that counts sleep alone has moved."""
+"""A machine that slept: of all clocks, the one that counts sleep alone has moved."""
 
 
-@linux
-def test_a_machine_that_slept_is_not_late(library: Library, every: Start, dest: Path) -> None:
-    """It was suspended for a day, in which the clock that waits use stood still: it runs now."""
-    if shutil.which("gcc") is None:
-        pytest.skip("a suspended machine was not tried: gcc is missing here")
-    library.add(1)
-    shim, slept = dest.parent / "suspend.so", dest.parent / "slept"
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[int], dict[str, str]]:
+    """The environment of a machine that will have slept so long, once the file is there."""
+    if sys.platform != "linux" or shutil.which("gcc") is None:
+        pytest.skip("a suspended machine was not tried: it needs Linux and gcc")
+    shim = tmp_path / "suspend.so"
     source = shim.with_suffix(".c")
     source.write_text(_SUSPENDED)
     build = ["gcc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"]
     subprocess.run(build, check=True)
-    with every("24h", LD_PRELOAD=str(shim), SUSPENDED=str(slept)) as process:
+
+    def sleeping(seconds: int) -> dict[str, str]:
+        slept = {"SUSPENDED": str(tmp_path / "slept"), "SUSPENDED_S": str(seconds)}
+        return {"LD_PRELOAD": str(shim), **slept}
+
+    return sleeping
+
+
+def test_a_machine_that_slept_is_not_late(
+    library: Library, every: Start, machine: Callable[[int], dict[str, str]], tmp_path: Path
+) -> None:
+    """It was suspended for a day, in which the clock that waits use stood still: it runs now."""
+    library.add(1)
+    with every("24h", **machine(86_400)) as process:
         assert _summary(process)["assets"]["new"] == 1
         library.add(2)
-        slept.touch()
+        (tmp_path / "slept").touch()
         assert _summary(process)["assets"]["new"] == 1
         assert _end(process)[0] == 143
+
+
+def test_an_api_that_is_away_is_asked_after_an_hour(
+    library: Library,
+    every: Start,
+    service: Misbehaving,
+    machine: Callable[[int], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    """Not after a day."""
+    library.add(1)
+    with every("24h", "--api-url", "http://127.0.0.1:9/v1", **machine(3600)) as process:
+        assert _summary(process)["exit_code"] == 7
+        (tmp_path / "slept").touch()
+        assert _summary(process)["exit_code"] == 7
+        assert _end(process)[0] == 143
+    assert not service.requests
 
 
 # systemd.

@@ -11,12 +11,16 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from mirror.demo import DEMO_TOKEN, demo_service
 
 PROJECT = Path(__file__).parents[2]
 DOCKERFILE = PROJECT / ".container/Dockerfile"
@@ -74,6 +78,17 @@ class Image:
         """Run a command as the health check is run; returns its exit code."""
         return self._run(command, {**self._environ, "HOME": "/home/mirror"}).returncode
 
+    def started(
+        self, arguments: list[str], environ: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        """Start the program as an engine does: it is process 1 of a world of its own."""
+        command = ["chroot", f"--userspec={self._user}", str(self._root), *self._entrypoint]
+        print("+", shlex.join([*self._entrypoint, *arguments]), flush=True)  # noqa: T201
+        return subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--kill-child", *command, *arguments],  # noqa: S607
+            env={**self._environ, **environ, "HOME": "/home/mirror"},
+        )
+
     def _run(
         self, command: list[str], environ: Mapping[str, str]
     ) -> subprocess.CompletedProcess[bytes]:
@@ -128,6 +143,26 @@ class Image:
         return self._root / path.lstrip("/")
 
 
+def _check_service(image: Image) -> None:
+    """Its command stays, as process 1; all is well after its first run; SIGTERM ends it at once."""
+    with demo_service() as service:
+        environ = {"KLING_MIRROR_API_URL": service.api_url, "KLING_MIRROR_TOKEN": DEMO_TOKEN}
+        with image.started(image.command, environ) as process:
+            for _ in range(300):
+                if image.probe(image.health) == 0:
+                    break
+                assert process.poll() is None, "it stays"
+                time.sleep(0.2)
+            else:
+                raise AssertionError("it does not become healthy")
+            began = time.monotonic()
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            (first,) = children.split()
+            os.kill(int(first), signal.SIGTERM)
+            assert process.wait(30) == 143
+            assert time.monotonic() - began < 10, "an engine would kill it after ten seconds"
+
+
 def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)  # noqa: S607
 
@@ -168,8 +203,9 @@ def main() -> int:
     once = ["sync", "--token-file", "/data/token"]
     assert image.run(once) == 6, "no mirror is begun: a volume that is missing looks like this"
     word.unlink()
-    assert image.run(["demo", "--dest", "/data"]) == 0
-    assert image.probe(image.health) == 0, "after a complete run all is well"
+    assert image.run(["init", "--dest", "/data"]) == 0
+    assert image.probe(image.health) != 0, "before the first run nothing is well"
+    _check_service(image)
     owners = {path.stat().st_uid for path in (root / "data").rglob("*")}
     assert 0 not in owners, "nothing is written by root"
     return 0
