@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import os
 import plistlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -261,23 +262,20 @@ def test_systemd_accepts_it(
     assert (done.returncode, done.stdout, done.stderr.decode()) == (0, b"", "")
 
 
-def test_systemd_understands_it(printed: Print, home: Path, odd: Path, config: Path) -> None:
-    """A real systemd reads the very words and folders that were meant."""
+def _understood(units: Mapping[str, str], unit: str) -> list[str]:
+    """What a real systemd says of a unit, as a user's manager that is only to try itself."""
     manager = Path("/lib/systemd/systemd")
     if not manager.exists() or os.geteuid() != 0:
         pytest.skip("not tried with systemd: it is not here, or there is no other user to be")
-    (odd / "mirror").mkdir()
-    state = home / ".local/state/kling-mirror"
-    state.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.chown(folder, "nobody")
-        units = folder / ".config/systemd/user"
-        units.mkdir(parents=True)
-        for unit, text in _units(printed("-q", "--systemd").out).items():
-            (units / unit).write_text(text, encoding="utf-8")
+        place = folder / ".config/systemd/user"
+        place.mkdir(parents=True)
+        for each, text in units.items():
+            (place / each).write_text(text, encoding="utf-8")
         done = subprocess.run(
-            [manager, "--user", "--test", "--unit=kling-mirror.service"],
+            [manager, "--user", "--test", f"--unit={unit}"],
             env={"HOME": name, "XDG_RUNTIME_DIR": name, "PATH": "/usr/bin:/bin"},
             user="nobody",  # it refuses to be tried as root
             capture_output=True,
@@ -285,15 +283,49 @@ def test_systemd_understands_it(printed: Print, home: Path, odd: Path, config: P
         )
     if done.returncode:
         pytest.skip(f"not tried with systemd: it cannot run here ({done.stderr.decode().strip()})")
-    lines = [line.strip() for line in done.stdout.decode().splitlines()]
-    (paths,) = (line for line in lines if line.startswith("ReadWritePaths: "))
-    assert paths == f"ReadWritePaths: -{odd / 'mirror'} -{state}"
+    return [line.strip() for line in done.stdout.decode().splitlines()]
+
+
+def _words(lines: Sequence[str]) -> list[str]:
+    """The words of the command line that systemd would run, without the program."""
     (words,) = (line for line in lines if "kling-mirror sync" in line)
     quoted = words.partition("Command Line: ")[2]  # for a shell
     shell = subprocess.run(
         [_SHELL, "-c", f"printf '%s\\n' {quoted}"], capture_output=True, check=True
     )
-    assert shell.stdout.decode().splitlines()[1:] == ["sync", f"--config={config}"]
+    return shell.stdout.decode().splitlines()[1:]
+
+
+def test_systemd_understands_it(printed: Print, home: Path, odd: Path, config: Path) -> None:
+    """A real systemd reads the very words and folders that were meant."""
+    (odd / "mirror").mkdir()
+    state = home / ".local/state/kling-mirror"
+    state.mkdir(parents=True)
+    lines = _understood(_units(printed("-q", "--systemd").out), "kling-mirror.service")
+    (paths,) = (line for line in lines if line.startswith("ReadWritePaths: "))
+    assert paths == f"ReadWritePaths: -{odd / 'mirror'} -{state}"
+    assert _words(lines) == ["sync", f"--config={config}"]
+
+
+def test_systemd_understands_an_instance(printed: Print, config: Path) -> None:
+    """The instance of an account is a run for that account."""
+    email = "me+x@ex-ample.com"
+    done = printed("--systemd", f"--email={email}", "--email=b@x")
+    (enable,) = (line for line in done.err.splitlines() if "enable --now" in line)
+    timer = shlex.split(enable.partition("--now ")[2])[0]
+    lines = _understood(_units(done.out), timer.replace(".timer", ".service"))
+    assert _words(lines) == ["sync", f"--config={config}", f"--email={email}"]
+
+
+def test_the_documented_service_is_accepted(tmp_path: Path, systemd_analyze: str) -> None:
+    """The unit for `sync --every` in the documents is one that systemd takes."""
+    text = Path(__file__).parents[2].joinpath("docs/reference.md").read_text(encoding="utf-8")
+    (unit,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    assert "sync --every 24h" in unit
+    path = tmp_path / "kling.service"
+    path.write_text(unit.replace("/usr/local/bin/kling-mirror", "/bin/true"))
+    done = subprocess.run([systemd_analyze, "verify", path], capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
 def test_an_instance_for_each_account(printed: Print, tmp_path: Path, systemd_analyze: str) -> None:
