@@ -4,7 +4,7 @@ What comes out is complete and checked, in `partial/`, not yet durable.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -105,21 +105,23 @@ class Fetcher:
         self._pauses: dict[str, Pause] = {}
 
     async def fetch(
-        self, action: Action, on_complete: Callable[[Fetched], None]
-    ) -> AsyncGenerator[Outcome, None]:
+        self,
+        action: Action,
+        on_complete: Callable[[Fetched], None],
+        on_slow_cover: Callable[[Fetched], Awaitable[None]] | None = None,
+    ) -> Outcome:
         """Fetch every file that the action wants.
 
         Args:
             action: what is to be done.
             on_complete: called for each file as soon as it is complete, with those before it.
-
-        Yields:
-            The outcome. A resource whose cover takes long comes before that, alone.
+            on_slow_cover: called with a resource alone, where its cover takes long.
 
         Raises:
             DiskError: the disk cannot take them; any other trouble is the asset's own outcome.
         """
         files: dict[Role, FetchedFile] = {}
+        fetched = Fetched(action, files)
         for role in action.fetch:
             fetching = self._fetch_file(action, role)
             try:
@@ -128,18 +130,19 @@ class Fetcher:
                 else:
                     task = asyncio.ensure_future(fetching)
                     try:
-                        if not (await asyncio.wait((task,), timeout=_COVER_S))[0]:
-                            yield Fetched(action, dict(files), is_whole=False)
+                        done, _ = await asyncio.wait((task,), timeout=_COVER_S)
+                        if not done and on_slow_cover is not None:
+                            await on_slow_cover(Fetched(action, dict(files), is_whole=False))
                         files[role] = await task
                     finally:
                         task.cancel()
             except AssetError as error:
                 failed = Failed(action, role, str(error))
                 # A cover alone is nothing to record; a resource without its cover is.
-                yield Fetched(action, files, failed) if files else failed
-                return
-            on_complete(Fetched(action, dict(files)))
-        yield Fetched(action, files)
+                return Fetched(action, files, failed) if files else failed
+            fetched = Fetched(action, dict(files))
+            on_complete(fetched)
+        return fetched
 
     async def _fetch_file(self, action: Action, role: Role) -> FetchedFile:
         """Fetch one file; where its URL no longer answers, from a fresh one."""

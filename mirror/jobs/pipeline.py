@@ -10,7 +10,6 @@ happens in the event loop.
 """
 
 import asyncio
-import contextlib
 import time
 
 from msgspec.structs import replace
@@ -114,9 +113,8 @@ class Pipeline:
 
     async def _work(self, fetcher: Fetcher, committer: Committer) -> None:
         while (action := await self._actions.get()) is not None:
-            async with contextlib.aclosing(fetcher.fetch(action, committer.promise)) as outcomes:
-                async for outcome in outcomes:
-                    await self._outcomes.put(outcome)
+            outcome = await fetcher.fetch(action, committer.promise, self._outcomes.put)
+            await self._outcomes.put(outcome)
         self._workers -= 1
         if not self._workers:
             await self._outcomes.put(None)

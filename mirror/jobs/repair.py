@@ -250,10 +250,10 @@ class _Repair:
         async with self._slots:
             now = self._root.manifest.entries[entry.key]
             action = Action(asset, Kind.REPAIRED, (role,), now, ())
-            outcomes = [outcome async for outcome in fetcher.fetch(action, committer.promise)]
+            outcome = await fetcher.fetch(action, committer.promise)
             try:
                 async with self._committing:
-                    (end,) = await shielded(committer.commit(outcomes))
+                    (end,) = await shielded(committer.commit([outcome]))
             except OSError as error:
                 if not _is_of_one_file(error):
                     raise

@@ -17,8 +17,10 @@ from mirror.net.strangers import page_title, stranger
 T = TypeVar("T")
 
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
-_STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})")
-_HEADER = re.compile(rb"([^\s:]+)[ \t]*:(.*)", re.DOTALL)
+_LINE = re.compile(
+    r"^(?:HTTP/[0-9.]+[ \t]+([0-9]{3})|([^\s:]+)[ \t]*:([^\n]*))",
+    re.MULTILINE | re.ASCII,
+)
 _TOKEN = re.compile(r"[^\s,;]+")
 _LONGEST_PAGE_BYTES = 1 << 20
 _PAGE_HEAD_BYTES = 2048
@@ -151,16 +153,16 @@ class Answer(Generic[T]):
 
     def _read_header(self) -> None:
         """Read the lines that came: also of a proxy's header, of a 100, of a redirect."""
-        for line in self.header_lines:
-            if status := _STATUS.match(line):
-                self.headers = {}
-                self.status = int(status[1])
-            elif found := _HEADER.match(line):
-                name = found[1].decode("latin-1").lower()
-                value = found[2].decode("latin-1").strip()
-                known = self.headers.get(name, value)
-                self.headers[name] = value if known == value else f"{known}, {value}"
+        text = b"".join(self.header_lines).decode("latin-1")
         self.header_lines.clear()
+        for status, given_name, given_value in _LINE.findall(text):
+            if status:
+                self.headers = {}
+                self.status = int(status)
+                continue
+            name, value = given_name.lower(), given_value.strip()
+            known = self.headers.get(name, value)
+            self.headers[name] = value if known == value else f"{known}, {value}"
 
     def _strong_etag(self) -> str | None:
         """The ETag, where it says that every byte is the same."""
