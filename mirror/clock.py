@@ -1,8 +1,8 @@
 """Times as we record them: ISO 8601, UTC, to the second."""
 
-import datetime as dt
+import time
 
 
 def now_iso() -> str:
     """The time now."""
-    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

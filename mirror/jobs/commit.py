@@ -199,8 +199,13 @@ class Committer:
         self._placer.promise(
             plan for plan, before in zip(plans, known, strict=True) if plan is not before
         )
-        await self._in_thread(self._storage.secure(placements), self._check_stop)
-        await self._in_thread(self._spool.promises.sync)
+        wait = self._storage.secure(placements)
+
+        def secure() -> None:
+            wait(self._check_stop)
+            self._spool.promises.sync()
+
+        await self._in_thread(secure)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)

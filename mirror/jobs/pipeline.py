@@ -29,7 +29,7 @@ from mirror.stopping import next_size
 from mirror.storage.root import Root
 from mirror.threads import in_thread, shielded
 
-_BATCH = 128
+_BATCH = 512
 
 
 class Pipeline:

@@ -84,6 +84,8 @@ def account_folder(email: str) -> str:
 
 def fold(path: str) -> str:
     """A text that is equal for two paths which some file system would treat as the same."""
+    if path.isascii():  # most are, and then this is the same
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
