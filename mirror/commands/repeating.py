@@ -1,5 +1,6 @@
 """`sync --every`: one process that runs again and again, and waits in between."""
 
+import gc
 import select
 import signal
 import socket
@@ -38,6 +39,7 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
         if is_first and code == ExitCode.USAGE:
             return code
         is_first = False
+        gc.collect()  # what the run leaves: the threshold at start-up is that of a short process
         wait_s = min(every_s, _SOON_S) if code == ExitCode.API else every_s
         if not _wait_until(start_s + wait_s, stop):
             return ExitCode.of_signal(stop.signum or signal.SIGINT)

@@ -187,6 +187,26 @@ def test_the_nights_leave_nothing_open(library: Library, every: Start) -> None:
         assert _end(process)[0] == 143
 
 
+def _memory(process: Process) -> int:
+    """The memory that the process has in use, in bytes."""
+    pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@linux
+def test_the_nights_do_not_add_up_in_memory(library: Library, every: Start) -> None:
+    """What one run leaves is gone before the next begins."""
+    library.fill(2000)
+    with every("1s") as process:
+        for _ in range(3):
+            assert _summary(process)["exit_code"] == 0
+        before = _memory(process)
+        for _ in range(7):
+            _summary(process)
+        assert _memory(process) < before + 10_000_000
+        assert _end(process)[0] == 143
+
+
 _BROKEN_ONCE = """
 import sys
 class Finder:
