@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from mirror.settings import GROUPS, SETTINGS, Setting
 
+_YEAR_S = 366 * 86_400
+
 
 def add_settings(parser: argparse.ArgumentParser, groups: Iterable[str]) -> None:
     """Add a flag for each setting of these groups, under the heading of its group."""
@@ -75,9 +77,9 @@ def interval_s(text: str) -> float:
     """Seconds from one run to the next.
 
     Raises:
-        argparse.ArgumentTypeError: it is no time, or shorter than a second.
+        argparse.ArgumentTypeError: it is no time, shorter than a second or longer than a year.
     """
     seconds = duration_s(text)
-    if seconds < 1:
-        raise argparse.ArgumentTypeError("expected a time of at least one second, such as 24h")
+    if not 1 <= seconds <= _YEAR_S:
+        raise argparse.ArgumentTypeError("expected a time from a second to a year, such as 24h")
     return seconds

@@ -1,9 +1,11 @@
 """`sync --every`: one process that runs again and again, and waits in between."""
 
+import datetime as dt
 import gc
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +19,7 @@ _SOON_S = 3600
 """After how long a run tries again that could not reach the API."""
 
 
-def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
+def repeat(run: Callable[[], int], *, every_s: float, stop: Stop, is_watched: bool = False) -> int:
     """Run now, and again that long after each start, until a signal comes.
 
     A wrong config ends it only before the first run has worked: later, somebody may be editing it.
@@ -26,6 +28,7 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
         run: one run; returns its exit code.
         every_s: from the start of a run to the start of the next.
         stop: a signal sets it.
+        is_watched: whether somebody wants to read when the next run begins.
 
     Returns:
         The exit code of the process.
@@ -41,8 +44,16 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop) -> int:
         is_first = False
         gc.collect()  # what the run leaves: the threshold at start-up is that of a short process
         wait_s = min(every_s, _SOON_S) if code == ExitCode.API else every_s
+        if is_watched:
+            _announce(start_s + wait_s - _clock_s())
         if not _wait_until(start_s + wait_s, stop):
             return ExitCode.of_signal(stop.signum or signal.SIGINT)
+
+
+def _announce(wait_s: float) -> None:
+    """Print when the next run begins, in the time of the reader."""
+    start = dt.datetime.now().astimezone() + dt.timedelta(seconds=max(0.0, wait_s))
+    sys.stderr.write(f"the next run begins at {start:%Y-%m-%d %H:%M}; Ctrl-C ends the program\n")
 
 
 def _ended(run: Callable[[], int]) -> int:

@@ -55,7 +55,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from mirror.report.systemd import service  # noqa: PLC0415 - as above
 
     with stoppable() as stop, service():
-        return repeat(lambda: _run_once(arguments, stop), every_s=arguments.every, stop=stop)
+        return repeat(
+            lambda: _run_once(arguments, stop),
+            every_s=arguments.every,
+            stop=stop,
+            is_watched=sys.stderr.isatty() and arguments.verbosity >= 0,
+        )
 
 
 def _run_once(arguments: argparse.Namespace, stop: Stop) -> int:

@@ -17,9 +17,10 @@ import pytest
 
 from tests.conftest import RunProgram
 from tests.lib.held import Held
-from tests.lib.library import TOKEN, Library
+from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.misbehaving import Misbehaving
 from tests.lib.processes import open_files, started, stopped_within_s, sync_arguments, wait_until
+from tests.lib.terminal import CTRL_C, Terminal
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it needs Linux")
@@ -90,6 +91,22 @@ def test_a_signal_ends_the_wait_at_once(
 
 
 @posix
+def test_a_terminal_shows_when_it_goes_on(
+    library: Library, environ: Mapping[str, str], service: Misbehaving, dest: Path
+) -> None:
+    """A person sees that it waits, until when, and how to end it."""
+    library.add(1)
+    _, _, *arguments = sync_arguments(service, dest)
+    command = [sys.executable, "-m", "mirror", "sync", *arguments, "--every", "24h"]
+    with Terminal(command, env={**ACCESS, **environ}, cwd=dest.parent) as terminal:
+        terminal.expect("1 new")
+        terminal.expect("the next run begins at ")
+        terminal.type(CTRL_C)
+        assert terminal.end() == 130
+    assert "Traceback" not in terminal.seen
+
+
+@posix
 def test_a_signal_in_a_run_ends_both(
     library: Library, environ: Mapping[str, str], dest: Path
 ) -> None:
@@ -155,7 +172,7 @@ def test_a_wrong_config_ends_it_only_at_the_start(
         assert _end(process)[0] == 143
 
 
-@pytest.mark.parametrize("text", ["0s", "24", "often", "-1h", "0.5s"])
+@pytest.mark.parametrize("text", ["0s", "24", "often", "-1h", "0.5s", "400d", "1e12d"])
 def test_a_time_that_is_none(program: RunProgram, text: str) -> None:
     """It is a usage error that shows how a time is written."""
     done = program("sync", f"--every={text}")
