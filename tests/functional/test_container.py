@@ -42,6 +42,25 @@ def test_it_runs_as_nobody_special_into_the_volume() -> None:
     assert (program, parse(arguments).max_age) == ("kling-mirror", 26 * 3600)
 
 
+def test_compose_agrees_with_the_image() -> None:
+    """It builds this file, mounts its volume, runs what the program takes, and mounts the token."""
+    yaml = pytest.importorskip("yaml", reason="the dev extra has it")
+    path = PROJECT / ".container/compose.yaml"
+    composed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (service,) = composed["services"].values()
+    context = path.parent / service["build"]["context"]
+    assert (context / service["build"]["dockerfile"]).samefile(DOCKERFILE)
+    assert [volume.partition(":")[2] for volume in service["volumes"]] == _texts("VOLUME")
+    assert service["command"] == json.loads(_texts("CMD")[0])
+    assert parse(service["command"]).every == 24 * 3600
+    assert service["environment"].keys() <= {setting.env for setting in SETTINGS}
+    (secret,) = service["secrets"]
+    assert service["environment"]["KLING_MIRROR_TOKEN_FILE"] == f"/run/secrets/{secret}"
+    assert secret in composed["secrets"]
+    ignored = (PROJECT / ".gitignore").read_text().split()
+    assert f"/.container/{composed['secrets'][secret]['file'].removeprefix('./')}" in ignored
+
+
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     """No token, mirror or history of the project's folder goes to the engine."""
     ignored = (PROJECT / ".container/Dockerfile.dockerignore").read_text().split()

@@ -334,7 +334,9 @@ def test_an_instance_for_each_account(printed: Print, tmp_path: Path, systemd_an
     done = printed("--systemd", "--at", "4:05", *(f"--email={email}" for email in emails))
     units = _units(done.out)
     assert list(units) == ["kling-mirror@.service", "kling-mirror@.timer"]
-    words = dict(_settings(units["kling-mirror@.service"]))["ExecStart"]
+    service = dict(_settings(units["kling-mirror@.service"]))
+    assert service["SuccessExitStatus"] == "143", "11 is tried again: another account has the lock"
+    words = service["ExecStart"]
     assert words.endswith(' "--email=%I"')
     assert words.count("--email") == 1
     (enable,) = (line for line in done.err.splitlines() if "enable --now" in line)
