@@ -54,7 +54,13 @@ def _cron(_: Job, line: str) -> str:
         written = _call([crontab, "-"], text=after)
         if written.returncode:
             raise _refused("crontab -", written)
-    return f"your crontab has the line:\n  {line}To undo it, delete the line with `crontab -e`.\n"
+    others = [old for old in after.splitlines(keepends=True) if " sync --" in _command(old)]
+    others = [f"  {old}" for old in others if "kling-mirror" in old and old != line]
+    also = f"It also has, from before:\n{''.join(others)}" if others else ""
+    return (
+        f"your crontab has the line:\n  {line}{also}"
+        "To undo it, delete the line with `crontab -e`.\n"
+    )
 
 
 def _with_line(table: str, line: str) -> str:
@@ -80,7 +86,7 @@ def _systemd(job: Job, text: str) -> str:
     """Write the units, and start the timers."""
     systemctl = [_program("systemctl"), *([] if job.is_root else ["--user"])]
     if (answer := _call([*systemctl, "show-environment"])).returncode:
-        raise _refused(" ".join(["systemctl", *systemctl[1:]]), answer)
+        raise _refused(" ".join(["systemctl", *systemctl[1:]]), answer, hint="try it with --cron")
     units = _units(text)
     for path in units:
         if path.exists() and not path.read_text("utf-8", "replace").startswith(f"# {path}\n"):
@@ -135,6 +141,8 @@ def _call(words: Sequence[str], *, text: str = "") -> "subprocess.CompletedProce
     )
 
 
-def _refused(command: str, done: "subprocess.CompletedProcess[str]") -> MirrorError:
+def _refused(
+    command: str, done: "subprocess.CompletedProcess[str]", *, hint: str = ""
+) -> MirrorError:
     words = " ".join((done.stderr or done.stdout).split()) or f"exit {done.returncode}"
-    return MirrorError(f"the job is not installed: `{command}` failed: {words}")
+    return MirrorError(f"the job is not installed: `{command}` failed: {words}", hint=hint)

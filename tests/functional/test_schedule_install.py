@@ -91,10 +91,12 @@ def test_other_lines_of_a_crontab_stay(table: Table, dest: Path) -> None:
 
 
 def test_two_mirrors_are_two_lines(table: Table, dest: Path) -> None:
-    """A job for another mirror is added."""
-    table("--dest", dest)
-    _, shown = table("--dest", f"{dest}2")
+    """A job for another mirror is added, and the one from before is shown: it may be too much."""
+    alone, first = table("--dest", dest)
+    assert "It also has" not in alone.err
+    done, shown = table("--dest", f"{dest}2")
     assert len(shown.splitlines()) == 2
+    assert f"It also has, from before:\n  {first}" in done.err
 
 
 # systemd.
@@ -200,6 +202,7 @@ def test_where_no_systemd_runs(systemd: Systemd, units: Path, dest: Path) -> Non
     done = systemd("--dest", dest, fails="show-environment")
     assert done.code == 1
     assert "Failed to connect to bus" in done.err
+    assert "--cron" in done.err
     assert not units.exists() or not [*units.iterdir()]
 
 
