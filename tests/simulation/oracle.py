@@ -155,6 +155,8 @@ class Oracle:
                 if stored is None or (was is not None and was.file(role) == stored):
                     continue
                 is_kept = entry.state == "superseded" and stored.sha256 in self.worthless
+                if step.job == "rebuild" and "SHA256SUMS" not in step.before.folder.own:
+                    is_kept = stored.sha256 in self.worthless  # nothing knows any hash
                 if is_kept or stored.sha256 in self.foreign:
                     continue  # damaged bytes that were set aside, and are on record as such
                 asset, is_role = self.world.kling.owners.get(stored.sha256, (None, ""))
@@ -193,10 +195,6 @@ class Oracle:
             is_old = entry.state != "current" or is_replaced
             assert is_old, f"{key} is pruned, and was current"
 
-    def _users_now(self) -> set[int]:
-        """Whose assets some token opens."""
-        return {user for emails in self.world.kling.tokens.values() for user in emails.values()}
-
     def _states_are_so(self, step: Step) -> None:
         """Gone: Kling has it no more. Superseded: it has another version, and that is here."""
         for key, entry in step.after.all_entries().items():
@@ -207,11 +205,8 @@ class Oracle:
                 continue
             if entry.state == "gone":
                 is_listed = asset in step.before.listed and asset in step.after.listed
-                if (
-                    "userId" not in json.loads(bytes(entry.asset))
-                    and asset.user not in self._users_now()
-                ):
-                    continue  # nobody can know that its account's address is another's by now
+                if _is_ownerless(entry) and asset.user not in verdicts.users_of(self, step):
+                    continue  # nobody can know that it is another's
                 assert not is_listed, f"{key} is called gone, and Kling lists {asset}"
                 continue
             versions = (step.before.listed.get(asset), step.after.listed.get(asset))
@@ -223,3 +218,8 @@ class Oracle:
             current = [it for it in step.after.all_entries().values() if it.state == "current"]
             is_replaced = any(self.asset(other) is asset for other in current)
             assert is_replaced, f"{key} is called superseded, and no newer version is here"
+
+
+def _is_ownerless(entry: Entry) -> bool:
+    """Whether nothing on record says whose asset it is."""
+    return "userId" not in json.loads(bytes(entry.asset))

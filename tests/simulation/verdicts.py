@@ -42,7 +42,7 @@ def _sync(oracle: "Oracle", step: Step) -> None:
             _nothing_lingers(oracle, step)
 
 
-def _users(oracle: "Oracle", step: Step) -> set[int]:
+def users_of(oracle: "Oracle", step: Step) -> set[int]:
     """Whose assets a job is about."""
     emails = oracle.world.kling.tokens[step.order["token"]]
     return {emails[it] for it in step.settings.get("email") or emails if it in emails}
@@ -50,7 +50,7 @@ def _users(oracle: "Oracle", step: Step) -> set[int]:
 
 def _wanted(oracle: "Oracle", step: Step) -> list[Asset]:
     """What a run has to mirror: listed from its start to its end, and not hidden."""
-    settings, users = step.settings, _users(oracle, step)
+    settings, users = step.settings, users_of(oracle, step)
     hidden = _hidden(oracle, step)
     keyword = str(settings.get("file_name", "")).casefold()
     return [
@@ -117,7 +117,7 @@ def _all_is_owned(oracle: "Oracle", step: Step) -> None:
 
 def _nothing_lingers(oracle: "Oracle", step: Step) -> None:
     """What is deleted at Kling does not stay current for ever."""
-    users = _users(oracle, step)
+    users = users_of(oracle, step)
     for key, entry in step.after.all_entries().items():
         asset = oracle.asset(entry)
         if entry.state == "current" and asset is not None and asset.user in users:
@@ -129,7 +129,7 @@ def _nothing_lingers(oracle: "Oracle", step: Step) -> None:
 
 def _obstacles(oracle: "Oracle", step: Step) -> Iterator[int]:
     """The exit codes that the state of things explains, in calm weather."""
-    users = _users(oracle, step)
+    users = users_of(oracle, step)
     emails = oracle.world.kling.tokens[step.order["token"]]
     chosen = step.settings.get("email")
     if not chosen and not step.settings.get("all_accounts") and len(emails) > 1:
@@ -138,6 +138,8 @@ def _obstacles(oracle: "Oracle", step: Step) -> Iterator[int]:
         yield 4
     if step.before.entries is None:
         yield 8
+    if step.weather.listing is not None and step.weather.listing[0] == "item listed twice":
+        yield 5  # on pages of one item it looks like pages that overlap
     files = oracle.world.kling.files
     for asset in (it for it in step.before.listed if it.user in users):
         now = asset.now
@@ -197,7 +199,7 @@ def _repair(oracle: "Oracle", step: Step) -> None:
 
 def _served(oracle: "Oracle", step: Step) -> set[str]:
     """The paths whose recorded bytes Kling lists under the entry's own key, and serves."""
-    kling, users = oracle.world.kling, _users(oracle, step)
+    kling, users = oracle.world.kling, users_of(oracle, step)
     served = set()
     for entry in step.before.all_entries().values():
         asset = oracle.asset(entry)
