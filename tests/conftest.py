@@ -24,6 +24,8 @@ from tests.lib.tls import Secure, make_certificate
 
 RunProgram = Callable[..., "Finished"]
 
+_OF_A_START = frozenset(("LD_PRELOAD", "PYTHONPATH", "LC_ALL", "PYTHONUTF8", "TZ"))
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -131,8 +133,11 @@ def dest(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sync_to(program: RunProgram) -> RunProgram:
-    """Runs `sync --json` against a service into a folder, with short waits and no reserve."""
+def sync_to(program: RunProgram, program_here: RunProgram) -> RunProgram:
+    """Runs `sync --json` against a service into a folder, with short waits and no reserve.
+
+    In this process, unless what is in the environment takes effect only as a process starts.
+    """
 
     def run(
         service: KlingService,
@@ -140,7 +145,8 @@ def sync_to(program: RunProgram) -> RunProgram:
         *arguments: object,
         env: Mapping[str, str] | None = None,
     ) -> Finished:
-        return program(
+        starts = program if _OF_A_START.intersection(env or {}) else program_here
+        return starts(
             *sync_arguments(service, dest), "--max-wait", "5", *arguments,
             env={**ACCESS, **(env or {})},
         )  # fmt: skip

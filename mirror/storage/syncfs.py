@@ -7,6 +7,7 @@ it is known: ext4, XFS, Btrfs and F2FS.
 
 import ctypes
 import os
+import platform
 import sys
 from functools import cache
 
@@ -50,5 +51,5 @@ def _libc() -> ctypes.CDLL | None:
 
 
 def _kernel() -> tuple[int, ...]:
-    numbers = os.uname().release.partition("-")[0].split(".")[:2]
+    numbers = platform.release().partition("-")[0].split(".")[:2]
     return tuple(int(number) for number in numbers if number.isdecimal())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 from tests.lib.small_mirror import EVIL, LONG, RIGHT_TO_LEFT, T0, Mirror, facts, small_mirror
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Mirror:

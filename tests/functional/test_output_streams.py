@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -100,13 +100,21 @@ def _nowhere(way: str) -> int:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    "nowhere",
+    [
+        pytest.param((("closed", "both"),), id="closed"),
+        pytest.param(NOWHERE, id="in every way", marks=pytest.mark.soak),
+    ],
+)
 def test_the_exit_code_is_the_run_s_own(
     commands: dict[tuple[str, ...], int],
     environ: Mapping[str, str],
     tmp_path: Path,
+    nowhere: Sequence[tuple[str, str]],
 ) -> None:
     """Whatever becomes of stdout and stderr, every command ends as it ends where they are read."""
-    for (line, code), (way, streams) in itertools.product(commands.items(), NOWHERE):
+    for (line, code), (way, streams) in itertools.product(commands.items(), nowhere):
         (tmp_path / "x" / "y").unlink(missing_ok=True)
         ended, shown = _run(line, environ, way, streams)
         assert (line, way, streams, ended) == (line, way, streams, code), shown

@@ -18,6 +18,8 @@ from tests.lib.seaweed import Server, seaweed, tool
 _RECIPES = Path(__file__).parents[2] / "docs/recipes.md"
 RunScript = Callable[..., str]
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
