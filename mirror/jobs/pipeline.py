@@ -63,7 +63,7 @@ class Pipeline:
         self._workers = settings.jobs
         self._actions = ActionQueue(progress.planned, is_bounded=not is_dry)
         self.lister = Lister(settings, api=api, root=root, tally=tally, queue=self._actions)
-        self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(2 * _BATCH)
+        self._outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue(_BATCH)
 
     async def plan(self) -> None:
         """List and decide, and do nothing: a dry run."""

@@ -275,7 +275,7 @@ def _until_still(service: Misbehaving) -> None:
 
 def test_stop_while_the_disk_is_behind(service: Misbehaving, library: Library, dest: Path) -> None:
     """What is complete when a stop comes is kept, also where the queue to the disk is full."""
-    for number in range(320):
+    for number in range(600):
         library.add(number, "image")
     stop, go_on = Stop(), threading.Event()
 
@@ -289,7 +289,7 @@ def test_stop_while_the_disk_is_behind(service: Misbehaving, library: Library, d
     assert _slow_sync(service, dest, stop=stop, go_on=go_on, jobs=8) == 130
     thread.join()
     had = {request.path for request in service.cdn_requests()}
-    assert 256 < len(had) < 320
+    assert 512 < len(had) < 600
     service.forget()
     assert run_sync(service, dest).exit_code == 0
     assert not had & {request.path for request in service.cdn_requests()}
