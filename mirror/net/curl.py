@@ -5,9 +5,7 @@ hand headers and bodies to an `Answer`; it decides nothing about what may be ask
 """
 
 import asyncio
-import contextlib
 import functools
-import selectors
 import socket
 from collections.abc import Callable, KeysView
 from typing import Any
@@ -20,8 +18,6 @@ from mirror.net.response import Answer
 
 PAUSE = pycurl.WRITEFUNC_PAUSE
 """A body callback returns it to get the same bytes again after `Curl.go_on`."""
-_SELECTS = issubclass(selectors.DefaultSelector, selectors.SelectSelector)
-"""On Windows: there, waiting fails if a socket was closed meanwhile."""
 _HTTP = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _TRUST = (
     (pycurl.CAINFO, pycurl.CAPATH),
@@ -74,7 +70,6 @@ class Curl:
         self._handles: dict[Answer[Any], pycurl.Curl] = {}
         self._opened: list[socket.socket] = []
         self._watched: dict[int, int] = {}
-        self._lapsed: dict[int, int] = {}
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._multi = pycurl.CurlMulti()
@@ -141,10 +136,9 @@ class Curl:
             curl.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._multi.close()
-        for descriptor in tuple(self._watched):
+        for descriptor in tuple(self._watched):  # while the sockets are still open
             self._watch_socket(pycurl.POLL_REMOVE, descriptor)
-        self._forget_lapsed()
+        self._multi.close()
 
     def _new_handle(self) -> pycurl.Curl:
         """A handle with the options that all requests share."""
@@ -171,7 +165,6 @@ class Curl:
         _: int,
         address: Any,  # noqa: ANN401 - pycurl's
     ) -> socket.socket | int:
-        self._forget_lapsed()
         answer = self._answers[curl]
         try:
             self._check_address(answer, str(address.addr[0]))
@@ -195,40 +188,18 @@ class Curl:
     # What libcurl asks of the loop, and the loop of libcurl.
 
     def _watch_socket(self, what: int, descriptor: int, *_: object) -> None:
-        if what == pycurl.POLL_REMOVE:
-            # The next file often comes through the same connection, in a moment.
-            self._lapsed[descriptor] = self._watched.pop(descriptor, 0)
-            if _SELECTS:
-                self._forget_lapsed()
-            return
-        had = self._lapsed.pop(descriptor, 0) or self._watched.get(descriptor, 0)
-        self._watched[descriptor] = what
-        if what != had:
-            self._change_watch(descriptor, had, what)
-
-    def _change_watch(self, descriptor: int, had: int, wanted: int) -> None:
+        had = self._watched.pop(descriptor, 0)
+        wanted = 0 if what == pycurl.POLL_REMOVE else what
+        if wanted:
+            self._watched[descriptor] = wanted
         if wanted & ~had & pycurl.POLL_IN:
-            self._loop.add_reader(descriptor, self._on_ready, descriptor, pycurl.CSELECT_IN)
+            self._loop.add_reader(descriptor, self._act, descriptor, pycurl.CSELECT_IN)
         if wanted & ~had & pycurl.POLL_OUT:
-            self._loop.add_writer(descriptor, self._on_ready, descriptor, pycurl.CSELECT_OUT)
+            self._loop.add_writer(descriptor, self._act, descriptor, pycurl.CSELECT_OUT)
         if had & ~wanted & pycurl.POLL_IN:
             self._loop.remove_reader(descriptor)
         if had & ~wanted & pycurl.POLL_OUT:
             self._loop.remove_writer(descriptor)
-
-    def _forget_lapsed(self) -> None:
-        """Stop watching sockets that libcurl no longer needs: their numbers may be reused."""
-        while self._lapsed:
-            descriptor, had = self._lapsed.popitem()
-            for events in (pycurl.POLL_IN, pycurl.POLL_OUT):
-                with contextlib.suppress(OSError):  # the system has forgotten it already
-                    self._change_watch(descriptor, had & events, 0)
-
-    def _on_ready(self, descriptor: int, events: int) -> None:
-        if descriptor in self._lapsed:
-            self._change_watch(descriptor, self._lapsed.pop(descriptor), 0)
-        else:
-            self._act(descriptor, events)
 
     def _set_timer(self, milliseconds: int) -> None:
         if milliseconds < 0:
