@@ -20,7 +20,7 @@ from mirror.errors import AccessError, ApiError, MirrorError
 from mirror.models import Asset, same_type
 from mirror.net import decode as wire
 from mirror.net import statuses
-from mirror.net.client import open_client, proxy_of
+from mirror.net.client import USER_AGENT, open_transport, proxy_of
 from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
 from mirror.net.network import Network, without_login
 from mirror.net.refusals import malformed, refusal
@@ -83,20 +83,22 @@ class KlingApi:
         self._overdue_at = float("inf")
         network = Network()
         self._proxy = without_login(proxy_of(url, network, is_secret=True))
-        self._client = open_client(
-            url,
-            network,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout_s=stall_timeout_s,
-            is_secret=True,
-        )
+        # Without httpx.Client a page costs about half the time: nothing of it is needed here.
+        self._transport = open_transport(url, network, is_secret=True)
+        self._headers = {
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Authorization": f"Bearer {token}",
+        }
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), stall_timeout_s)
+        self._extensions = {"timeout": timeouts, "trace": self._note_socket}
 
     def __enter__(self) -> Self:
-        self._client.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.__exit__()
+        self._transport.close()
 
     def abort(self) -> None:
         """End what is under way, and refuse what may still be asked. Safe from any thread."""
@@ -253,8 +255,8 @@ class KlingApi:
             raise AbortedError
         body = bytearray()
         url = f"{self._url}{path}?{urlencode(params)}"
-        request = self._client.build_request("GET", url, extensions={"trace": self._note_socket})
-        response = self._client.send(request, stream=True)
+        request = httpx.Request("GET", url, headers=self._headers, extensions=self._extensions)
+        response = self._transport.handle_request(request)
         with contextlib.closing(response):
             for chunk in response.iter_bytes():
                 body += chunk

@@ -67,7 +67,6 @@ class Pinger(Watcher):
                 Network(),
                 headers={"Content-Type": "application/json"},
                 timeout_s=self.limit_s / _ATTEMPTS,
-                is_secret=False,
             ) as client:
                 while (ping := self._pings.get()) is not None:
                     trouble = self._send(client, *ping)

@@ -3,7 +3,7 @@
 import pytest
 
 from mirror.errors import UsageError
-from mirror.net.client import open_client, proxy_of
+from mirror.net.client import open_client, open_transport, proxy_of
 from mirror.net.network import Network
 
 URL = "https://api.example.com/x"
@@ -34,13 +34,13 @@ def test_socks_4_is_for_files_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks4://me:secret@a:1")
     assert Network().proxy_for(URL) == "socks4://me:secret@a:1"
     with pytest.raises(UsageError, match="SOCKS 4") as caught:
-        open_client(URL, Network(), headers={}, timeout_s=1, is_secret=False)
+        open_transport(URL, Network(), is_secret=False)
     assert caught.value.where == "socks4://a:1"
 
 
 def test_the_client_follows_nobody_but_its_host() -> None:
     """Redirects are answers, and what it sends has its headers."""
-    with open_client(URL, Network(), headers={"X": "1"}, timeout_s=1, is_secret=True) as client:
+    with open_client(URL, Network(), headers={"X": "1"}, timeout_s=1) as client:
         assert not client.follow_redirects
         assert client.headers["x"] == "1"
         assert client.headers["user-agent"].startswith("kling-mirror/")
