@@ -150,7 +150,19 @@ class Known:
         emails = self._addresses - {None}
         is_the_only_one = len(emails) <= 1 if account is None else emails <= {account}
         addresses = {account, None, *emails} if is_alone and is_the_only_one else {account}
-        return Scope(self, addresses)
+        return Scope(self, addresses, is_new=bool(emails) and account not in self._addresses)
+
+    def addresses_of(self, owner: int | str) -> set[str | None]:
+        """The addresses under which assets of a `userId` are recorded."""
+        return self._addresses_by_owner[str(owner)]
+
+    @cached_property
+    def _addresses_by_owner(self) -> dict[str, set[str | None]]:
+        found: dict[str, set[str | None]] = defaultdict(set)
+        for entry in self._at_start():
+            if (owner := owner_of(entry.asset)) is not None:
+                found[owner].add(entry.account)
+        return found
 
     def current(self, addresses: Iterable[str | None]) -> set[str]:
         """The keys that were current at the start under some addresses, and are wanted."""
@@ -175,14 +187,19 @@ class Scope:
     Args:
         known: what the mirror knew.
         addresses: as below.
+        is_new: whether nothing is recorded under the account's present address: then the owner of
+            what it lists tells which addresses it had before.
 
     Attributes:
         addresses: under which the entries are recorded that it is about.
-        same_account: those of them under which an asset is recorded that it lists.
+        same_account: those of them that are this account's by what it lists.
         owners: the `userId` of what it lists.
     """
 
-    def __init__(self, known: Known, addresses: Iterable[str | None]) -> None:
+    def __init__(
+        self, known: Known, addresses: Iterable[str | None], *, is_new: bool = False
+    ) -> None:
+        self._is_new = is_new
         self.addresses = set(addresses)
         self.same_account: set[str | None] = set()
         self.owners: set[int | str | None] = set()
@@ -192,6 +209,9 @@ class Scope:
         """Take in what is listed: who owns it, and under which address it is recorded."""
         if asset.owner not in self.owners:
             self.owners.add(asset.owner)
+            if self._is_new and asset.owner:
+                self.same_account |= self._known.addresses_of(asset.owner)
+                self.addresses |= self.same_account
         if entry is not None and entry.account not in self.same_account:
             self.same_account.add(entry.account)
             self.addresses.add(entry.account)

@@ -103,7 +103,10 @@ def serve() -> None:
         with os.fdopen(reader, "rb") as pipe:
             told = pipe.read()
         _, status = os.waitpid(pid, 0)
-        _answer(json.loads(told) if told else {"code": None, "trouble": _death(status)})
+        if told:  # the child may die of a late step, once it has answered
+            _answer(json.JSONDecoder().raw_decode(told.decode())[0])
+        else:
+            _answer({"code": None, "trouble": _death(status)})
 
 
 def _import_all() -> None:

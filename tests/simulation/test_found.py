@@ -397,3 +397,14 @@ def test_repair_takes_bytes_from_the_spool(life: Machine) -> None:
         life.harm(which=which, how="remove")
         life.delete(which=0)
     life.repair(sky=CALM)
+
+
+def test_an_account_is_known_by_its_owner_alone(life: Machine) -> None:
+    """It has another address, and none of its assets is as it was recorded."""
+    life.begin(uploads=["video"])
+    life.list_twice(kind="image", same_time=True, which=0)
+    life.sync(sky=CALM, page_size=5, whose="all")
+    life.change_accounts(what="other address")
+    life.delete(which=0)
+    life.update(which=0, in_place=False, same_bytes=True, etag="weak")
+    life.sync(sky=CALM, page_size=1, whose="all")
