@@ -6,7 +6,7 @@ a name carries its unit (`update_time_ms`).
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, SupportsBytes
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -43,7 +43,7 @@ class Asset(Struct, frozen=True, gc=False):
         content_type: `video`, `image`, `audio`, anything else, or None.
         urls: where each file is; a role that Kling has no file for is left out.
         account: the email whose listing it came from, or None when none was named.
-        raw: the API's own JSON object, every field of it.
+        raw: the API's own JSON object, every field of it; `bytes` gives the text.
         owner: the `userId` of who uploaded it, or None.
         is_dated: whether the API said when it was updated.
     """
@@ -56,7 +56,7 @@ class Asset(Struct, frozen=True, gc=False):
     content_type: str | None
     urls: Mapping[Role, str]
     account: str | None
-    raw: Raw
+    raw: Raw | SupportsBytes
     owner: int | str | None = None
     is_dated: bool = True
 

@@ -6,7 +6,8 @@ field there is optional; `id` exceeds 2**53 and is text; times are epoch millise
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from functools import cached_property
+from typing import Annotated, Any, SupportsBytes, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -79,18 +80,44 @@ class _CleanAnswer(Struct):
     assets: list[_Item] = field(name="uploadAssetsList")
 
 
+class _RawAnswer(Struct):
+    assets: list[Raw] = field(name="uploadAssetsList")
+
+
+class _Items:
+    """The items of a page as they came. They are cut out when the first of them is recorded."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @cached_property
+    def raws(self) -> list[Raw]:
+        return _raw_answer_decoder.decode(self._body).assets
+
+
+class _ItemOfPage(Struct, frozen=True, gc=False):
+    items: _Items
+    position: int
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.items.raws[self.position])
+
+
 _item_decoder = msgspec.json.Decoder(_Item, strict=True)
 _lax_item_decoder = msgspec.json.Decoder(_Item, strict=False)
 _loose_item_decoder = msgspec.json.Decoder(_LooseItem, strict=False)
 _owner_decoder = msgspec.json.Decoder(_Owned)
 _answer_decoder = msgspec.json.Decoder(_Answer)
 _clean_answer_decoder = msgspec.json.Decoder(_CleanAnswer)
+_raw_answer_decoder = msgspec.json.Decoder(_RawAnswer)
 
 
 def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     """A page of the listing.
 
-    One item that cannot be understood does not hide the others: it is reported beside them.
+    A clean page, as nearly all are, is decoded once, and its items stay as they came until one is
+    recorded. One item that cannot be understood does not hide the others: it is
+    reported beside them.
 
     Args:
         body: of the answer.
@@ -100,6 +127,8 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     Raises:
         MalformedAnswerError: it is no listing at all.
     """
+    if assets := _clean_assets(body, account):
+        return Page(assets, [])
     sent = body
     try:
         answer = _answer_decoder.decode(body)
@@ -114,12 +143,19 @@ def decode_page(body: bytes, *, page: int, account: str | None) -> Page:
     is_error = not answer.assets and answer.error
     if is_error or (answer.assets is None and not _may_lack_list(sent)):
         raise MalformedAnswerError(_seen(sent))
-    raws = answer.assets or ()
-    try:  # all items at once: nearly always none is invalid
-        items = _clean_answer_decoder.decode(body).assets
+    return _one_by_one(answer.assets or (), page=page, account=account)
+
+
+def _clean_assets(body: bytes, account: str | None) -> list[Asset] | None:
+    """The assets of a page without a flaw; None for any other."""
+    try:
+        listed = _clean_answer_decoder.decode(body).assets
     except NOT_JSON:
-        return _one_by_one(raws, page=page, account=account)
-    return Page([_asset(*pair, account) for pair in zip(items, raws, strict=True)], [])
+        return None
+    items = _Items(body)
+    return [
+        _asset(item, _ItemOfPage(items, position), account) for position, item in enumerate(listed)
+    ]
 
 
 def _one_by_one(raws: Sequence[Raw], *, page: int, account: str | None) -> Page:
@@ -180,7 +216,7 @@ def _or_none(raw: Raw, kind: type[T]) -> T | None:
         return None
 
 
-def _asset(item: _Item, raw: Raw, account: str | None) -> Asset:
+def _asset(item: _Item, raw: Raw | SupportsBytes, account: str | None) -> Asset:
     urls: dict[Role, str] = {}
     if item.resource is not None and item.resource.resource:
         urls["resource"] = item.resource.resource

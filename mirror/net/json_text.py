@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import SupportsBytes
 
 from msgspec import Raw
 
@@ -24,7 +25,7 @@ def sanitized(body: bytes) -> bytes:
     return _INVALID.sub(_sanitized_token, text).encode()
 
 
-def stripped(raw: Raw) -> Raw:
+def stripped(raw: Raw | SupportsBytes) -> Raw:
     """The item as the manifest keeps it: every field, every http(s) URL cut at its query."""
     data = bytes(raw)
     if data.count(b"[") + data.count(b"{") > _DEEPEST:

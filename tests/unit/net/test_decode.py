@@ -86,7 +86,8 @@ def test_the_documented_answer() -> None:
     assert image.urls == {"resource": "https://v15-kling.klingai.com/…"}
     assert (video.key, image.key) == ("1234567890@1754630473303", "1234567890@1754627757354")
     assert video.account == "me@example.com"
-    assert json.loads(bytes(video.raw)) == json.loads(EXAMPLE)["uploadAssetsList"][0]
+    raws = [json.loads(bytes(asset.raw)) for asset in page.assets]
+    assert raws == json.loads(EXAMPLE)["uploadAssetsList"]
 
 
 @pytest.mark.parametrize(
