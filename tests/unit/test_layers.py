@@ -205,6 +205,20 @@ def test_the_package_itself_loads_nobody() -> None:
     assert done.stdout.split() == [__version__]
 
 
+def test_a_command_that_reads_loads_nothing_slow(tmp_path: Path) -> None:
+    """What is for requests and for writers of types takes longer to load than a status to print."""
+    program = (
+        "import sys; from mirror.cli import main; "
+        f"main(['status', '--dest', {str(tmp_path)!r}]); print(*sys.modules, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {*done.stdout.split()}
+    assert "mirror.commands.status" in loaded
+    assert not loaded & {"typing_extensions", "inspect", "asyncio", "httpx", "pycurl", "tenacity"}
+
+
 def test_no_imports_go_round() -> None:
     """Within packages, too, imports have a direction."""
     graph = {name: {module for module in ours(name) if module in SOURCES} for name in SOURCES}
