@@ -4,6 +4,7 @@ For each value its source is known.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,10 +14,14 @@ import msgspec
 
 from mirror.errors import UsageError
 from mirror.settings import BY_NAME, ENV_PREFIX, GROUPS, SETTINGS, Setting, Settings
+from mirror.text import nearest
 from mirror.values import short, to_toml
 
 DEFAULT = "default"
 """The source of a value that nobody set."""
+
+VARIABLES = (f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}EXIT_CODE")
+"""Variables that are no settings: the config file's, and what `on_finish` is given."""
 
 _ARGUMENT = "argument"
 _MOST_TEXT = 1_000_000
@@ -68,11 +73,14 @@ def load(
     """
     named = config_path or _env_path(environ)
     path = named or default_path()
-    table = _read_toml(path, required=named is not None)
+    table, lines = _read_toml(path, required=named is not None)
+    _check_environ(environ)
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     sources = dict.fromkeys(values, DEFAULT)
     for name, value in (table or {}).items():
-        values[name] = _parsed(_known(name, str(path)), value, f"{path}: {name}")
+        where = f"{path}{_line_of(name, lines)}"
+        setting = _known(name, where, is_section=f"[{name}" in lines)
+        values[name] = _parsed(setting, value, f"{where}: {name}")
         if isinstance(values[name], Path):
             values[name] = path.absolute().parent / values[name]
         sources[name] = str(path)
@@ -245,13 +253,36 @@ def _parsed(setting: Setting, value: object, where: str) -> object:
         raise UsageError(f"{error}{shown}", where=where) from None
 
 
-def _known(name: str, where: str) -> Setting:
+def _known(name: str, where: str, *, is_section: bool = False) -> Setting:
     if name in BY_NAME:
         return BY_NAME[name]
-    import difflib  # noqa: PLC0415 - for mistakes alone
+    if is_section:
+        what = f"the config has no sections, and here is [{name}]"
+        hint = f"write its settings above the first line in brackets, without [{name}]"
+        raise UsageError(what, where=where, hint=hint)
+    near = nearest(name, BY_NAME)
+    hint = f"did you mean {near!r}?" if near else "`kling-mirror config` lists all settings"
+    raise UsageError(f"unknown setting {name!r}", where=where, hint=hint)
 
-    near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.0)
-    raise UsageError(f"unknown setting {name!r}", where=where, hint=f"did you mean {near[0]!r}?")
+
+def _check_environ(environ: Mapping[str, str]) -> None:
+    """See that each variable with our prefix means something: a misspelt one has no effect."""
+    known = {*VARIABLES, *(setting.env for setting in SETTINGS)}
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            names = [it.removeprefix(ENV_PREFIX) for it in known]
+            near = nearest(name.removeprefix(ENV_PREFIX), names)
+            hint = f"did you mean {ENV_PREFIX}{near}?" if near else "unset it"
+            raise UsageError(f"unknown variable {name}", where="the environment", hint=hint)
+
+
+def _line_of(name: str, text: str) -> str:
+    """Where a setting or a section begins, to follow the file's path."""
+    begins = re.compile(rf"""[\s\["']*{re.escape(name)}["']?\s*[=.\]]""")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if begins.match(line):
+            return f", line {number}"
+    return ""
 
 
 def _read_text(path: Path) -> str:
@@ -263,15 +294,16 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _read_toml(path: Path, *, required: bool) -> dict[str, object] | None:
+def _read_toml(path: Path, *, required: bool) -> tuple[dict[str, object] | None, str]:
+    """The settings of a file, and its text; None and "" where there is no file."""
     try:
         text = _read_text(path)
         import tomllib  # noqa: PLC0415 - only where there is something to read
 
-        return tomllib.loads(text)
+        return tomllib.loads(text), text
     except (FileNotFoundError, NotADirectoryError):
         if not required:
-            return None
+            return None, ""
         hint = "check its name; `kling-mirror init` with the same --config writes one"
         raise UsageError("no such config file", where=str(path), hint=hint) from None
     except OSError as error:

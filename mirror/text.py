@@ -8,6 +8,8 @@ from mirror.errors import MirrorError
 
 _JOINERS = "\u200c\u200d"
 """Invisible and harmless: Persian words and family emoji need them."""
+_ALIKE = 0.6
+"""How like two words are, from 0 to 1, if one may be meant by the other."""
 
 
 def printable(text: str) -> str:
@@ -72,3 +74,10 @@ def ago(seconds: float) -> str:
     if seconds <= -60:  # noqa: PLR2004 - as below
         return "in the future"
     return "just now" if seconds < 60 else "1 minute ago"  # noqa: PLR2004 - a minute has as many
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """What was probably meant by a misspelt word; None if nothing is like it."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_ALIKE)), None)

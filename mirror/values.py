@@ -17,6 +17,7 @@ import msgspec
 _VARIABLE = re.compile(r"\$\w|\$\{\w+\}|%\w+%")
 """A path that begins with it was written for a shell."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_WHOLE = 100
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}
 _SWITCH |= {"0": False, "false": False, "no": False, "off": False, "": False}
 
@@ -160,6 +161,8 @@ def share_or_count(value: object) -> str:
     number = amount.removesuffix("%")
     if isinstance(value, bool) or not (number.isascii() and number.isdigit()):
         raise ValueError("expected a number such as 20, or a share such as 10%")
+    if amount != number and int(number) > _WHOLE:
+        raise ValueError("expected a share of at most 100%")
     return amount
 
 

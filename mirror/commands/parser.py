@@ -8,6 +8,7 @@ from functools import cache
 from mirror import __version__
 from mirror.commands import registry
 from mirror.errors import ExitCode
+from mirror.text import nearest
 
 EXAMPLES = (
     ("kling-mirror demo", "try it, without token or network"),
@@ -28,7 +29,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     if not argv:  # a first look
         parser.exit(ExitCode.USAGE, parser.format_help())
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unknown(unknown, parser, arguments.command))
     arguments.verbosity = -1 if arguments.quiet else arguments.verbose
     return arguments
 
@@ -47,6 +50,35 @@ def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """List what a parser takes; argparse has no public way to ask for it."""
     return parser._actions  # noqa: SLF001 - as said
+
+
+def _unknown(words: Sequence[str], parser: argparse.ArgumentParser, command: str) -> str:
+    """The message for words that no flag takes."""
+    actions = actions_of(parser)
+    for action in actions_of(parser):
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
+            actions = [*actions, *actions_of(action.choices[command])]
+    names = {flag.lstrip("-"): flag for action in actions for flag in action.option_strings}
+    near = nearest(words[0].lstrip("-").partition("=")[0], names)
+    return f"unrecognized arguments: {' '.join(words)}{_meant(near and names[near])}"
+
+
+def _meant(near: str | None) -> str:
+    return f"; did you mean {near}?" if near else ""
+
+
+class _Parser(argparse.ArgumentParser):
+    """The parser of the whole command line, which knows what may be meant by a wrong command."""
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:  # noqa: SLF001 - see actions_of
+            near = nearest(value, registry.COMMANDS)
+            raise argparse.ArgumentError(
+                None,
+                f"unknown command {value!r}{_meant(near)}"
+                f"{'' if near else '; `kling-mirror --help` lists all commands'}",
+            )
+        super()._check_value(action, value)
 
 
 class _CommandParser(argparse.ArgumentParser):
@@ -83,7 +115,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kling-mirror",
         description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
         epilog=f"{_typical()}\n{_exit_codes()}",

@@ -203,7 +203,7 @@ def test_no_account_at_all(sync_here: RunProgram, library: Library) -> None:
     [
         ("page_sise = 50", ("'page_sise'", "'page_size'")),
         ('e-mail = ["me@example.com"]', ("'e-mail'", "'email'")),
-        ("[sync]\njobs = 2", ("'sync'",)),
+        ("[sync]\njobs = 2", ("[sync]",)),
         ("dest = [", ("not TOML",)),
         ("dest = unquoted", ("not TOML", "line 1")),
         ("page_size = 0", ("page_size", "1 to 1000", "0")),
@@ -492,3 +492,20 @@ def test_a_run_in_this_process_meets_the_same_errors(service: Misbehaving, tmp_p
     result = run_sync(service, tmp_path / "file")
     assert result.summary.exit_code == 6
     assert [error.exit_code for error in result.errors] == [6]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("snyc",), "did you mean sync?"),
+        (("wibble",), "lists all commands"),
+        (("sync", "--jbos", "3"), "did you mean --jobs?"),
+        (("list", "--wibble"), "unrecognized arguments: --wibble\n"),
+    ],
+)
+def test_a_misspelt_word_of_the_command_line(
+    program: RunProgram, words: tuple[str, ...], meant: str
+) -> None:
+    """Exit 2; what is near is named, and nothing that is not."""
+    done = program(*words)
+    assert (done.code, meant in done.err) == (2, True), done.err
