@@ -187,6 +187,7 @@ def test_a_dry_run_is_done_once(program: RunProgram) -> None:
     assert "--dry-run" in done.err
 
 
+@pytest.mark.soak
 @linux
 def test_the_nights_leave_nothing_open(library: Library, every: Start) -> None:
     """After many runs the process has no more files and threads than after a few."""
@@ -209,6 +210,7 @@ def _memory(process: Process) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.soak
 @linux
 def test_the_nights_do_not_add_up_in_memory(library: Library, every: Start) -> None:
     """What one run leaves is gone before the next begins."""

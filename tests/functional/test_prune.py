@@ -298,6 +298,7 @@ def few(service: Misbehaving, library: Library, dest: Path) -> list[dict[str, An
     return items
 
 
+@pytest.mark.soak
 def test_a_crash_at_any_step_loses_no_byte(
     crash_host: Host, few: list[dict[str, Any]], dest: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lib.crash_host import Host
 from tests.lib.invariant import Served, Witness, check_invariant
 from tests.lib.library import EMAIL, Library, media
@@ -45,6 +47,7 @@ def _crash_everywhere(host: Host, base: Path, tmp_path: Path, served: Served) ->
     return set(whole["steps"])
 
 
+@pytest.mark.soak
 def test_a_crash_at_every_step_of_a_first_run(
     crash_host: Host, library: Library, tmp_path: Path
 ) -> None:
@@ -56,6 +59,7 @@ def test_a_crash_at_every_step_of_a_first_run(
     assert steps >= {"write", "fsync", "rename", "fsync folder", "append", "truncate"}
 
 
+@pytest.mark.soak
 def test_a_crash_at_every_step_of_a_run_with_changes(
     crash_host: Host, library: Library, tmp_path: Path
 ) -> None:

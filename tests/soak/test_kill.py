@@ -148,6 +148,7 @@ def life(library: Library, environ: dict[str, str], dest: Path) -> Iterator[_Lif
         yield life
 
 
+@pytest.mark.soak
 def test_a_killed_run_promises_nothing_that_is_not_there(
     life: _Life, program: RunProgram, tmp_path: Path
 ) -> None:
@@ -237,6 +238,7 @@ def small_life(library: Library, environ: dict[str, str], dest: Path) -> Iterato
         yield life
 
 
+@pytest.mark.soak
 def test_kills_at_the_calls_that_change_the_mirror(small_life: _Life, program: RunProgram) -> None:
     """Killed as it is about to rename, sync, cut or unlink, a run leaves the invariant whole."""
     _require_strace()

@@ -162,6 +162,7 @@ def _check_complete(dest: Path, library: Library) -> None:
     assert found == wanted
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [4])
 def test_a_storm_over_a_small_library(
     service: Misbehaving, library: Library, dest: Path, seed: int
