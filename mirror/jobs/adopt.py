@@ -22,7 +22,7 @@ from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
 from mirror.models import Action, Asset, Entry, FailedFile, Role
 from mirror.progress import Progress
 from mirror.settings import Settings
-from mirror.stopping import Stop
+from mirror.stopping import Stop, batches
 from mirror.storage import media
 from mirror.storage.partial import Partial
 from mirror.storage.root import AtEnd, Root
@@ -175,8 +175,7 @@ class _Job:
                 check_stop=self._stop.check,
             ) as committer:
                 prover = Prover(sources, fetcher, self._refused, self._stop)
-                for start in range(0, len(plan.actions), _BATCH):
-                    batch = plan.actions[start : start + _BATCH]
+                for batch in batches(plan.actions, most=_BATCH):  # on a slow disk, small ones
                     await self._adopt(batch, prover, committer)
 
     def result(self) -> Adopted:

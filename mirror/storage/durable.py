@@ -103,28 +103,21 @@ class Disk:
         with self._taking("fsync", where):
             os.fsync(descriptor)
 
-    def can_sync_all(self, folder: Path) -> bool:
-        """Whether `sync_all` makes every file below a folder durable; see `syncfs`."""
+    def can_sync_all(self, folder: int) -> bool:
+        """Whether `sync_all` makes every file below an open folder durable; see `syncfs`."""
         from mirror.storage.syncfs import is_honoured  # noqa: PLC0415 - it loads ctypes
 
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                return is_honoured(descriptor)
-            finally:
-                os.close(descriptor)
-        return False
+        return is_honoured(folder)
 
-    def sync_all(self, folder: Path) -> None:
-        """Make durable whatever was written to a folder's file system."""
+    def sync_all(self, folder: int, where: StrPath) -> None:
+        """Make durable whatever was written to an open folder's file system.
+
+        The system reports the write errors since the folder was opened.
+        """
         from mirror.storage.syncfs import syncfs  # noqa: PLC0415 - as above
 
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with self._taking("syncfs", folder):
-                syncfs(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._taking("syncfs", where):
+            syncfs(folder)
 
     def sync_folder(self, path: Path) -> None:
         """Make a folder's names durable, where the system lets one."""

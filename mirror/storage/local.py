@@ -104,6 +104,7 @@ class LocalFolder(Storage):
                 with self.lock():
                     self._begin(begin)
             self._real_folder(self.spool_folder)
+            self._securing.watch(self.spool_folder)
             return self._root_id()
         except OSError as error:
             raise disk_error(error, error.filename or self._dest) from None
@@ -137,8 +138,9 @@ class LocalFolder(Storage):
         return self._lock.holder()
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal, and what is open of the spool."""
         self._journal.close()
+        self._securing.close()
 
     # The documents.
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from mirror.errors import DiskError
 from mirror.storage import layout
@@ -27,7 +28,26 @@ class Securing:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._secured: dict[str, tuple[int, int, int, int]] = {}
-        self._can_sync_all: bool | None = None
+        self._folder = -1
+        self._can_sync_all = False
+
+    def watch(self, folder: Path) -> None:
+        """Open the folder of partial files before anything is written there.
+
+        By that, `syncfs` reports each write error to us, even if it has told another program.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        if self._folder < 0 and hasattr(os, "O_DIRECTORY"):  # Windows opens no folders
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            self._can_sync_all = self._disk.can_sync_all(self._folder)
+
+    def close(self) -> None:
+        """Close the folder."""
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder, self._can_sync_all = -1, False
 
     def begin(self, placements: Sequence[Placement]) -> Callable[[Callable[[], None]], None]:
         """Give partial files their final times, and remember what they are.
@@ -62,8 +82,7 @@ class Securing:
     def _is_for_syncfs(self, placements: Sequence[Placement]) -> bool:
         if len(placements) < _WORTH_SYNCFS:
             return False
-        if self._can_sync_all is None:
-            self._can_sync_all = self._disk.can_sync_all(placements[0].partial.path.parent)
+        self.watch(placements[0].partial.path.parent)
         return self._can_sync_all
 
     def _sync_at_once(
@@ -73,12 +92,12 @@ class Securing:
 
         The call writes what other programs have written, too, and may take long.
         """
-        errors: list[OSError] = []
+        errors: list[BaseException] = []
 
         def sync() -> None:
             try:
-                self._disk.sync_all(placements[0].partial.path.parent)
-            except OSError as error:
+                self._disk.sync_all(self._folder, placements[0].partial.path.parent)
+            except BaseException as error:  # noqa: BLE001 - raised below: no failure is a success
                 errors.append(error)
 
         thread = threading.Thread(target=sync, name="syncfs", daemon=True)

@@ -22,8 +22,8 @@ BODY = b"bytes"
 class _Trusting(Disk):
     """A disk on which `syncfs` is taken to be honoured, as it is on ext4."""
 
-    def can_sync_all(self, folder: Path) -> bool:
-        return folder.is_dir()
+    def can_sync_all(self, folder: int) -> bool:
+        return folder >= 0
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_each_file_is_synced_where_it_is_not_trusted(
     """As on a network share."""
 
     class Untrusting(Disk):
-        def can_sync_all(self, folder: Path) -> bool:
-            return not folder.exists()
+        def can_sync_all(self, folder: int) -> bool:
+            return folder < 0
 
     Securing(Untrusting(steps.append)).begin(placements)(_go_on)
     assert steps == ["fsync"] * COUNT
@@ -118,6 +118,16 @@ def test_after_a_failure_no_file_of_the_batch_is_trusted(placements: list[Placem
     for placement in placements:
         assert not placement.partial.path.exists()
         assert placement.partial.read_note() is None
+
+
+def _out_of_memory(_: str) -> None:
+    raise MemoryError
+
+
+def test_a_failure_of_any_kind_is_a_failure(placements: list[Placement]) -> None:
+    """Not only the disk can fail in the thread of the call: nothing was made durable."""
+    with pytest.raises(MemoryError):
+        Securing(_Trusting(_out_of_memory)).begin(placements)(_go_on)
 
 
 def _stop() -> None:
