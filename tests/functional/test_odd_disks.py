@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import RunProgram
 from tests.lib.bad_sector import bad_sectors
-from tests.lib.invariant import PRIVATE, check_invariant
+from tests.lib.invariant import PRIVATE, check_invariant, sha256_of
 from tests.lib.library import ACCESS, Library
 from tests.lib.mirrored import key_of, manifest_of
 from tests.lib.misbehaving import Misbehaving
@@ -85,6 +85,26 @@ def test_every_command_works(
         assert (done.code, "kling-mirror: " in done.err) == (0, False), (line, done.err)
     check_invariant(dest, is_settled=True)
     assert {entry["state"] for entry in manifest_of(dest)["assets"].values()} == {"current"}
+
+
+def test_a_name_that_changes_only_in_case(
+    library: Library, service: Misbehaving, sync_to: RunProgram, dest: Path, tmp_path: Path
+) -> None:
+    """Where the file system ignores case, the new name is the old file's: it is not removed."""
+    odd = odd_disk(tmp_path, dest, "no case", only="/video/")
+    item = library.add(0, "video", name="Clip.mp4")
+    assert sync_to(service, dest, env=odd).code == 0
+    for name in ("clip.mp4", "CLIP.MP4", "cLip.mp4"):
+        item["name"] = name
+        _change(library, item)
+        assert sync_to(service, dest, env=odd).code == 0
+        entries = manifest_of(dest)["assets"].values()
+        [now] = [entry["resource"] for entry in entries if entry["state"] == "current"]
+        [there] = (dest / "video").glob("*.[mM][pP]4")
+        assert Path(now["path"]).name == f"{Path(name).stem}-{item['id']}{Path(name).suffix}"
+        assert there.name == Path(now["path"]).name.lower()
+        assert sha256_of(there) == now["sha256"]
+        assert there.read_bytes() == library.files["/cdn/video/0"].body
 
 
 def test_a_mount_in_the_root(

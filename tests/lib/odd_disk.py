@@ -12,6 +12,7 @@ _SOURCE = r"""
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +50,43 @@ static int is_in_another_folder(const char *from, const char *to) {
     return !a || !b || a - from != b - to || strncmp(from, to, a - from);
 }
 
+/* A path as a file system has it that ignores case, and does not keep it either. */
+static const char *folded(const char *path, char *into) {
+    const char *root = getenv("ODD_ROOT");
+    if (!path || !is_odd("[no case]") || !is_meant(path) || strlen(path) >= PATH_MAX) return path;
+    strcpy(into, path);
+    for (char *c = into + strlen(root); *c; c++) if (*c >= 'A' && *c <= 'Z') *c += 'a' - 'A';
+    return into;
+}
+
+#define FOLDING(type, name, parameters, ...) \
+    type name parameters { char room[PATH_MAX]; return REAL(name)(__VA_ARGS__); }
+FOLDING(int, stat, (const char *path, struct stat *found), folded(path, room), found)
+FOLDING(int, lstat, (const char *path, struct stat *found), folded(path, room), found)
+FOLDING(int, stat64, (const char *path, struct stat64 *found), folded(path, room), found)
+FOLDING(int, lstat64, (const char *path, struct stat64 *found), folded(path, room), found)
+FOLDING(int, fstatat64, (int at, const char *path, struct stat64 *found, int flags),
+        at, folded(path, room), found, flags)
+FOLDING(int, fstatat, (int at, const char *path, struct stat *found, int flags),
+        at, folded(path, room), found, flags)
+FOLDING(int, access, (const char *path, int mode), folded(path, room), mode)
+FOLDING(int, unlink, (const char *path), folded(path, room))
+FOLDING(int, mkdir, (const char *path, mode_t mode), folded(path, room), mode)
+
+static mode_t mode_in(int flags, va_list rest) {
+    return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;
+}
+#define OPENING(name) int name(const char *path, int flags, ...) { \
+    char room[PATH_MAX]; va_list rest; va_start(rest, flags); \
+    mode_t mode = mode_in(flags, rest); va_end(rest); \
+    return REAL(name)(folded(path, room), flags, mode); }
+OPENING(open)
+OPENING(open64)
+
 int rename(const char *from, const char *to) {
     struct stat found;
+    char one[PATH_MAX], other[PATH_MAX];
+    from = folded(from, one), to = folded(to, other);
     if (is_meant(to)) {
         if (is_odd("[exdev]") && is_in_another_folder(from, to)) REFUSE(EXDEV)
         if (is_odd("[rename keeps]") && !lstat(to, &found)) REFUSE(EEXIST)
@@ -60,6 +96,8 @@ int rename(const char *from, const char *to) {
 }
 
 int linkat(int a, const char *from, int b, const char *to, int flags) {
+    char one[PATH_MAX], other[PATH_MAX];
+    from = folded(from, one), to = folded(to, other);
     if (is_meant(to) && is_odd("[exdev]") && is_in_another_folder(from, to)) REFUSE(EXDEV)
     if (is_meant(to) && is_odd("[no links]")) REFUSE(EPERM)
     return REAL(linkat)(a, from, b, to, flags);
@@ -67,8 +105,9 @@ int linkat(int a, const char *from, int b, const char *to, int flags) {
 int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags) {
+    char room[PATH_MAX];
     if (is_odd("[no times]") && path && is_meant(path)) REFUSE(EPERM)
-    return REAL(utimensat)(folder, path, times, flags);
+    return REAL(utimensat)(folder, folded(path, room), times, flags);
 }
 int futimens(int fd, const struct timespec times[2]) {
     if (is_odd("[no times]") && is_open_meant(fd)) REFUSE(EPERM)
