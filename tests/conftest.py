@@ -1,6 +1,7 @@
 """What the tests share: a real service on loopback, and the program as a user would start it."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,10 @@ from tests.lib.processes import sync_arguments
 from tests.lib.rounds import SIZE
 from tests.lib.runs import run_sync
 from tests.lib.tls import Secure, make_certificate
+
+for _ignored in (signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+    if signal.getsignal(_ignored) == signal.SIG_IGN:  # in the background of a script, under nohup
+        signal.signal(_ignored, signal.SIG_DFL)
 
 RunProgram = Callable[..., "Finished"]
 
