@@ -1,6 +1,7 @@
 """What the tests share: a real service on loopback, and the program as a user would start it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from mirror.cli import main
 from mirror.demo.service import KlingService
 from tests.lib import crash_host as crashing
+from tests.lib import forked
 from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.mirrored import check_mirror, snapshot
 from tests.lib.misbehaving import Misbehaving
@@ -27,9 +29,18 @@ for _ignored in (signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") e
     if signal.getsignal(_ignored) == signal.SIG_IGN:  # in the background of a script, under nohup
         signal.signal(_ignored, signal.SIG_DFL)
 
-RunProgram = Callable[..., "Finished"]
+for _name in (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "no_proxy",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+):
+    for _spelling in (_name, _name.upper()):  # nothing here is meant for the machine's network
+        os.environ.pop(_spelling, None)
 
-_OF_A_START = frozenset(("LD_PRELOAD", "PYTHONPATH", "LC_ALL", "PYTHONUTF8", "TZ"))
+RunProgram = Callable[..., "Finished"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,23 @@ def environ(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def program(environ: Mapping[str, str], tmp_path: Path) -> RunProgram:
+def program(started_program: RunProgram, environ: Mapping[str, str], tmp_path: Path) -> RunProgram:
     """Runs `kling-mirror` in a process of its own, without a terminal."""
+
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = tmp_path
+    ) -> Finished:
+        if forked.needs_a_start(env or {}):
+            return started_program(*arguments, env=env, cwd=cwd)
+        here = {**environ, **(env or {})}
+        return Finished(*forked.run([*map(str, arguments)], environ=here, cwd=cwd))
+
+    return run
+
+
+@pytest.fixture
+def started_program(environ: Mapping[str, str], tmp_path: Path) -> RunProgram:
+    """Runs `kling-mirror` as a user's shell does: Python starts for it."""
 
     def run(
         *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = tmp_path
@@ -150,7 +176,7 @@ def sync_to(program: RunProgram, program_here: RunProgram) -> RunProgram:
         *arguments: object,
         env: Mapping[str, str] | None = None,
     ) -> Finished:
-        starts = program if _OF_A_START.intersection(env or {}) else program_here
+        starts = program if forked.needs_a_start(env or {}) else program_here
         return starts(
             *sync_arguments(service, dest), "--max-wait", "5", *arguments,
             env={**ACCESS, **(env or {})},

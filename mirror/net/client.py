@@ -44,7 +44,7 @@ def open_transport(url: str, network: Network, *, is_secret: bool) -> httpx.HTTP
         hint = "name it socks5://, if it can do that"
         raise UsageError("only files can go through SOCKS 4", where=without_login(proxy), hint=hint)
     # Plain http has nothing to verify, and loading certificates takes a tenth of a second.
-    tls = network.tls() if url.lower().startswith("https:") or scheme == "https" else None
+    tls = network.tls if url.lower().startswith("https:") or scheme == "https" else None
     proxy_tls = tls if scheme == "https" else None
     try:
         return httpx.HTTPTransport(

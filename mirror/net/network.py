@@ -4,6 +4,7 @@ The API, the files and the pings take both from here, so that `HTTPS_PROXY`, `NO
 `SSL_CERT_FILE` and `SSL_CERT_DIR` mean the same for all of them.
 """
 
+import functools
 import ipaddress
 import os
 import re
@@ -51,7 +52,7 @@ class Network:
         self.ca_file: str | None = os.environ.get("SSL_CERT_FILE") or None
         self.ca_folder: str | None = os.environ.get("SSL_CERT_DIR") or None
         if self.ca_file is not None or self.ca_folder is not None:
-            self.tls()
+            _ = self.tls  # so that what is wrong with them is said first of all
         else:
             self.ca_file = certifi.where()
 
@@ -63,6 +64,7 @@ class Network:
         proxy = self._proxies.get(parts.scheme.lower()) or self._proxies.get("all") or ""
         return "" if proxy and self._is_excepted(parts) else proxy
 
+    @functools.cached_property
     def tls(self) -> ssl.SSLContext:
         """The TLS settings for Python's own clients.
 

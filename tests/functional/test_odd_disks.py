@@ -19,6 +19,17 @@ from tests.lib.misbehaving import Misbehaving
 from tests.lib.odd_disk import odd_disk
 from tests.lib.processes import sync_arguments
 
+ODDITIES = (
+    "exdev",
+    "no links",
+    "no times",
+    "no modes",
+    "no sizes",
+    "no locks",
+    "locks refused",
+    "locks unsupported",
+)
+
 
 @contextlib.contextmanager
 def _mounted(kind: str, folder: Path, options: str) -> Iterator[None]:
@@ -46,14 +57,7 @@ def _change(library: Library, item: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "oddities",
     [
-        ("exdev",),
-        ("no links",),
-        ("no times",),
-        ("no modes",),
-        ("no sizes",),
-        ("no locks",),
-        ("locks refused",),
-        ("locks unsupported",),
+        *(pytest.param((name,), marks=pytest.mark.soak) for name in ODDITIES),
         ("exdev", "no links", "no times", "no modes", "no sizes", "no locks"),
     ],
     ids=" and ".join,

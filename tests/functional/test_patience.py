@@ -47,6 +47,7 @@ def test_another_host_is_asked_all_the_same(
     assert (summary.assets.failed, summary.assets.new) == (10, 10)
 
 
+@pytest.mark.soak
 def test_a_host_that_recovers_is_waited_for_anew(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_file_that_drips_once_is_tried_again(
     check_mirror(dest, library)
 
 
+@pytest.mark.soak
 def test_a_limit_of_ours_is_not_dripping(
     service: Misbehaving, library: Library, dest: Path
 ) -> None:

@@ -8,11 +8,11 @@ from tests.conftest import RunProgram
 from tests.lib.library import Library
 
 
-def test_a_first_look_shows_the_help(program: RunProgram) -> None:
+def test_a_first_look_shows_the_help(started_program: RunProgram) -> None:
     """Without arguments, the help, with what to type first; off stdout, for it is no data."""
-    bare = program()
+    bare = started_program()
     assert (bare.code, bare.out) == (2, "")
-    assert bare.err == program("--help").out
+    assert bare.err == started_program("--help").out
 
 
 def test_a_library_is_mirrored_and_proved(sync: RunProgram, library: Library, dest: Path) -> None:

@@ -8,10 +8,8 @@ order as a line of JSON and answers with two lines: the child's pid, and how it 
 import contextlib
 import fcntl
 import gc
-import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import subprocess
@@ -20,8 +18,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import mirror
 from mirror.stopping import Stop
+from tests.lib.forked import import_all
 from tests.simulation.clock import moved_clock
 from tests.simulation.disk import KILLED, PlannedDisk
 from tests.simulation.program import Order, Outcome, run
@@ -90,7 +88,7 @@ class Host:
 
 def serve() -> None:
     """Run a child for each order until the input ends."""
-    _import_all()
+    import_all()
     gc.freeze()
     for line in sys.stdin:
         reader, writer = os.pipe()
@@ -107,15 +105,6 @@ def serve() -> None:
             _answer(json.JSONDecoder().raw_decode(told.decode())[0])
         else:
             _answer({"code": None, "trouble": _death(status)})
-
-
-def _import_all() -> None:
-    """Import before the forks what a run imports late: once is enough."""
-    for module in pkgutil.walk_packages(mirror.__path__, "mirror."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    for name in ("anyio._backends._asyncio", "filelock", "httpcore", "tomllib"):
-        importlib.import_module(name)
 
 
 def _answer(value: dict[str, Any]) -> None:
