@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mirror.jobs.status import Status
     from mirror.jobs.verify import Findings
     from mirror.models import Action, Entry, FailedFile, Failure, Kind, StoredFile, Summary
+    from mirror.places import BucketUrl
     from mirror.progress import Progress
     from mirror.stopping import Stop
 
@@ -46,6 +47,7 @@ __all__ = [
     "Action",
     "ApiError",
     "AssetError",
+    "BucketUrl",
     "Config",
     "DiskError",
     "Entry",
@@ -72,8 +74,8 @@ __all__ = [
 ]
 
 _HOMES = (
-    "errors", "models", "progress", "stopping", "jobs.result", "jobs.status", "jobs.verify",
-    "jobs.public",
+    "errors", "models", "places", "progress", "stopping", "jobs.result", "jobs.status",
+    "jobs.verify", "jobs.public",
 )  # fmt: skip
 """The modules of the API's names, the quickest to load first."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from mirror.errors import UsageError
+from mirror.places import Place
 from mirror.settings import BY_NAME, ENV_PREFIX, GROUPS, SETTINGS, Setting, Settings
 from mirror.text import nearest
 from mirror.values import short, to_toml
@@ -116,8 +117,8 @@ def require_set_up(settings: Settings) -> None:
         )
 
 
-def require_dest(settings: Settings) -> Path:
-    """The mirror's folder, absolute.
+def require_dest(settings: Settings) -> Place:
+    """Where the mirror is; a path is absolute.
 
     Raises:
         UsageError: none is set.

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from mirror import values
 from mirror.models import Scope
+from mirror.places import BucketUrl, Place
 
 ENV_PREFIX = "KLING_MIRROR_"
 DEFAULT_API_URL = "https://api.useapi.net/v1/kling"
@@ -99,8 +100,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     dest: Annotated[
-        Path | None,
-        Setting("mirror", "the mirror folder", values.path, "DIR", example="~/kling-mirror"),
+        Place | None,
+        Setting(
+            "mirror",
+            "the mirror folder, or the URL of a bucket such as s3://bucket/prefix",
+            values.place,
+            "DIR",
+            example="~/kling-mirror",
+        ),
     ] = None
     api_url: Annotated[str, Setting("api", "the API's address", values.url, "URL")] = (
         DEFAULT_API_URL
@@ -399,7 +406,7 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 class Options(TypedDict, total=False):
     """The values that a Python caller may give for each setting of a run; None is the default."""
 
-    dest: str | os.PathLike[str] | None
+    dest: str | os.PathLike[str] | BucketUrl | None
     api_url: str | None
     token: str | None
     token_file: str | os.PathLike[str] | None

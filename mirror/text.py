@@ -1,7 +1,6 @@
 """Words for people: harmless text, sizes, counts, times, errors."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TextIO
 
 from mirror.errors import MirrorError
@@ -34,8 +33,8 @@ def wrapped(line: str, columns: int) -> str:
     return line if len(line) <= columns else "\n".join(wrap.wrap(line))
 
 
-def decodable(path: str | Path) -> str:
-    """A path as text that JSON can hold, whatever bytes its name has."""
+def decodable(path: object) -> str:
+    """A path, or a URL, as text that JSON can hold, whatever bytes its name has."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from mirror.places import BucketUrl, Place
+
 _VARIABLE = re.compile(r"\$\w|\$\{\w+\}|%\w+%")
 """A path that begins with it was written for a shell."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -60,6 +62,14 @@ def path(value: object) -> Path:
         return Path(name).expanduser()
     except RuntimeError:
         raise ValueError("expected a path; there is no such home folder") from None
+
+
+def place(value: object) -> Place:
+    """Read where a mirror is: a path, or the URL of a bucket."""
+    if isinstance(value, BucketUrl):
+        return value
+    bucket = BucketUrl.parse(value.strip()) if isinstance(value, str) else None
+    return bucket if bucket is not None else path(value)
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -186,5 +196,5 @@ def to_toml(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     plain = list(value) if isinstance(value, tuple) else value
-    plain = str(plain) if isinstance(plain, Path) else plain
+    plain = str(plain) if isinstance(plain, Path | BucketUrl) else plain
     return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")

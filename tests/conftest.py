@@ -17,6 +17,7 @@ from mirror.cli import main
 from mirror.demo.service import KlingService
 from tests.lib import crash_host as crashing
 from tests.lib import forked
+from tests.lib.buckets import S3, Bucket, moto
 from tests.lib.library import ACCESS, TOKEN, Library
 from tests.lib.mirrored import check_mirror, snapshot
 from tests.lib.misbehaving import Misbehaving
@@ -161,6 +162,21 @@ def service(library: Library) -> Iterator[Misbehaving]:
 def dest(tmp_path: Path) -> Path:
     """Where the mirror goes; it does not exist yet."""
     return tmp_path / "mirror"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 service."""
+    with moto() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(s3: S3, monkeypatch: pytest.MonkeyPatch, home: Path) -> Bucket:
+    """A place for a mirror in a bucket of its own; the environment leads there."""
+    for name, value in {**s3.environ, "HOME": str(home)}.items():
+        monkeypatch.setenv(name, value)
+    return s3.bucket(f"bucket-{os.urandom(4).hex()}")
 
 
 @pytest.fixture

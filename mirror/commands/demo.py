@@ -50,7 +50,7 @@ def tour(root: Root) -> str:
     """
     stored = [file for entry in root.manifest.entries.values() for file in entry.files()]
     longest = max(len(file.path) for file in stored)
-    page = root.dest / GALLERY_FOLDER / "index.html"
+    page = Path(root.storage.location(f"{GALLERY_FOLDER}/index.html"))
     files = "\n".join(
         f"  {file.path.ljust(longest)}  {size(file.size):>8}"
         for file in sorted(stored, key=lambda file: file.path)

@@ -17,7 +17,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with locked_root(effective_settings(arguments)) as root:
         page = gallery.write(root)
     if arguments.verbosity >= 0:
-        sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page.as_uri()}\n")
+        sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page}\n")
     return ExitCode.COMPLETE
 
 

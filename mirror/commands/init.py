@@ -12,6 +12,7 @@ from mirror.commands.flags import given
 from mirror.commands.interview import interview
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, UsageError
+from mirror.places import Place
 from mirror.storage.durable import Disk, disk_error
 from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
@@ -151,7 +152,7 @@ def _as_toml(name: str, value: object) -> str:
     return text
 
 
-def _next_steps(config_path: Path, token_file: Path, dest: Path | None) -> str:
+def _next_steps(config_path: Path, token_file: Path, dest: Place | None) -> str:
     steps = []
     if dest is None:
         steps.append(f"set `dest`, the mirror folder, in {config_path}")

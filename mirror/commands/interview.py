@@ -17,7 +17,9 @@ from mirror.errors import AccessError, ApiError, MirrorError, UsageError
 from mirror.net import statuses
 from mirror.net.kling import KlingApi
 from mirror.net.listing import DOCUMENTED_PAGE_SIZE, Shape
+from mirror.places import BucketUrl, Place
 from mirror.settings import BY_NAME, CONTENT_TYPES, Settings
+from mirror.storage.root import Root
 from mirror.text import counted
 
 _DEFAULT_DEST = "~/kling-mirror"
@@ -91,7 +93,7 @@ def _ask_dest() -> str:
     while True:
         answer = terminal.ask("Which folder for the mirror", default=_DEFAULT_DEST)
         try:
-            path: Path = BY_NAME["dest"].parse(answer).absolute()
+            path: Place = BY_NAME["dest"].parse(answer).absolute()
         except ValueError as error:
             terminal.say(f"  {error}")
             continue
@@ -101,8 +103,14 @@ def _ask_dest() -> str:
             return str(path)
 
 
-def _trouble_with(dest: Path) -> str:
-    """Say why a folder cannot be created or written there; "" if it can."""
+def _trouble_with(dest: Place) -> str:
+    """Say why a folder cannot be created or written there, or a bucket used; "" if it can."""
+    if isinstance(dest, BucketUrl):
+        try:
+            _ = Root(dest).storage.is_prepared
+        except MirrorError as error:
+            return f"{dest}: {error.what}"
+        return ""
     try:
         there = next(path for path in (dest, *dest.parents) if path.exists())
         if not there.is_dir():

@@ -6,9 +6,9 @@ import select
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 
+from mirror.clock import elapsed_s
 from mirror.commands.outcome import outcome
 from mirror.errors import ExitCode
 from mirror.stopping import Stop
@@ -35,7 +35,7 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop, is_watched: bo
     """
     is_first = True
     while True:
-        start_s = _clock_s()
+        start_s = elapsed_s()
         code = _ended(run)
         if stop.signum is not None:
             return ExitCode.of_signal(stop.signum)
@@ -45,7 +45,7 @@ def repeat(run: Callable[[], int], *, every_s: float, stop: Stop, is_watched: bo
         gc.collect()  # what the run leaves: the threshold at start-up is that of a short process
         wait_s = min(every_s, _SOON_S) if code == ExitCode.API else every_s
         if is_watched:
-            _announce(start_s + wait_s - _clock_s())
+            _announce(start_s + wait_s - elapsed_s())
         if not _wait_until(start_s + wait_s, stop):
             return ExitCode.of_signal(stop.signum or signal.SIGINT)
 
@@ -80,16 +80,8 @@ def _wait_until(end_s: float, stop: Stop) -> bool:
         written.setblocking(False)
         before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
         try:
-            while stop.signum is None and (left_s := end_s - _clock_s()) > 0:
+            while stop.signum is None and (left_s := end_s - elapsed_s()) > 0:
                 select.select([awaited], [], [], min(left_s, _LOOK_S))
         finally:
             signal.set_wakeup_fd(before)
     return stop.signum is None
-
-
-def _clock_s() -> float:
-    """Seconds that also count while the machine is suspended, and that nobody can set."""
-    for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):  # Linux's; macOS's, where it counts sleep
-        if hasattr(time, name):
-            return time.clock_gettime(getattr(time, name))
-    return time.monotonic()

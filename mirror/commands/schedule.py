@@ -18,6 +18,7 @@ from mirror.commands.process import is_root, program
 from mirror.commands.registry import Command
 from mirror.commands.schedule_forms import Job, render
 from mirror.errors import ExitCode, UsageError
+from mirror.places import Place
 from mirror.settings import ENV_PREFIX, GROUPS, SETTINGS, Settings
 
 _NIGHT_FROM_HOUR = 3  # summer time begins and ends before that, nearly everywhere
@@ -98,7 +99,7 @@ def _home() -> Path:
         raise UsageError("this user has no home folder", hint="set HOME to one") from None
 
 
-def night_time(dest: Path) -> dt.time:
+def night_time(dest: Place) -> dt.time:
     """Pick a minute of the night that depends on machine and mirror alone.
 
     It is the same on each call, and not the same for all users: they would all ask the service at
@@ -168,7 +169,8 @@ def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
     """
     if settings.on_finish or settings.token_command or settings.dest is None:
         return []
-    folders = [settings.dest.absolute(), state_folder.absolute()]
+    dest = [settings.dest.absolute()] if isinstance(settings.dest, Path) else []
+    folders = [*dest, state_folder.absolute()]
     if settings.log_file is not None:
         folders.append(settings.log_file.absolute().parent)
     with contextlib.suppress(OSError):  # of a name that is too long

@@ -3,13 +3,13 @@
 import base64
 import hashlib
 from importlib.resources import files as package_files
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mirror.errors import DiskError
 from mirror.gallery import data
+from mirror.places import BucketUrl, Place
 from mirror.storage.durable import disk_errors
 from mirror.storage.interface import Storage
 from mirror.storage.layout import GALLERY_FOLDER
@@ -21,7 +21,7 @@ _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
 
-def write(root: Root) -> Path:
+def write(root: Root) -> str:
     """Write the page for the manifest's entries, unless it is there already.
 
     The data comes before the page, so that a page is never newer than its data.
@@ -30,7 +30,7 @@ def write(root: Root) -> Path:
         root: open; with the lock, if another run may write the page.
 
     Returns:
-        The path of `index.html`.
+        The address of `index.html`; in a bucket, its key.
 
     Raises:
         DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
@@ -39,7 +39,11 @@ def write(root: Root) -> Path:
     with disk_errors(root.storage.location(GALLERY_FOLDER)):
         _replace(root.storage, _DATA, script, mark=data.MARK)
         _replace(root.storage, _PAGE, _page(script), mark=_MARK)
-    return root.dest / _PAGE
+    return _address(root.dest)
+
+
+def _address(dest: Place) -> str:
+    return f"{dest}/{_PAGE}" if isinstance(dest, BucketUrl) else (dest / _PAGE).as_uri()
 
 
 def _page(script: bytes) -> bytes:

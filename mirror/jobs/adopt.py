@@ -20,6 +20,7 @@ from mirror.jobs.running import opened, run_stoppable
 from mirror.jobs.sources import Sources
 from mirror.jobs.sync import chosen_accounts, has_subtrees, prepared
 from mirror.models import Action, Asset, Entry, FailedFile, Role
+from mirror.places import Place
 from mirror.progress import Progress
 from mirror.settings import Settings
 from mirror.stopping import Stop, batches
@@ -82,10 +83,10 @@ def adopt(
     return job.result(), job.tally.result().errors
 
 
-def _require_folder(folder: Path, dest: Path) -> None:
+def _require_folder(folder: Path, dest: Place) -> None:
     if not folder.is_dir():
         raise UsageError("there is no such folder to import", where=str(folder))
-    if dest.is_dir() and folder.samefile(dest):
+    if isinstance(dest, Path) and dest.is_dir() and folder.samefile(dest):
         raise UsageError(
             "this folder is the mirror itself",
             where=str(folder),

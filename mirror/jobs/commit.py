@@ -149,7 +149,9 @@ class Committer:
         self._check_stop()
         if self._placer.has_to_vacate(plans):
             await self._in_thread(self._placer.vacate, plans)
-        done, blocked = self._placer.place(plans)
+            done, blocked = await self._in_thread(self._placer.place, plans)
+        else:
+            done, blocked = self._placer.place(plans)
         failed = {failure.action.asset.key: failure for failure in _failures(batch, blocked)}
         changes = [PutFailure(self._failure(failure, now)) for failure in failed.values()]
         if blocked:

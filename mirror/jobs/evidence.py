@@ -70,7 +70,7 @@ class Files:
 
     def time_ms(self, path: str) -> int:
         """When a file was changed, epoch milliseconds."""
-        return self.found[path].mtime_ns // 1_000_000
+        return self._storage.time_ms(self.found[path])
 
     def _hash(self, path: str) -> str | None:
         found = self.found.get(path)

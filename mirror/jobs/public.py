@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, Unpack
+from typing import BinaryIO, Self, Unpack
 
 from mirror import config as configuration
+from mirror.errors import UsageError
 from mirror.jobs import planning, status, verify
 from mirror.jobs import sync as syncing
 from mirror.jobs.result import Result
@@ -161,10 +162,10 @@ class Mirror:
             print(entry.name, mirror.path(entry.resource) if entry.resource else "missing")
 
     Args:
-        source: the mirror's folder, or a `Config` that names it.
+        source: the mirror's folder, the URL of its bucket, or a `Config` that names it.
 
     Attributes:
-        dest: the mirror's folder, absolute.
+        dest: the mirror's folder, absolute; or a `BucketUrl`.
 
     Raises:
         UsageError: no folder is named, or it is no mirror.
@@ -228,8 +229,24 @@ class Mirror:
         ]
 
     def path(self, stored: StoredFile) -> Path:
-        """The absolute path of a file."""
+        """The absolute path of a file.
+
+        Raises:
+            UsageError: the mirror is in a bucket, where files have none: see `open`.
+        """
+        if not isinstance(self.dest, Path):
+            what = "files in a bucket have no path: read them with `Mirror.open`"
+            raise UsageError(what, where=str(self.dest))
         return self.dest / stored.path
+
+    def open(self, stored: StoredFile) -> BinaryIO:
+        """A file to read, wherever the mirror is.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+            DiskError: the bucket cannot be reached.
+        """
+        return self._root.storage.open(stored.path)
 
     def status(self) -> Status:
         """The state of the mirror, as `kling-mirror status --json` has it.

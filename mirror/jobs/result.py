@@ -5,7 +5,6 @@ import copy
 import threading
 import time
 from collections.abc import Iterator, Sequence, Set
-from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ from mirror.models import (
     Summary,
 )
 from mirror.net.listing import Listing
+from mirror.places import Place
 from mirror.storage.durable import disk_error
 from mirror.text import counted
 
@@ -80,7 +80,7 @@ class Tally:
         has_news: set when a record changed without a file.
     """
 
-    def __init__(self, dest: Path, scope: Scope | None = None) -> None:
+    def __init__(self, dest: Place, scope: Scope | None = None) -> None:
         self.dest = dest
         self.accounts: list[str | None] = []
         self.listings: list[Listing] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from mirror.errors import MirrorError
 from mirror.jobs.matching import ByName
 from mirror.models import Action, Entry, Role, StoredFile
+from mirror.places import Place
 from mirror.stopping import Stop
 from mirror.storage import media
 from mirror.storage.hashing import hash_file
@@ -45,7 +46,7 @@ class Sources:
         self,
         folder: Path,
         *,
-        dest: Path,
+        dest: Place,
         actions: Iterable[Action],
         mirrored: Iterable[Entry],
         stop: Stop,
@@ -60,7 +61,7 @@ class Sources:
             except MirrorError as error:
                 self.trouble = error
         left_out = {folder / name for name in OUR_NAMES} if is_mirror else set()
-        self.sizes = dict(_files(folder, left_out | {dest}))
+        self.sizes = dict(_files(folder, left_out | ({dest} if isinstance(dest, Path) else set())))
         known = {(stored.size, stored.sha256) for entry in mirrored for stored in entry.files()}
         known_sizes = {size for size, _ in known}
         self.mirrored = {

@@ -178,7 +178,8 @@ def _totals(state: Status) -> Iterator[str]:
         yield f"  history keeps {versions} in {_folder(state.history)}"
     if state.trash.files:
         yield f"  trash has {_folder(state.trash)}; `kling-mirror prune --empty-trash` deletes them"
-    free = "" if state.free is None else f", {size(state.free)} free"
+    is_folder = "://" not in state.dest  # a bucket is never full
+    free = "" if state.free is None or not is_folder else f", {size(state.free)} free"
     yield f"  {size(state.bytes + state.trash.bytes)} used{free} in {state.dest}"
 
 

@@ -20,7 +20,7 @@ _BUFFER_BYTES = 1 << 20
 _RANGE_BYTES = 1 << 30
 
 
-def disk_error(error: OSError, where: Path | str) -> DiskError:
+def disk_error(error: OSError, where: object) -> DiskError:
     """An error for the operating system's refusal, which says what to do."""
     hints = {
         errno.ENOSPC: ("the disk is full", "free some space and run it again"),
@@ -50,7 +50,7 @@ def disk_error(error: OSError, where: Path | str) -> DiskError:
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path | str) -> Iterator[None]:
+def disk_errors(where: object) -> Iterator[None]:
     """Translate the operating system's refusals into our words.
 
     Raises:
@@ -79,7 +79,7 @@ class Disk:
         self._step = on_step
 
     @contextlib.contextmanager
-    def _taking(self, step: str, where: StrPath | None = None) -> Iterator[None]:
+    def taking(self, step: str, where: StrPath | None = None) -> Iterator[None]:
         """Take a step: its error names the step, and the file if it named none."""
         try:
             self._step(step)
@@ -100,7 +100,7 @@ class Disk:
 
     def sync(self, descriptor: int, where: StrPath) -> None:
         """Make an open file's bytes durable."""
-        with self._taking("fsync", where):
+        with self.taking("fsync", where):
             os.fsync(descriptor)
 
     def can_sync_all(self, folder: int) -> bool:
@@ -116,7 +116,7 @@ class Disk:
         """
         from mirror.storage.syncfs import syncfs  # noqa: PLC0415 - as above
 
-        with self._taking("syncfs", where):
+        with self.taking("syncfs", where):
             syncfs(folder)
 
     def sync_folder(self, path: Path) -> None:
@@ -128,7 +128,7 @@ class Disk:
                 return
             raise
         try:
-            with self._taking("fsync folder", path):
+            with self.taking("fsync folder", path):
                 os.fsync(descriptor)
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC:
@@ -153,7 +153,7 @@ class Disk:
 
     def rename(self, source: StrPath, target: StrPath) -> None:
         """Give a file another name, in place of what has it. Durable with its folder."""
-        with self._taking("rename", target):  # the system names the source first
+        with self.taking("rename", target):  # the system names the source first
             os.replace(source, target)  # noqa: PTH105 - of texts: for every file
 
     def move(self, source: StrPath, target: StrPath) -> None:
@@ -176,7 +176,7 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         """Remove a name, if it is there."""
-        with self._taking("unlink", path):
+        with self.taking("unlink", path):
             path.unlink(missing_ok=True)
 
     def write_atomic(
@@ -187,7 +187,7 @@ class Disk:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
         try:
             with os.fdopen(os.open(temporary, flags, mode), "wb", _BUFFER_BYTES) as file:
-                with self._taking("write", path):
+                with self.taking("write", path):
                     file.writelines([data] if isinstance(data, bytes) else data)
                     file.flush()
                 self.sync(file.fileno(), path)
@@ -202,7 +202,7 @@ class Disk:
         """Give a file a second name, durably; by a copy where there are no hard links."""
         temporary = _temporary(target)
         try:
-            with self._taking("link", target):
+            with self.taking("link", target):
                 is_link = give_name(source, temporary)
             if not is_link:
                 self.sync_file(temporary)
@@ -220,7 +220,7 @@ class Disk:
         view = memoryview(data)
         try:
             while view:
-                with self._taking("append", where):
+                with self.taking("append", where):
                     view = view[os.write(descriptor, view) :]
             if durably:
                 self.sync(descriptor, where)
@@ -230,7 +230,7 @@ class Disk:
 
     def truncate(self, descriptor: int, size: int, where: StrPath, *, durably: bool = True) -> None:
         """Cut a file off."""
-        with self._taking("truncate", where):
+        with self.taking("truncate", where):
             os.ftruncate(descriptor, size)
         if durably:
             self.sync(descriptor, where)

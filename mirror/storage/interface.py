@@ -12,10 +12,12 @@ All paths are texts relative to the root, with `/`. What the system refuses is a
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Literal
+from pathlib import Path
+from typing import BinaryIO, Literal, Self
 
 from msgspec import Struct
 
+from mirror.clock import now_iso
 from mirror.models import Entry, StoredFile
 from mirror.storage.partial import Partial
 
@@ -25,6 +27,29 @@ Area = Literal["tree", "history", "trash"]
 
 class BlockedError(OSError):
     """The place of one file is blocked; other files are not affected."""
+
+
+class Marker(Struct):
+    """The document that makes a place a mirror's root, `.kling-mirror/root.json`.
+
+    Attributes:
+        format: `kling-mirror`.
+        version: 1.
+        id: of this root, the same for its copies.
+        created: ISO 8601 UTC.
+    """
+
+    format: str
+    version: int
+    id: str
+    created: str
+
+    @classmethod
+    def new(cls) -> Self:
+        """That of a new root."""
+        import uuid  # noqa: PLC0415 - for new roots alone
+
+        return cls("kling-mirror", 1, uuid.uuid4().hex, now_iso())
 
 
 class Placement(Struct, frozen=True):
@@ -86,6 +111,11 @@ class Storage(ABC):
     @abstractmethod
     def location(self, path: str) -> str:
         """A file or document, as messages name it."""
+
+    @property
+    @abstractmethod
+    def spool_folder(self) -> Path:
+        """The local folder for partial files."""
 
     @property
     @abstractmethod
@@ -180,6 +210,10 @@ class Storage(ABC):
         """The size of a regular file, or None where there is none."""
         found = self.look(path)
         return found.size if found is not None and found.is_file else None
+
+    def time_ms(self, found: Found) -> int:
+        """The time of a file: its asset's updateTime, if the storage has kept it."""
+        return found.mtime_ns // 1_000_000
 
     @abstractmethod
     def set_time(self, path: str, mtime_ms: int) -> None:

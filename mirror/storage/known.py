@@ -7,6 +7,7 @@ import msgspec
 
 from mirror.errors import DiskError
 from mirror.models import NOT_JSON
+from mirror.places import Place
 from mirror.storage.durable import Disk
 from mirror.text import decodable
 
@@ -24,10 +25,10 @@ class KnownRoots:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "roots.json"
 
-    def __contains__(self, dest: Path) -> bool:
+    def __contains__(self, dest: Place) -> bool:
         return decodable(dest.resolve()) in self._read()
 
-    def add(self, dest: Path, root_id: str) -> None:
+    def add(self, dest: Place, root_id: str) -> None:
         """Remember a root. A state folder that cannot be written costs only this protection."""
         known = self._read()
         name = decodable(dest.resolve())
@@ -44,7 +45,7 @@ class KnownRoots:
             return {}
 
 
-def missing_root(dest: Path) -> DiskError:
+def missing_root(dest: Place) -> DiskError:
     """The error for a root that is not where it should be."""
     return DiskError(
         "the mirror is missing: is its disk mounted?",

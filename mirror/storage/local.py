@@ -9,29 +9,28 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from msgspec import Struct
 
-from mirror.clock import now_iso
 from mirror.errors import DiskError
 from mirror.models import NOT_JSON, Entry, StoredFile
 from mirror.storage import layout
 from mirror.storage.appended import AppendedFile
+from mirror.storage.copied_down import take_in
 from mirror.storage.durable import (
     BINARY,
     NO_FOLLOW,
     Disk,
     append_to,
     disk_error,
+    disk_errors,
     give_name,
     have_same_bytes,
 )
 from mirror.storage.hashing import hash_file
-from mirror.storage.interface import Area, BlockedError, Found, Holder, Placement, Storage
+from mirror.storage.interface import Area, BlockedError, Found, Holder, Marker, Placement, Storage
 from mirror.storage.lock import FolderLock
 from mirror.storage.partial import Partial
 from mirror.storage.securing import Securing, disturbed
@@ -43,13 +42,6 @@ _RUNS_TAIL_BYTES = 1 << 20
 _RECORDS = layout.TRASH_RECORDS[0]
 _IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTEMPTY, errno.EPERM, errno.EACCES, errno.EBUSY))
 """The errors of a rename whose cause is at the target, and not in its folder."""
-
-
-class _Marker(Struct):
-    format: str
-    version: int
-    id: str
-    created: str
 
 
 class LocalFolder(Storage):
@@ -113,25 +105,24 @@ class LocalFolder(Storage):
         """Make the root, unless another run was faster; to be called with the lock."""
         if self.is_prepared:
             return
-        import uuid  # noqa: PLC0415 - for new roots alone
-
         begin()
-        marker = _Marker("kling-mirror", 1, uuid.uuid4().hex, now_iso())
-        self._disk.write_atomic(self._marker, msgspec.json.encode(marker))
+        self._disk.write_atomic(self._marker, msgspec.json.encode(Marker.new()))
 
     def _root_id(self) -> str:
         try:
-            return msgspec.json.decode(self._marker.read_bytes(), type=_Marker).id
+            return msgspec.json.decode(self._marker.read_bytes(), type=Marker).id
         except (OSError, *NOT_JSON):
             return ""
 
-    def lock(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
         """Hold the lock: one run at a time."""
-        try:
+        with disk_errors(self._private):
             self._real_folder(self.spool_folder)
-        except OSError as error:
-            raise disk_error(error, error.filename or self._private) from None
-        return self._lock.held()
+        with self._lock.held():
+            with disk_errors(self._private):
+                take_in(self._private, self._disk)
+            yield
 
     def holder(self) -> Holder | None:
         """The run that is at work now; None also if it was killed, as far as can be found out."""

@@ -11,6 +11,7 @@ import msgspec
 from mirror.clock import now_iso
 from mirror.errors import LockedError
 from mirror.models import NOT_JSON
+from mirror.places import Place
 from mirror.storage.durable import Disk, append_to, disk_error
 from mirror.storage.interface import Holder
 from mirror.storage.layout import short_hash
@@ -29,7 +30,7 @@ class FolderLock:
         disk: takes the durable steps.
     """
 
-    def __init__(self, private: Path, *, dest: Path, disk: Disk) -> None:
+    def __init__(self, private: Path, *, dest: Place, disk: Disk) -> None:
         self._path = private / "lock"
         self._note = private / "lock.json"
         self._dest = dest
@@ -100,7 +101,7 @@ class FolderLock:
                 raise
             import tempfile  # noqa: PLC0415 - file systems without locks are rare
 
-            name = f"kling-mirror-{short_hash(os.fspath(self._dest.resolve()))}.lock"
+            name = f"kling-mirror-{short_hash(str(self._dest.resolve()))}.lock"
             return Path(tempfile.gettempdir(), name)
         return self._path
 

@@ -158,6 +158,12 @@ def suffix_of(head: bytes, content_type: str | None, name: str | None) -> str:
     return own if meant == true else true
 
 
+def type_of(suffix: str) -> str | None:
+    """The Content-Type that a suffix means; None for one that is unknown."""
+    found = _BY_SUFFIX.get(suffix.lower())
+    return None if found is None else found.types[0]
+
+
 def kind_of(suffix: str) -> MediaKind | None:
     """Whether a suffix means an image, a video or a sound; None for any other."""
     found = _BY_SUFFIX.get(suffix.lower())

@@ -6,10 +6,10 @@ it to change it. `Root.prepared` is for a run: it makes the root first if need b
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Self
 
 from mirror.errors import UsageError
+from mirror.places import BucketUrl, Place
 from mirror.storage.durable import Disk, disk_errors
 from mirror.storage.interface import Storage
 from mirror.storage.known import KnownRoots, missing_root
@@ -29,7 +29,7 @@ class Root:
     """A mirror's root. Use one of the constructors that its module names.
 
     Args:
-        dest: the root's folder; an absolute path.
+        dest: where the root is; a path is absolute.
         min_free: bytes that must stay free on its disk.
         disk: takes the durable steps; a crash test brings its own.
 
@@ -41,17 +41,16 @@ class Root:
         recovery: finishes what an interrupted run began.
     """
 
-    def __init__(self, dest: Path, *, min_free: int = 0, disk: Disk | None = None) -> None:
+    def __init__(self, dest: Place, *, min_free: int = 0, disk: Disk | None = None) -> None:
         self.dest = dest
-        folder = LocalFolder(dest, disk=disk)
-        self.storage: Storage = folder
-        self.spool = Spool(folder.spool_folder, min_free=min_free, disk=disk)
+        self.storage = _storage(dest, disk)
+        self.spool = Spool(self.storage.spool_folder, min_free=min_free, disk=disk)
         self.manifest = Manifest(self.storage)
         self.placer = Placer(self.storage, self.spool, self.manifest)
         self.recovery = Recovery(self.storage, self.spool, self.manifest, self.placer)
 
     @classmethod
-    def read(cls, dest: Path) -> Self:
+    def read(cls, dest: Place) -> Self:
         """Open a root only to look at it.
 
         Raises:
@@ -66,7 +65,7 @@ class Root:
     @classmethod
     @contextlib.contextmanager
     def locked(
-        cls, dest: Path, *, min_free: int = 0, disk: Disk | None = None, load: bool = True
+        cls, dest: Place, *, min_free: int = 0, disk: Disk | None = None, load: bool = True
     ) -> Iterator[Self]:
         """Open a root that is there, to change it.
 
@@ -91,7 +90,7 @@ class Root:
     @contextlib.contextmanager
     def prepared(
         cls,
-        dest: Path,
+        dest: Place,
         *,
         known: KnownRoots,
         min_free: int = 0,
@@ -221,3 +220,11 @@ class Root:
         """
         if not self.manifest.is_compact:
             self.manifest.compact()
+
+
+def _storage(dest: Place, disk: Disk | None) -> Storage:
+    if not isinstance(dest, BucketUrl):
+        return LocalFolder(dest, disk=disk)
+    from mirror.storage.bucket import Bucket  # noqa: PLC0415 - most mirrors are folders
+
+    return Bucket(dest, disk=disk)

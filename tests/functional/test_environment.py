@@ -148,7 +148,7 @@ def test_a_text_that_is_not_utf8_is_refused(
     assert "kling-mirror: expected Unicode text" in done.err
 
 
-@pytest.mark.parametrize("limit", [8, 16, 24])
+@pytest.mark.parametrize("limit", [8, 16])
 def test_few_open_files(
     environ: dict[str, str], service: Misbehaving, library: Library, dest: Path, limit: int
 ) -> None:

@@ -488,8 +488,8 @@ def test_a_lost_cover_gives_way_to_the_film(tmp_path: Path, browser: "Chrome") -
     """Without its cover a film shows its first frame; what cannot be shown says so in the grid."""
     mirror = small_mirror(tmp_path / "mirror")
     page = Page(browser, mirror.write())
-    (mirror.root.dest / "video/northern-lights-1.cover.jpg").unlink()
-    (mirror.root.dest / "image/8.jpg").write_bytes(b"no picture")
+    (mirror.dest / "video/northern-lights-1.cover.jpg").unlink()
+    (mirror.dest / "image/8.jpg").write_bytes(b"no picture")
     page.open()
     page.until(lambda: page.js("return document.querySelectorAll('.tile.seen').length") == 7)
     films = page.browser.find_elements("css selector", ".tile.seen .picture video")
@@ -502,7 +502,7 @@ def test_a_missing_file_and_a_type_that_no_browser_shows(tmp_path: Path, browser
     """Neither leaves a broken picture; both are described in words."""
     mirror = small_mirror(tmp_path / "mirror")
     page = Page(browser, mirror.write())
-    (mirror.root.dest / "image/8.jpg").unlink()
+    (mirror.dest / "image/8.jpg").unlink()
     page.open(f"9100000000000000008@{T0 + 8000}")
     page.until(lambda: "is missing" in page.find(".shown").text)
     page.open(f"9100000000000000009@{T0 + 9000}")

@@ -8,11 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mirror.storage.root import Root
 from tests.lib.library import TOKEN, Library
 
 PRIVATE = ".kling-mirror"
 HISTORY = f"{PRIVATE}/history/"
 _UNNOTED = ("runs.jsonl", "verified.json", "lock", "lock.json")
+
+
+def folder_of(root: Root) -> Path:
+    """The folder of a root that is in none of an object store's buckets."""
+    assert isinstance(root.dest, Path)
+    return root.dest
 
 
 def manifest_of(dest: Path) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def in_history(dest: Path) -> dict[str, bytes]:
 
 def left_over(dest: Path) -> list[Path]:
     """The bytes of files that are still on their way."""
-    return [path for path in (dest / ".kling-mirror/partial").iterdir() if path.suffix != ".json"]
+    return [path for path in (dest / ".kling-mirror/partial").glob("*") if path.suffix != ".json"]
 
 
 def check_output(out: str, err: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import assert_type
 
 import mirror
-from mirror import Action, Config, Entry, FailedFile, Progress, Result, Summary, sync
+from mirror import Action, BucketUrl, Config, Entry, FailedFile, Progress, Result, Summary, sync
 
 
 class Told(Progress):
@@ -44,7 +44,7 @@ def mirrored(api_url: str, token: str, dest: Path, progress: Progress | None = N
         max_attempts=2,
         min_free=0,
     )
-    assert_type(config.settings.dest, Path | None)
+    assert_type(config.settings.dest, Path | BucketUrl | None)
     assert_type(config.settings.jobs, int)
     result = sync(config, progress=progress)
     assert_type(result.summary, Summary)

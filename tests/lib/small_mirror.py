@@ -26,17 +26,19 @@ class Mirror:
 
     def __init__(self, dest: Path) -> None:
         (dest / ".kling-mirror").mkdir(parents=True)
+        self.dest = dest
         self.root = Root(dest)
         self.manifest = self.root.manifest
 
     def write(self) -> Path:
         """Write the gallery."""
-        return gallery.write(self.root)
+        gallery.write(self.root)
+        return self.dest / "gallery/index.html"
 
     def put(self, media: str, path: str) -> StoredFile:
         """One of the demo's files, at a path of the mirror."""
         body = (MEDIA / media).read_bytes()
-        file = self.root.dest / path
+        file = self.dest / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
         sha = hashlib.sha256(body).hexdigest()

@@ -168,7 +168,7 @@ def _settings(order: Order) -> Settings:
 
 
 def _dest(settings: Settings) -> Path:
-    assert settings.dest is not None
+    assert isinstance(settings.dest, Path)
     return settings.dest
 
 

@@ -32,6 +32,7 @@ ALONE = {
     "pycurl": {"net.curl"},
     "tqdm": {"report.bar"},
     "shtab": {"commands.completion"},
+    "obstore": {"storage.objects"},
     "wcwidth": {"report.table"},
 }
 """Libraries that these modules alone speak to."""
@@ -81,6 +82,10 @@ HELD_BY = {
     "net.curl": "test_transfers",
     "net.kling": "test_api_faults",
     "net.transfers": "test_transfers",
+    "storage.bucket": "test_bucket",
+    "storage.bucket_files": "test_bucket",
+    "storage.bucket_journal": "test_bucket",
+    "storage.bucket_trash": "test_bucket",
     "storage.appended": "unit/storage/test_manifest",
     "storage.interface": "test_disk",
     "storage.journal": "unit/storage/test_manifest",

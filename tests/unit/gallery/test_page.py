@@ -24,7 +24,7 @@ def test_the_same_manifest_gives_the_same_bytes_and_no_writing(mirror: Mirror) -
     before = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
     again = Root(mirror.root.dest)
     again.manifest.entries = dict(reversed(mirror.manifest.entries.items()))
-    assert gallery.write(again) == page
+    assert gallery.write(again) == page.as_uri()
     after = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
     assert after == before
     assert sorted(page.parent.iterdir()) == sorted(both)
@@ -59,14 +59,14 @@ def test_every_path_is_a_file(mirror: Mirror) -> None:
     at = {field: place for place, field in enumerate(data["fields"])}
     paths = [row[at[field]] for row in data["rows"] for field in ("path", "cover")]
     assert len([path for path in paths if path]) == 11
-    assert all((mirror.root.dest / path).is_file() for path in paths if path)
+    assert all((mirror.dest / path).is_file() for path in paths if path)
 
 
 def test_a_link_in_the_folders_place_is_not_followed(mirror: Mirror, tmp_path: Path) -> None:
     """Nothing is written outside of the mirror, whatever lies at `gallery`."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    (mirror.root.dest / "gallery").symlink_to(outside, target_is_directory=True)
+    (mirror.dest / "gallery").symlink_to(outside, target_is_directory=True)
     with pytest.raises(DiskError, match="link"):
         mirror.write()
     assert not list(outside.iterdir())
@@ -75,7 +75,7 @@ def test_a_link_in_the_folders_place_is_not_followed(mirror: Mirror, tmp_path: P
 @pytest.mark.parametrize("name", ["index.html", "data.js"])
 def test_a_file_that_is_not_ours_stays(mirror: Mirror, name: str) -> None:
     """A page that somebody else put there is named, not replaced."""
-    folder = mirror.root.dest / "gallery"
+    folder = mirror.dest / "gallery"
     folder.mkdir()
     (folder / name).write_text("mine")
     with pytest.raises(DiskError, match="did not write") as caught:
@@ -86,7 +86,7 @@ def test_a_file_that_is_not_ours_stays(mirror: Mirror, name: str) -> None:
 
 def test_a_disk_that_refuses_is_named_as_the_cause(mirror: Mirror) -> None:
     """A file where the folder should be is an error that says what to do."""
-    (mirror.root.dest / "gallery").write_text("a file")
+    (mirror.dest / "gallery").write_text("a file")
     with pytest.raises(DiskError) as caught:
         mirror.write()
     assert caught.value.hint

@@ -124,7 +124,7 @@ def test_most_runs_load_none(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     Report(make_run(), warn=print).start()
     assert not any(f"mirror.report.{name}" in sys.modules for name in ("logfile", "ping"))
-    log = Path(make_run().settings.dest or "").parent / "log"
+    log = Path(str(make_run().settings.dest)).parent / "log"
     with reporting(make_run(log_file=log).settings, stop=Stop(), warn=print):
         assert log.exists()
 

@@ -13,6 +13,7 @@ from mirror.storage.interface import Placement
 from mirror.storage.known import KnownRoots
 from mirror.storage.placing import Plan
 from mirror.storage.root import Root
+from tests.lib.mirrored import folder_of
 
 PLACE = "image/a-1.png"
 NEW, OLD, STRANGE = b"the new file", b"the old version", b"somebody else's"
@@ -76,7 +77,7 @@ def check(root: Root, **states: bytes) -> None:
     found = {}
     for entry in root.manifest.entries.values():
         (stored,) = entry.files()
-        found[entry.state] = body = (root.dest / stored.path).read_bytes()
+        found[entry.state] = body = (folder_of(root) / stored.path).read_bytes()
         assert stored.sha256 == sha256(body)
     assert found == states
     files = {it.path for area in ("tree", "history") for it in root.storage.walk(area)}
@@ -102,8 +103,8 @@ def test_an_earlier_version_moves_to_history(root: Root, body: bytes) -> None:
 
 def test_a_stranger_in_the_place_is_kept_and_recorded(root: Root) -> None:
     """It has an entry from then on: it is verified, and can be pruned."""
-    (root.dest / "image").mkdir()
-    (root.dest / PLACE).write_bytes(STRANGE)
+    (folder_of(root) / "image").mkdir()
+    (folder_of(root) / PLACE).write_bytes(STRANGE)
     carry_out(root, a_plan(root))
     check(root, current=NEW, superseded=STRANGE)
 
@@ -111,7 +112,7 @@ def test_a_stranger_in_the_place_is_kept_and_recorded(root: Root) -> None:
 def test_a_damaged_file_that_is_repaired_is_kept_and_recorded(root: Root) -> None:
     """What it has become is on record, as what it is now."""
     carry_out(root, a_plan(root))
-    (root.dest / PLACE).write_bytes(STRANGE)
+    (folder_of(root) / PLACE).write_bytes(STRANGE)
     carry_out(root, a_plan(root))
     check(root, current=NEW, superseded=STRANGE)
 
@@ -135,7 +136,7 @@ def test_a_folder_in_the_way_blocks_its_own_file_alone(root: Root) -> None:
     carry_out(root, a_plan(root, OLD, 1))
     old = root.manifest.entries["1@1"]
     partial = a_plan(root).placements["resource"].partial
-    (root.dest / "image/b-1.png").mkdir()
+    (folder_of(root) / "image/b-1.png").mkdir()
     blocked = Placement(partial, "image/b-1.png", 2, len(NEW), sha256(NEW))
     plan = Plan(an_entry(NEW, 2, blocked.path), {"resource": blocked}, (old,))
     root.placer.promise([plan])
@@ -164,7 +165,7 @@ def test_a_promise_whose_place_is_blocked_is_not_counted_as_recorded(root: Root)
     """A folder lies where the file belongs: nothing is recorded, and nothing is reported."""
     plan = a_plan(root)
     root.placer.promise([plan])
-    (root.dest / plan.placements["resource"].path / "in the way").mkdir(parents=True)
+    (folder_of(root) / plan.placements["resource"].path / "in the way").mkdir(parents=True)
     assert root.recover(go_on, no_warning) == 0
     assert root.manifest.entries == {}
 
@@ -226,8 +227,8 @@ def test_what_lies_in_history_unrecorded_gets_an_entry(root: Root) -> None:
     """An earlier version of this program left it so."""
     carry_out(root, a_plan(root))
     kept = root.storage.keep(PLACE, "replaced-5")
-    (root.dest / kept).unlink()
-    (root.dest / kept).write_bytes(STRANGE)
+    (folder_of(root) / kept).unlink()
+    (folder_of(root) / kept).write_bytes(STRANGE)
     root.recovery.sweep()
     check(root, current=NEW, superseded=STRANGE)
     root.recovery.sweep()

@@ -8,6 +8,7 @@ import pytest
 from mirror.models import FileFacts, Role
 from mirror.storage.partial import Note
 from mirror.storage.root import Root
+from tests.lib.mirrored import folder_of
 from tests.lib.small_mirror import Mirror
 
 STRANGER = b"bytes that nobody recorded"
@@ -18,7 +19,7 @@ def root(tmp_path: Path) -> Root:
     """A mirror of one image, `image/1.png`."""
     mirror = Mirror(tmp_path / "mirror")
     mirror.add(1, "embers.png", "image/1.png")
-    (mirror.root.dest / ".kling-mirror" / "partial").mkdir()
+    (mirror.dest / ".kling-mirror" / "partial").mkdir()
     return mirror.root
 
 
@@ -71,7 +72,7 @@ def test_bytes_that_nobody_recorded(
 @pytest.mark.parametrize("is_rotten", [True, False])
 def test_bytes_that_are_recorded(root: Root, *, noted: bool | None, is_rotten: bool) -> None:
     """They go where the mirror has them; where its file has rotted, they are what is left."""
-    recorded = root.dest / "image/1.png"
+    recorded = folder_of(root) / "image/1.png"
     path = put(root, key_of(root), recorded.read_bytes(), noted=noted)
     if is_rotten:
         recorded.write_bytes(bytes(recorded.stat().st_size))
