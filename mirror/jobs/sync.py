@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from mirror.config import require_dest
-from mirror.errors import ExitCode
+from mirror.errors import DiskError, ExitCode
 from mirror.jobs.accounts import all_accounts
 from mirror.jobs.commit import Committer
 from mirror.jobs.gone import Gone
@@ -204,5 +204,5 @@ class _Run:
         """Add the run to the log, which `status` reads; a full disk may have no room for it."""
         is_known = self._tally.met(ExitCode.DISK)
         summary = msgspec.structs.replace(self._tally.result().summary, failures=[])
-        with contextlib.suppress(OSError) if is_known else self._tally.noting_errors():
+        with contextlib.suppress(OSError, DiskError) if is_known else self._tally.noting_errors():
             self._root.storage.append_run(to_json(summary))

@@ -70,16 +70,17 @@ class BucketJournal:
         self._parts.append((name, len(data)))
 
     def empty(self) -> None:
-        """Name no segment any more, then delete those that were named.
+        """Name no segment any more, then delete all that are there.
 
         Raises:
             LockedError, DiskError: as for `append`.
         """
         self._lease.index([])
-        names = [name for name, _ in self._parts]
+        copied = [f"{PRIVATE_FOLDER}/{name}" for name, _ in self._parts if name == _COPIED]
         self._parts = []
         with contextlib.suppress(DiskError):  # they say nothing any more
-            self._objects.delete(f"{PRIVATE_FOLDER}/{name}" for name in names)
+            left = [path for path, _ in self._objects.list(f"{PRIVATE_FOLDER}/{_SEGMENTS}")]
+            self._objects.delete([*copied, *left])
 
     def _segments(self) -> Sequence[str]:
         head = self._lease.head if self._lease.is_taken else self._lease.read()

@@ -29,6 +29,8 @@ _ANSWERED_WITHIN_S = 60
 _RETRIED_FOR_S = 60
 _TRIES = 6
 _QUERY = re.compile(r"\?\S*")
+_STATUS = re.compile(r"status code: (\d+ [\w ]*)")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 _ENDPOINT = re.compile(r"(AWS|GOOGLE|AZURE)_\w*ENDPOINT\w*")
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
@@ -101,7 +103,7 @@ class Objects:
             )
         except (self._errors.BaseError, ValueError) as error:
             raise UsageError(
-                f"the bucket cannot be used: {_first_line(error)}",
+                f"the bucket cannot be used: {_reason(error)}",
                 where=str(url),
                 hint=f"set {_CREDENTIALS[url.scheme]}",
             ) from None
@@ -249,7 +251,7 @@ class Objects:
             if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
                 raise self._no_bucket() from None
             raise DiskError(
-                f"the bucket cannot be used: {_first_line(error)}",
+                f"the bucket cannot be used: {_reason(error)}",
                 where=where,
                 hint=f"check the network, and {_CREDENTIALS[self._url.scheme]}",
             ) from None
@@ -304,7 +306,10 @@ def _facts(meta: Any) -> ObjectFacts:  # noqa: ANN401 - a library's dict
     return ObjectFacts(meta["size"], etag, mtime_ns, meta["version"])
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What an error says, without its debug output and without what URLs may have as secrets."""
-    line = str(error).strip().partition("\n")[0]
-    return _QUERY.sub("?…", line)[:300]
+    text = str(error).strip()
+    if status := _STATUS.search(text):
+        code = _CODE.search(text)
+        return f"it answers {status[1].strip()}" + (f" ({code[1]})" if code else "")
+    return _QUERY.sub("?…", text.partition("\n")[0].rpartition("  - ")[2])[:200]

@@ -65,6 +65,8 @@ class Recovery:
     def sweep(self) -> None:
         """Record the files in history that have no entry, so that `verify` checks them, too.
 
+        A second name of a file that is recorded, given right before a run was cut off, is removed.
+
         Raises:
             OSError: the disk fails.
         """
@@ -81,8 +83,13 @@ class Recovery:
         for path in (path for path in left if self._storage.size_of(path) is not None):
             original = layout.original_path(path)
             owner = owners.get(layout.fold(original)) if original is not None else None
-            stored = as_found(self._storage, path) if owner is not None else None
-            if owner is not None and stored is not None:  # else it is somebody else's
+            if owner is None:  # it is somebody else's
+                continue
+            known = owner[0].file(owner[1])
+            if known is not None:  # a second name that was given too early
+                self._storage.remove_kept(path, known.path)
+            stored = as_found(self._storage, path, known)
+            if stored is not None:
                 version = unlisted_version(self._manifest.entries, *owner, stored)
                 self._manifest.record([PutEntry(version)])
 

@@ -13,6 +13,7 @@ from tests.lib.invariant import check_invariant
 from tests.lib.library import Library
 from tests.lib.mirrored import PRIVATE, check_mirror
 from tests.lib.misbehaving import Misbehaving
+from tests.lib.s3_gateway import Gateway
 
 Run = Callable[..., Finished]
 
@@ -229,6 +230,41 @@ def test_a_url_that_names_no_bucket(run: Run, url: str) -> None:
     """Exit 2: it is refused before anything is asked."""
     done = run("status", "--dest", url)
     assert (done.code, "s3://bucket/prefix" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (404, "NoSuchBucket", "there is no such bucket"),
+        (403, "ExpiredToken", "refuses these credentials"),
+        (401, "Unauthorized", "refuses these credentials"),
+        (507, "QuotaExceeded", "the bucket cannot be used"),
+    ],
+)
+def test_a_bucket_that_is_lost_in_mid_run(
+    program_here: RunProgram,
+    service: Misbehaving,
+    library: Library,
+    bucket: Bucket,
+    *,
+    status: int,
+    code: str,
+    words: str,
+) -> None:
+    """Deleted, or its key expired: exit 6, in words; the next run goes on."""
+    library.fill(20)
+    with Gateway(bucket.s3.url) as gateway:
+        seen = gateway.requests
+        gateway.answers = lambda *_: (
+            (status, code) if sum("/image/" in path for _, path in seen) > 2 else None
+        )
+        env = {**access_to(service), **bucket.s3.environ, "AWS_ENDPOINT_URL": gateway.url}
+        done = program_here("sync", "--dest", bucket.url, env=env)
+    assert (done.code, words in done.err) == (6, True), done.err
+    assert len(done.err.splitlines()) <= 4
+    env = {**access_to(service), **bucket.s3.environ}
+    assert program_here("sync", "--dest", bucket.url, env=env).code == 0
+    assert program_here("verify", "--dest", bucket.url, env=env).code == 0
 
 
 def test_a_service_that_is_away(

@@ -77,6 +77,11 @@ class Bucket:
         """Delete an object."""
         obstore.delete(self._store, path)
 
+    def copy_from(self, other: "Bucket") -> None:
+        """Copy everything from another place."""
+        for path in other.paths():
+            self.put(path, other.read(path))
+
     def copy_down(self, folder: Path) -> Path:
         """Copy everything into a folder, as any tool does."""
         for path in self.paths():

@@ -39,7 +39,7 @@ class Host:
         self._process = process
         self._base = {"state": str(state), "api_url": api_url}
 
-    def run(self, job: str, dest: Path, *, stop_at: int | None = None) -> Any:  # noqa: ANN401 - JSON
+    def run(self, job: str, dest: Path | str, *, stop_at: int | None = None) -> Any:  # noqa: ANN401 - JSON
         """Run `sync` or `prune` once; gives the exit code, and the steps unless it crashed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -23,12 +23,15 @@ class Gateway:
         before: called with method and path before a request is passed on; may wait.
         loses: asked with method and path once the service has answered: whether the client gets to
             see it, or only that the connection ends.
+        answers: asked with method and path: a status and an S3 error code, in place of passing
+            the request on; or None.
         requests: method and path of each.
     """
 
     def __init__(self, url: str, *, keeps_conditions: bool = True) -> None:
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.loses: Callable[[str, str], bool] = lambda _method, _path: False
+        self.answers: Callable[[str, str], tuple[int, str] | None] = lambda _method, _path: None
         self.requests: list[tuple[str, str]] = []
         self.keeps_conditions = keeps_conditions
         self.far = urlsplit(url).netloc
@@ -74,6 +77,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         gateway.requests.append((self.command, self.path))
         gateway.before(self.command, self.path)
+        if (own := gateway.answers(self.command, self.path)) is not None:
+            status, code = own
+            error = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(error)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else error)
+            return
         headers = {
             name: value
             for name, value in self.headers.items()
