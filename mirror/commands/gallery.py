@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from pathlib import Path
 
-from mirror.commands.opening import effective_settings, locked_root
+from mirror.commands.opening import effective_settings, read_root
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
 from mirror.settings import Settings
@@ -14,8 +15,8 @@ from mirror.text import complain
 def _run(arguments: argparse.Namespace) -> int:
     from mirror import gallery  # noqa: PLC0415 - see refresh_gallery
 
-    with locked_root(effective_settings(arguments)) as root:
-        page = gallery.write(root)
+    root = read_root(effective_settings(arguments))
+    page = gallery.write(root, arguments.output and arguments.output.absolute())
     if arguments.verbosity >= 0:
         sys.stderr.write(f"The gallery is written; open it in a browser:\n  {page}\n")
     return ExitCode.COMPLETE
@@ -38,4 +39,14 @@ def refresh_gallery(settings: Settings, root: Root) -> None:
         complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)
 
 
-COMMAND = Command(_run, settings=("mirror",))
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write the page into this folder, for a mirror that cannot be written "
+        "(default: gallery in the mirror folder)",
+    )
+
+
+COMMAND = Command(_run, settings=("mirror",), add_flags=_add_flags)

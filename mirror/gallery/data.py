@@ -81,21 +81,23 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
 class _Head(Struct):
     format: int
     mirror: str
+    base: str
     fields: tuple[str, ...]
 
 
-def script(entries: list[Entry], *, mirror: str) -> bytes:
+def script(entries: list[Entry], *, mirror: str, base: str = "../") -> bytes:
     """Write the data as a script that sets `klingMirror`; the same entries give the same bytes.
 
     Args:
         entries: what to show.
         mirror: the mirror's name.
+        base: the URL of the mirror's root, as the page sees it; it ends with a slash.
     """
     more: dict[tuple[tuple[str, str], ...], int] = {}
     in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms, entry.key))
     rows = [_row(entry, more) for entry in in_order]
     encode = msgspec.json.encode
-    head = encode(_Head(FORMAT, _text(mirror), Row.__struct_fields__))
+    head = encode(_Head(FORMAT, _text(mirror), base, Row.__struct_fields__))
     data = b'%s,\n"more":%s,\n"rows":[\n%s\n]}' % (
         head[:-1],
         encode(list(more)),

@@ -2,32 +2,37 @@
 
 import base64
 import hashlib
+import os
 from importlib.resources import files as package_files
+from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mirror.errors import DiskError
 from mirror.gallery import data
-from mirror.places import BucketUrl, Place
+from mirror.places import Place
 from mirror.storage.durable import disk_errors
 from mirror.storage.interface import Storage
 from mirror.storage.layout import GALLERY_FOLDER
+from mirror.storage.local import LocalFolder
 from mirror.storage.root import Root
 
-_PAGE = f"{GALLERY_FOLDER}/index.html"
-_DATA = f"{GALLERY_FOLDER}/data.js"
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
 
-def write(root: Root) -> str:
+def write(root: Root, output: Path | None = None) -> str:
     """Write the page for the manifest's entries, unless it is there already.
 
-    The data comes before the page, so that a page is never newer than its data.
+    Each file is replaced in one step, and any page goes with any data: nothing needs a lock. The
+    data comes before the page, so that a page is never newer than its data.
 
     Args:
-        root: open; with the lock, if another run may write the page.
+        root: open, if only to read.
+        output: a folder for the page; None for `gallery` in the mirror. Its links lead to the
+            mirror, or to a copy of a bucket in which it lies.
 
     Returns:
         The address of `index.html`; in a bucket, its key.
@@ -35,15 +40,28 @@ def write(root: Root) -> str:
     Raises:
         DiskError: the disk fails, `gallery` is a link, or holds a file that is not ours.
     """
-    script = data.script(list(root.manifest.entries.values()), mirror=root.dest.name or "Kling")
-    with disk_errors(root.storage.location(GALLERY_FOLDER)):
-        _replace(root.storage, _DATA, script, mark=data.MARK)
-        _replace(root.storage, _PAGE, _page(script), mark=_MARK)
-    return _address(root.dest)
+    name = root.dest.name or "Kling"
+    if output is None:
+        place, folder, base = root.storage, f"{GALLERY_FOLDER}/", "../"
+    else:
+        place, folder, base = LocalFolder(output), "", _base(root.dest, output)
+    script = data.script(list(root.manifest.entries.values()), mirror=name, base=base)
+    with disk_errors(place.location(folder)):
+        _replace(place, f"{folder}data.js", script, mark=data.MARK)
+        _replace(place, f"{folder}index.html", _page(script), mark=_MARK)
+    page = place.location(f"{folder}index.html")
+    return page if "://" in page else Path(page).as_uri()
 
 
-def _address(dest: Place) -> str:
-    return f"{dest}/{_PAGE}" if isinstance(dest, BucketUrl) else (dest / _PAGE).as_uri()
+def _base(dest: Place, output: Path) -> str:
+    """The URL of a mirror, as a page in a folder sees it."""
+    if not isinstance(dest, Path):
+        return "../"
+    try:
+        way = Path(os.path.relpath(dest.resolve(), output.resolve()))
+    except ValueError:  # another drive of Windows
+        return f"{dest.resolve().as_uri()}/"
+    return f"{quote(way.as_posix())}/"
 
 
 def _page(script: bytes) -> bytes:

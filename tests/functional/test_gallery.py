@@ -1,9 +1,15 @@
 """The gallery beside a sync: when its page is written."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
+import msgspec
+
+from mirror.storage.journal import PutEntry
+from mirror.storage.root import Root
 from tests.conftest import RunProgram
 from tests.lib.library import ACCESS, Library
+from tests.lib.mounts import read_only
 from tests.lib.small_mirror import data_of
 
 
@@ -54,6 +60,42 @@ def test_what_changes_the_mirror_by_hand_changes_the_page(
         page.unlink()
         assert program("verify", how, "--dest", dest, env=wished).code == 0
         assert len(data_of(page)["rows"]) == 1
+
+
+def test_the_page_can_be_written_during_a_run(
+    sync: RunProgram, program: RunProgram, library: Library, dest: Path
+) -> None:
+    """It only reads the mirror: another run's lock is no hindrance, nor is one that was cut off."""
+    library.add(1)
+    assert sync().code == 0
+    with Root.locked(dest) as root:
+        [entry] = root.manifest.entries.values()
+        newer = msgspec.structs.replace(entry, id="2")
+        root.manifest.record([PutEntry(newer)])  # in the journal alone
+        done = program("gallery", "--dest", dest)
+        assert done.code == 0, done.err
+    assert len(data_of(dest / "gallery/index.html")["rows"]) == 2
+
+
+def test_a_mirror_that_cannot_be_written_has_its_page_elsewhere(
+    sync: RunProgram, program: RunProgram, library: Library, dest: Path, tmp_path: Path
+) -> None:
+    """`--output` names a folder; the links lead to the mirror, and nothing is written there."""
+    library.fill(3)
+    assert sync().code == 0
+    with read_only(dest):
+        assert program("gallery", "--dest", dest).code == 6
+        before = _untouched(dest)
+        output = tmp_path / "a page #1" / "deep"
+        done = program("gallery", "--dest", dest, "--output", output)
+        assert done.code == 0, done.err
+        assert _untouched(dest) == before
+    assert (output / "index.html").as_uri() in done.err
+    data = data_of(output / "index.html")
+    paths = [row[data["fields"].index("path")] for row in data["rows"]]
+    assert len(paths) == 3
+    for path in paths:
+        assert (output / unquote(data["base"]) / path).is_file()
 
 
 def test_a_page_that_cannot_be_written_is_a_warning(

@@ -1,10 +1,9 @@
 """File systems that differ from a usual one: bytes are never at risk, errors name the step."""
 
-import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tests.lib.invariant import PRIVATE, check_invariant, sha256_of
 from tests.lib.library import ACCESS, Library
 from tests.lib.mirrored import key_of, manifest_of
 from tests.lib.misbehaving import Misbehaving
+from tests.lib.mounts import mounted
 from tests.lib.odd_disk import odd_disk
 from tests.lib.processes import sync_arguments
 
@@ -29,21 +29,6 @@ ODDITIES = (
     "locks refused",
     "locks unsupported",
 )
-
-
-@contextlib.contextmanager
-def _mounted(kind: str, folder: Path, options: str) -> Iterator[None]:
-    done = subprocess.run(
-        ["mount", "-t", kind, "-o", options, kind, folder],  # noqa: S607
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"a mount was not tested: {done.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)  # noqa: S607
 
 
 def _change(library: Library, item: dict[str, Any]) -> None:
@@ -116,7 +101,7 @@ def test_a_mount_in_the_root(
 ) -> None:
     """The folder of a type is a disk of its own: files are copied there, no second copy stays."""
     (dest / "video").mkdir(parents=True)
-    with _mounted("tmpfs", dest / "video", "size=10m"):
+    with mounted("tmpfs", dest / "video", "size=10m"):
         items = library.fill(3)
         assert sync_to(service, dest).code == 0
         _change(library, items[0])
@@ -131,14 +116,14 @@ def test_a_mirror_on_an_overlay(
     """A mirror in the lower layer, as in a container's image, is continued in the upper one."""
     layers = tmp_path / "layers"
     layers.mkdir()
-    with _mounted("tmpfs", layers, "size=50m"):
+    with mounted("tmpfs", layers, "size=50m"):
         lower, upper, work, dest = (layers / name for name in ("lower", "upper", "work", "merged"))
         for folder in (upper, work, dest):
             folder.mkdir()
         items = library.fill(3)
         assert sync_to(service, lower).code == 0
         _change(library, items[0])
-        with _mounted("overlay", dest, f"lowerdir={lower},upperdir={upper},workdir={work}"):
+        with mounted("overlay", dest, f"lowerdir={lower},upperdir={upper},workdir={work}"):
             assert sync_to(service, dest).code == 0
             for line in ("verify", "prune"):
                 assert program(line, "--dest", dest).code == 0

@@ -105,6 +105,7 @@ ABOVE_STORAGE = ("jobs", "gallery", "net", "report", "commands")
 FILES = frozenset(("os", "shutil", "pathlib", "stat", "tempfile", "glob"))
 TOUCHES_FILES = {
     "commands.demo": "the folder that a flag names",
+    "commands.gallery": "the folder that a flag names",
     "commands.import_": "the folder that a flag names",
     "commands.init": "config and token",
     "commands.installing": "systemd's units",
@@ -118,7 +119,6 @@ TOUCHES_FILES = {
     "commands.schedule_forms": "paths for crontab and units",
     "commands.terminal": "the terminal's width",
     "commands.verify": "how many processors there are",
-    "gallery.page": "what it returns: the page's path, for a browser",
     "jobs.adopt": "the folder to import from",
     "jobs.fetch": "the suffix of a path",
     "jobs.matching": "the folder to import from",
@@ -134,9 +134,10 @@ TOUCHES_FILES = {
     "report.on_finish": "the hook's environment",
     "report.systemd": "the notification's socket",
     "report.watchers": "the log file's path",
+    "gallery.page": "a folder for the page, apart from the mirror",
 }
 """Modules above storage/ that import what touches files, and what for: never a root's files."""
-SHOWS_THE_PAGE = ("gallery.page", "commands.demo")
+SHOWS_THE_PAGE = ("commands.demo",)
 
 
 def _sources() -> dict[str, Path]:

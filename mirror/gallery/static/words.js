@@ -47,7 +47,7 @@ const WAYMARKS = {
 
 /** The address of one of the mirror's files, from the page's folder. */
 function fileUrl(path) {
-  return `../${path.split("/").map(encodeURIComponent).join("/")}`;
+  return `${globalThis.klingMirror.base}${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /** A new element with a class and a text. */
