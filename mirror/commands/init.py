@@ -167,4 +167,6 @@ def _next_steps(config_path: Path, token_file: Path, dest: Place | None) -> str:
 COMMAND = Command(
     _run,
     settings=("mirror", "api", "token", "scope"),
+    more="\n\nOn a terminal it asks; without one it takes flags. It writes a commented config that "
+    "you alone can read (0600), overwrites none, and prepares the mirror.",
 )

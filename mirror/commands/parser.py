@@ -19,6 +19,10 @@ EXAMPLES = (
     ("kling-mirror verify", "is every byte still right?"),
 )
 _HELP_WIDTH = 80
+_FURTHER = """\
+Begin with `kling-mirror demo` (it needs no token), or with `kling-mirror init`.
+`kling-mirror COMMAND --help` shows a command's flags, and the exit codes.
+"""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -80,6 +84,14 @@ class _Parser(argparse.ArgumentParser):
             )
         super()._check_value(action, value)
 
+    def format_help(self) -> str:
+        """The commands, on a screen of 24 rows; a command's own help has its flags."""
+        width = max(map(len, registry.COMMANDS))
+        rows = "".join(
+            f"  {name:<{width}}  {row.text}\n" for name, row in registry.COMMANDS.items()
+        )
+        return f"{self.format_usage()}\n{self.description}\n\ncommands:\n{rows}\n{_FURTHER}"
+
 
 class _CommandParser(argparse.ArgumentParser):
     """The parser of one command. Its flags are added when they are needed: loading takes time.
@@ -118,7 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="kling-mirror",
         description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
-        epilog=f"{_typical()}\n{_exit_codes()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # `--token X` must not mean `--token-file X`
     )
@@ -181,9 +192,3 @@ def _exit_codes() -> str:
         wrap.initial_indent = f"  {code:<5}"
         lines += wrap.wrap(code.meaning)
     return "\n".join(lines) + "\n"
-
-
-def _typical() -> str:
-    return "typical use:\n" + "".join(
-        f"  {command:<26}{meaning}\n" for command, meaning in EXAMPLES
-    )

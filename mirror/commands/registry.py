@@ -40,28 +40,19 @@ class Row(NamedTuple):
 
 
 COMMANDS = {
-    "sync": Row("sync", "mirror everything that you uploaded; fetch only what is new or changed"),
-    "import": Row("import_", "adopt files that you already have, if they are proved to be right"),
-    "demo": Row("demo", "sync a small library from an embedded service: no token, no network"),
-    "init": Row(
-        "init",
-        "set up: ask for folder and token (on a terminal), write a commented config (0600) and "
-        "prepare the mirror folder",
-    ),
+    "sync": Row("sync", "mirror all that you uploaded; fetch only what is new or changed"),
+    "import": Row("import_", "adopt files that you already have, if they are proved right"),
+    "demo": Row("demo", "sync a small library from an embedded service, offline"),
+    "init": Row("init", "set up: ask for folder and token, write a config"),
     "status": Row("status", "show what is mirrored, what failed and what exists only here"),
     "list": Row("list", "list what is mirrored"),
     "verify": Row("verify", "check every file against its recorded hash"),
-    "prune": Row("prune", "move files that are gone from Kling or superseded to the trash"),
+    "prune": Row("prune", "move what is gone from Kling or superseded to the trash"),
     "accounts": Row("accounts", "list the Kling accounts of your subscription"),
     "gallery": Row("gallery", "write an offline page to browse the mirror"),
-    "schedule": Row(
-        "schedule",
-        "print or install a job that runs `sync` every night: cron, systemd, launchd, Windows",
-    ),
+    "schedule": Row("schedule", "print or install a job that runs `sync` every night"),
     "config": Row("config", "show the settings in effect, and where each comes from"),
-    "completion": Row(
-        "completion", "print a script that lets your shell complete commands and flags"
-    ),
+    "completion": Row("completion", "print a script that completes commands in your shell"),
     "man": Row("man", "print the manual page: `kling-mirror man | man -l -` shows it"),
 }
 

@@ -179,4 +179,9 @@ def written_folders(settings: Settings, state_folder: Path) -> list[Path]:
     return []
 
 
-COMMAND = Command(_run, settings=(*GROUPS,), add_flags=_add_flags)
+COMMAND = Command(
+    _run,
+    settings=(*GROUPS,),
+    add_flags=_add_flags,
+    more="\n\nThe forms are those of cron, systemd, launchd and Windows.",
+)
