@@ -12,8 +12,14 @@ class Progress:
     the run.
     """
 
+    def listing(self) -> None:
+        """Note that the listing begins: until `listed`, the number of files is not known."""
+
+    def listed(self) -> None:
+        """Note that every file is expected by now, but for what is uploaded meanwhile."""
+
     def expect(self, files: int) -> None:
-        """Expect this many more files."""
+        """Expect this many more files; fewer, if it is negative."""
 
     def advance(self, files: int) -> None:
         """Count this many of the expected files as finished."""

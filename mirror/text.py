@@ -1,12 +1,15 @@
 """Words for people: harmless text, sizes, counts, times, errors."""
 
-from collections.abc import Iterable
-from typing import TextIO
+import os
+from collections.abc import Iterable, Mapping
+from typing import Literal, TextIO
 
 from mirror.errors import MirrorError
 
 _JOINERS = "\u200c\u200d"
 """Invisible and harmless: Persian words and family emoji need them."""
+Colour = Literal["red", "green", "yellow", "cyan"]
+_COLOURS: Mapping[Colour, int] = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _ALIKE = 0.6
 """How like two words are, from 0 to 1, if one may be meant by the other."""
 
@@ -59,10 +62,44 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def painted(text: str, colour: Colour, stream: TextIO) -> str:
+    """A text in a colour, if the stream is a terminal that shows colours and its user wants any.
+
+    See https://no-color.org. Windows' old console is left alone.
+    """
+    if not text or not _shows_colours(stream):
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def fitted(line: str, stream: TextIO) -> str:
+    """A line, wrapped between words if the stream is a terminal that is narrower."""
+    try:
+        return wrapped(line, os.get_terminal_size(stream.fileno()).columns or len(line))
+    except (OSError, ValueError):  # it is none
+        return line
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    if os.name == "nt" and "WT_SESSION" not in os.environ:
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 def complain(error: MirrorError, *, stream: TextIO) -> None:
     """Write one error, in at most three lines: what, where, what to do."""
-    lines = [f"kling-mirror: {error.what}", error.where, error.hint]
-    stream.write("\n  ".join(printable(line) for line in lines if line) + "\n")
+    name = "kling-mirror:"
+    lines = [f"{name} {error.what}", *(f"  {line}" for line in (error.where, error.hint) if line)]
+    shown = [fitted(printable(line), stream) for line in lines]
+    shown[0] = painted(name, "red", stream) + shown[0].removeprefix(name)
+    if error.hint:
+        shown[-1] = painted(shown[-1], "cyan", stream)
+    stream.write("\n".join(shown) + "\n")
 
 
 def ago(seconds: float) -> str:

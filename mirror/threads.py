@@ -35,7 +35,7 @@ async def in_thread(work: Callable[..., T], *arguments: object) -> T:
         with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
             loop.call_soon_threadsafe(settle, result, failed)
 
-    threading.Thread(target=run, name=work.__name__, daemon=True).start()
+    threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
     return await future
 
 

@@ -14,5 +14,6 @@ def open_console(settings: Settings, arguments: argparse.Namespace) -> Console:
         bar=settings.progress == "always" or (settings.progress == "auto" and is_terminal),
         news_only=not is_terminal,
         verbosity=arguments.verbosity,
+        at_once=settings.jobs,
         shows_plan=getattr(arguments, "dry_run", False),
     )

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from mirror.errors import ExitCode, MirrorError
 from mirror.models import to_json
-from mirror.text import complain, printable
+from mirror.text import complain, fitted, printable
 
 
 def print_json(value: object) -> None:
@@ -23,7 +23,11 @@ def print_result(result: object, lines: Iterable[str], arguments: argparse.Names
     if arguments.json:
         print_json(result)
     elif arguments.verbosity >= 0:
-        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+        from mirror.report.colours import coloured  # noqa: PLC0415 - for prose alone
+
+        fits = (fitted(printable(line), sys.stderr) for line in lines)
+        shown = (coloured(line, sys.stderr) for line in fits)
+        sys.stderr.write("".join(f"{line}\n" for line in shown))
 
 
 def print_schema(*structs: type[Struct], command: str, is_array: bool = False) -> int:

@@ -10,6 +10,7 @@ from mirror.commands.output import columns, print_json, print_schema
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode
 from mirror.jobs.status import Status, status, why_unfit
+from mirror.report.colours import coloured
 from mirror.report.status_text import in_words
 from mirror.text import printable, wrapped
 
@@ -58,7 +59,8 @@ def _print(state: Status, arguments: argparse.Namespace) -> None:
     )
     width = columns()
     for line in map(printable, lines):
-        sys.stdout.write((line if width is None else wrapped(line, width)) + "\n")
+        shown = line if width is None else wrapped(line, width)
+        sys.stdout.write(coloured(shown, sys.stdout) + "\n")
 
 
 COMMAND = Command(_run, settings=("mirror",), add_flags=_add_flags, more=_MORE)

@@ -8,7 +8,7 @@ again in the next walk, with fresh URLs.
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Sequence, Set
 from functools import cached_property, partial
 
 from mirror.errors import AccessError, ApiError, UsageError
@@ -55,8 +55,15 @@ class Lister:
         self.scopes: dict[str | None, Scope] = {}
         self.unchanged_failures: list[str] = []
 
-    def list_account(self, account: str | None) -> Listing:
+    def list_account(
+        self, account: str | None, *, on_listed: Callable[[int], None] = lambda _: None
+    ) -> Listing:
         """Walk through an account until its listing is proven, or until more walks make no sense.
+
+        Args:
+            account: the email, or None.
+            on_listed: called after the first walk with the files of assets whose actions wait for
+                the end of the listing; once more, with the same number below zero, before these.
 
         Raises:
             AccessError, ApiError, UsageError: a page could not be had. What was listed before is
@@ -75,16 +82,17 @@ class Lister:
         self.scopes[account] = scope
         error = None
         try:
-            self._walk(work)
+            self._walk(work, on_listed)
         except (AccessError, ApiError) as failed:
             error = failed
         self._queue.deferred.clear()
+        on_listed(-work.waiting_files)
         self._settle(work)
         if error is not None:
             raise self._explained(error, account)
         return listing
 
-    def _walk(self, work: "_AccountListing") -> None:
+    def _walk(self, work: "_AccountListing", on_listed: Callable[[int], None]) -> None:
         """Walk until the listing is proven and every deferred action is handed over."""
         listing = work.listing
         failed = None
@@ -99,6 +107,8 @@ class Lister:
                 failed = error  # once more, for what was listed before it
             else:
                 failed = None
+            if is_first:
+                on_listed(work.count_waiting())
         if failed is not None:
             raise failed
 
@@ -259,6 +269,7 @@ class _AccountListing:
     Attributes:
         earlier: the keys of each listing before, in this run.
         waiting: by key, what is decided at the end of the listing.
+        waiting_files: how many files these had after the first walk.
     """
 
     def __init__(self, listing: Listing, scope: Scope, earlier: Sequence[Set[str]]) -> None:
@@ -266,3 +277,9 @@ class _AccountListing:
         self.scope = scope
         self.earlier = earlier
         self.waiting: dict[str, Asset] = {}
+        self.waiting_files = 0
+
+    def count_waiting(self) -> int:
+        """The files of assets that wait."""
+        self.waiting_files = sum(len(asset.urls) for asset in self.waiting.values())
+        return self.waiting_files

@@ -11,6 +11,7 @@ happens in the event loop.
 
 import asyncio
 import time
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -87,12 +88,26 @@ class Pipeline:
     # The lister, in a thread of its own.
 
     async def _list(self, workers: int) -> None:
+        self._progress.listing()
+        loop = asyncio.get_running_loop()
+        *_, last = self._tally.accounts
         for account in self._tally.accounts:
+
+            def on_listed(files: int, *, is_last: bool = account == last) -> None:
+                loop.call_soon_threadsafe(self._expect, files, is_last)
+
+            list_account = partial(self.lister.list_account, on_listed=on_listed)
             try:
-                self._report(await in_thread(self.lister.list_account, account))
+                self._report(await in_thread(list_account, account))
             except (AccessError, ApiError, UsageError) as error:
                 self._tally.note(error, account)
+        self._progress.listed()  # also if the last account refused
         await self._actions.end(workers)
+
+    def _expect(self, files: int, is_all: bool) -> None:  # noqa: FBT001 - of a callback
+        self._progress.expect(files)
+        if is_all:
+            self._progress.listed()
 
     def _report(self, listing: Listing) -> None:
         self._tally.complete.append(listing)

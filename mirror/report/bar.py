@@ -13,8 +13,12 @@ from mirror.text import size
 _RATE_WINDOW_S = 5.0
 _WIDE_COLUMNS = 72
 """On a narrower terminal there is no room for the bar itself."""
-_WIDE = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files  {amount}  {speed}/s  ETA {remaining}"
-_NARROW = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}  {amount}  {speed}/s"
+_WIDE = "{percentage:3.0f}%|{bar}| {done}/{whole} files  {amount}  {speed}/s  ETA {left}"
+_NARROW = "{percentage:3.0f}%|{bar}| {done}/{whole}  {amount}  {speed}/s"
+_ROOM_FOR_CTRL_C = 3
+"""Terminals show it behind the bar; on a full line, it would push the bar out of reach."""
+_STARTING = "…"
+_COUNTING = "{done} files, {amount}, listing …"
 
 
 class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
@@ -23,16 +27,21 @@ class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
     Args:
         stream: the terminal.
         redraw_s: the shortest time between two drawings.
+        at_once: how many files are under way at a time; half of each is done, on average.
 
     Attributes:
         byte_count: bytes received so far.
+        is_total_known: whether all files are expected by now; else there is no share of them.
     """
 
     monitor_interval = 0  # no thread of tqdm's own
     disable = True  # until tqdm says otherwise: `close` looks at it, also after a failed start
     byte_count = 0
+    is_total_known = True
 
-    def __init__(self, stream: TextIO, *, redraw_s: float) -> None:
+    def __init__(self, stream: TextIO, *, redraw_s: float, at_once: int = 1) -> None:
+        self._under_way = at_once / 2
+        self._began_at: float | None = None
         self._samples: deque[tuple[float, int]] = deque(((time.monotonic(), 0),))
         super().__init__(
             total=0,
@@ -41,22 +50,53 @@ class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
             dynamic_ncols=True,
             miniters=1,
             mininterval=redraw_s,
-            bar_format=_WIDE if _columns(stream) >= _WIDE_COLUMNS else _NARROW,
+            bar_format=_WIDE,
         )
 
     def close(self) -> None:
         """Take the bar away. It does not fail: the garbage collector calls it, too."""
         with contextlib.suppress(Exception):
+            was_open = not self.disable
             super().close()
+            if was_open and self.fp.isatty() and os.environ.get("TERM") != "dumb":
+                self.fp.write("\r\x1b[K")  # with the ^C that a terminal shows
+
+    def receive(self, count: int) -> None:
+        """Count bytes; the first ones start the clock of the time that is left."""
+        self.byte_count += count
+        if self._began_at is None:
+            self._began_at = time.monotonic()
 
     @property
     def format_dict(self) -> dict[str, object]:
         """The values that the bar's format may use."""
+        values = super().format_dict
+        columns = values["ncols"] or _WIDE_COLUMNS
+        form = _WIDE if columns >= _WIDE_COLUMNS else _NARROW
         return {
-            **super().format_dict,
+            **values,
+            "ncols": max(columns - _ROOM_FOR_CTRL_C, 1),
+            "bar_format": self._form(form),
+            "left": self._left(),
+            "done": f"{self.n:,}",
+            "whole": f"{self.total or 0:,}",
             "amount": size(self.byte_count),
             "speed": size(self._speed()),
         }
+
+    def _form(self, form: str) -> str:
+        if not self.is_total_known:
+            return _COUNTING
+        return form if self.total else _STARTING
+
+    def _left(self) -> str:
+        """The time that is left, if all files take as long as those so far."""
+        if not self.n or self._began_at is None:
+            return "…"
+        total = self.total or 0
+        begun = min(self.n + self._under_way, total)
+        passed_s = time.monotonic() - self._began_at
+        return str(self.format_interval(passed_s * (total - begun) / begun))
 
     def _speed(self) -> float:
         now = time.monotonic()
@@ -65,10 +105,3 @@ class Bar(tqdm):  # type: ignore[type-arg] # tqdm is generic in its stubs only
             self._samples.popleft()
         then, before = self._samples[0]
         return (self.byte_count - before) / (now - then) if now - then > self.mininterval else 0.0
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):
-        return 80

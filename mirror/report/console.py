@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mirror.models import Action, Entry, FailedFile, Kind, StoredFile, Summary
 from mirror.progress import Progress
-from mirror.text import counted, printable, size
+from mirror.text import Colour, counted, fitted, painted, printable, size
 
 if TYPE_CHECKING:
     from mirror.report.bar import Bar
@@ -33,6 +33,7 @@ class Console(Progress):
         bar: whether to draw a progress bar.
         news_only: whether a run without news prints nothing (no terminal).
         verbosity: `QUIET` to `REQUESTS`.
+        at_once: how many files are under way at a time.
         shows_plan: whether to print every asset that is planned (a dry run).
         stream: where prose goes; stderr if None.
     """
@@ -43,6 +44,7 @@ class Console(Progress):
         bar: bool,
         news_only: bool,
         verbosity: int,
+        at_once: int = 1,
         shows_plan: bool = False,
         stream: TextIO | None = None,
     ) -> None:
@@ -56,8 +58,19 @@ class Console(Progress):
         self._bar: Bar | None = None
         if bar and verbosity > QUIET:
             with self._drawing():
-                self._bar = _bar(self._stream)
+                self._bar = _bar(self._stream, at_once)
         self._requests = _requests(self._print) if verbosity >= REQUESTS else None
+
+    def listing(self) -> None:
+        """Count up, without percent and ETA, until the listing is known."""
+        if self._bar is not None:
+            self._bar.is_total_known = False
+
+    def listed(self) -> None:
+        """Show how much of everything is done."""
+        if self._bar is not None:
+            self._bar.is_total_known = True
+            self._redraw()
 
     def expect(self, files: int) -> None:
         """Expect this many more files."""
@@ -81,7 +94,7 @@ class Console(Progress):
     def received(self, count: int) -> None:
         """Count the bytes of files as they arrive."""
         if self._bar is not None:
-            self._bar.byte_count += count
+            self._bar.receive(count)
             self._redraw()
 
     def done(self, action: Action, entry: Entry) -> None:
@@ -96,13 +109,16 @@ class Console(Progress):
         """Print a file that could not be mirrored."""
         if action is not None:
             self.advance(len(action.fetch))
-        self.warn(failure_in_words(action, failure))
+        self._problem(failure_in_words(action, failure), "red")
 
     def warn(self, text: str) -> None:
         """Print a problem: the first ones, or all with `-v`."""
+        self._problem(text, "yellow")
+
+    def _problem(self, text: str, colour: Colour) -> None:
         self._problems += 1
         if self._problems <= _MOST_PROBLEM_LINES or self._verbosity >= FILES:
-            self._print(f"kling-mirror: {text}")
+            self._print(text, colour)
 
     def close(self) -> None:
         """Remove the bar, and stop showing requests."""
@@ -118,9 +134,10 @@ class Console(Progress):
         """Print the run in one line, if there is something to say."""
         self.close()
         if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
-            self._print(f"kling-mirror: {hidden} more problems; `kling-mirror status` lists them")
+            self._print(f"{hidden} more problems; `kling-mirror status` lists them", "red")
         if self._verbosity > QUIET and (news or not self._news_only):
-            self._print(f"kling-mirror: {in_words(summary, dry_run=dry_run)}")
+            colour: Colour = "red" if summary.exit_code else "green"
+            self._print(in_words(summary, dry_run=dry_run), colour)
 
     def _redraw(self) -> None:
         now = time.monotonic()
@@ -137,22 +154,27 @@ class Console(Progress):
                 yield
             except Exception as error:  # noqa: BLE001 - no run ends for the sake of its bar
                 self._bar = None
-                self._print(f"kling-mirror: no progress bar: {error}")
+                self._print(f"no progress bar: {error}", "yellow")
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, colour: Colour | None = None) -> None:
+        """Print a line; with a colour, it is the program's word, and begins with its name."""
+        name = "kling-mirror:" if colour else ""
+        line = fitted(printable(f"{name} {text}" if colour else text), self._stream)
+        if colour:
+            line = painted(name, colour, self._stream) + line.removeprefix(name)
         with self._lock:
             if self._bar is not None:
                 with self._drawing():
                     self._bar.clear()
             with contextlib.suppress(OSError, ValueError):  # closed, full, or nobody reads it
-                self._stream.write(printable(text) + "\n")
+                self._stream.write(f"{line}\n")
                 self._stream.flush()
 
 
-def _bar(stream: TextIO) -> "Bar":
+def _bar(stream: TextIO, at_once: int) -> "Bar":
     from mirror.report.bar import Bar  # noqa: PLC0415 - tqdm, only for those who see it
 
-    return Bar(stream, redraw_s=_REDRAW_S)
+    return Bar(stream, redraw_s=_REDRAW_S, at_once=at_once)
 
 
 def _requests(show: Callable[[str], None]) -> "Requests":

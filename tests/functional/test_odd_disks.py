@@ -190,7 +190,6 @@ def test_two_machines_on_a_share_with_local_locks(
         for out, err, code in ended:
             assert code in (0, 6), err
             assert json.loads(out)["exit_code"] == code
-        assert 0 in {code for _, _, code in ended}
         assert program("verify", "--dest", dest).code == 0
         again = program(*sync_arguments(service, dest), env=ACCESS)
         assert again.code == 0, again.err

@@ -555,7 +555,9 @@ def test_status_is_wrapped_between_words(
     assert run_sync(service, dest).summary.exit_code == 0
     service.fail(replies(200, b"{}"), ASSETS_PATH)
     assert run_sync(service, dest).summary.exit_code == 5
-    lines = on_terminal(environ, columns, "status", "--dest", dest).splitlines()
+    text = on_terminal(environ, columns, "status", "--dest", dest)
+    assert text.startswith("\x1b[31mNot safe\x1b[0m: ")
+    lines = re.sub(r"\x1b\[\d+m", "", text).splitlines()
     paths = str(dest), service.api_url
     assert all(len(line) <= columns or any(path in line for path in paths) for line in lines)
     joined = " ".join(line.strip() for line in lines)

@@ -37,6 +37,46 @@ def test_it_says_what_matters(terminal: TextIO, columns: int, shown: str) -> Non
     assert len(text) <= columns
 
 
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_until_the_listing_is_known_it_counts_up(terminal: TextIO, columns: int) -> None:
+    """No percent and no ETA: the number of files is not known yet."""
+    termios.tcsetwinsize(terminal.fileno(), (24, columns))
+    bar = Bar(terminal, redraw_s=0.1)
+    assert str(bar) == "…"
+    bar.is_total_known = False
+    bar.total, bar.n, bar.byte_count = 1300, 1209, 402_000_000
+    assert str(bar) == "1,209 files, 402 MB, listing …"
+    bar.is_total_known = True
+    assert "1,209/1,300" in str(bar)
+    bar.close()
+
+
+def test_it_follows_the_terminals_width(terminal: TextIO) -> None:
+    """Also if that changes in mid-run."""
+    bar = Bar(terminal, redraw_s=0.1)
+    bar.total, bar.n = 7, 3
+    for columns, has_eta in ((100, True), (40, False), (120, True)):
+        termios.tcsetwinsize(terminal.fileno(), (24, columns))
+        assert ("ETA" in str(bar), len(str(bar)) <= columns) == (has_eta, True)
+    bar.close()
+
+
+def test_the_time_left_counts_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 8 files under way, 4 more are done, on average; the clock runs from the first byte."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    bar = Bar(io.StringIO(), redraw_s=0.0, at_once=8)
+    bar.total = 100
+    now = 130.0
+    bar.receive(1)
+    assert str(bar.format_dict["left"]) == "…"
+    now, bar.n = 140.0, 16
+    assert str(bar.format_dict["left"]) == "00:40"
+    now, bar.n = 180.0, 100
+    assert str(bar.format_dict["left"]) == "00:00"
+    bar.close()
+
+
 def test_the_rate_is_of_the_last_seconds() -> None:
     """A number from what came in lately, whatever the run's average is."""
     bar = Bar(io.StringIO(), redraw_s=0.0)
