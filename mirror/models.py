@@ -315,6 +315,8 @@ class Scope(Struct, frozen=True):
         content_type: the types that were wanted; empty for all.
         file_name: the keyword that names had to have, or None.
         no_covers: whether covers were left out.
+        since: the earliest upload that was wanted, epoch milliseconds, or None.
+        until: the first upload after it that was not, epoch milliseconds, or None.
     """
 
     email: tuple[str, ...] = ()
@@ -322,11 +324,14 @@ class Scope(Struct, frozen=True):
     content_type: tuple[str, ...] = ()
     file_name: str | None = None
     no_covers: bool = False
+    since: int | None = None
+    until: int | None = None
 
     @property
     def is_filtered(self) -> bool:
         """Whether only some assets are wanted."""
-        return bool(self.content_type or self.file_name)
+        is_timed = self.since is not None or self.until is not None
+        return bool(self.content_type or self.file_name or is_timed)
 
 
 class RunError(Struct, frozen=True):

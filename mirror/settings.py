@@ -4,6 +4,7 @@ The command line, the environment variables, the TOML keys, `kling-mirror config
 and config.example.toml are all read off `SETTINGS`, which is read off these fields.
 """
 
+import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -176,6 +177,26 @@ class Settings(Struct, frozen=True, kw_only=True):
             values.text,
             "KEYWORD",
             example="holiday",
+        ),
+    ] = None
+    since: Annotated[
+        str | None,
+        Setting(
+            "scope",
+            "only assets uploaded on this day or later, or since this time",
+            values.day_or_time,
+            "DAY",
+            example="2026-01-31",
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        Setting(
+            "scope",
+            "only assets uploaded on this day or earlier, or before this time",
+            values.day_or_time,
+            "DAY",
+            example="2026-12-31",
         ),
     ] = None
     no_covers: Annotated[bool, Setting("scope", "do not mirror cover images", values.switch)] = (
@@ -384,6 +405,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             content_type=self.content_type,
             file_name=self.file_name,
             no_covers=self.no_covers,
+            since=None if self.since is None else values.first_ms(self.since),
+            until=None if self.until is None else values.end_ms(self.until),
         )
 
 
@@ -415,6 +438,8 @@ class Options(TypedDict, total=False):
     all_accounts: bool | None
     content_type: str | Sequence[str] | None
     file_name: str | None
+    since: str | dt.date | None
+    until: str | dt.date | None
     no_covers: bool | None
     page_size: int | None
     max_attempts: int | None

@@ -5,6 +5,7 @@ was expected.
 """
 
 import contextlib
+import datetime as dt
 import os
 import re
 from collections.abc import Callable
@@ -20,6 +21,7 @@ _VARIABLE = re.compile(r"\$\w|\$\{\w+\}|%\w+%")
 """A path that begins with it was written for a shell."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _WHOLE = 100
+_DAY_LENGTH = len("2026-01-31")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}
 _SWITCH |= {"0": False, "false": False, "no": False, "off": False, "": False}
 
@@ -174,6 +176,32 @@ def share_or_count(value: object) -> str:
     if amount != number and int(number) > _WHOLE:
         raise ValueError("expected a share of at most 100%")
     return amount
+
+
+def day_or_time(value: object) -> str:
+    """Read a day, or a time; without a zone, it is one of this machine's."""
+    text = value.isoformat() if isinstance(value, dt.date) else short(value)
+    try:
+        first_ms(text)
+        end_ms(text)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            "expected a day such as 2026-01-31, or a time such as 2026-01-31T18:00"
+        ) from None
+    return text
+
+
+def first_ms(text: str) -> int:
+    """The beginning of a day, or a time; epoch milliseconds."""
+    return round(dt.datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def end_ms(text: str) -> int:
+    """The end of a day, or a time; epoch milliseconds."""
+    time = dt.datetime.fromisoformat(text)
+    if len(text) <= _DAY_LENGTH:
+        time += dt.timedelta(days=1)
+    return round(time.timestamp() * 1000)
 
 
 def url(value: object) -> str:

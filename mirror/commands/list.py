@@ -11,8 +11,9 @@ from mirror.errors import ExitCode
 from mirror.models import Entry, Scope
 from mirror.report import table
 from mirror.settings import BY_NAME
+from mirror.text import nearest
 
-_FILTERS = ("email", "content_type", "file_name")
+_FILTERS = ("email", "content_type", "file_name", "since", "until")
 _MORE = """
 
 On a terminal it prints a table. Into a pipe or a file it prints tab-separated values under a
@@ -40,6 +41,22 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         help="the order (default: date, oldest first)",
     )
     which.add_argument("--reverse", action="store_true", help="reverse the order")
+    which.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAMES",
+        help=f"only these columns, in this order, between commas: {', '.join(table.FIELDS)}",
+    )
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in table.FIELDS:
+            near = nearest(name, table.FIELDS)
+            meant = f"; did you mean {near}?" if near else f": {', '.join(table.FIELDS)}"
+            raise argparse.ArgumentTypeError(f"there is no column {name!r}{meant}")
+    return names
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -47,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return print_schema(Entry, table.FailedAsset, command="list", is_array=True)
     settings = effective_settings(arguments)
     filters = {
-        name: getattr(settings, name)
+        name: getattr(settings.scope, name)
         for name in _FILTERS
         if getattr(arguments, name) is not None  # only flags count: see _MORE
     }
@@ -62,7 +79,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(items)
     elif width is None:
-        sys.stdout.write(table.as_tsv(items))
+        sys.stdout.write(table.as_tsv(items, arguments.columns or table.FIELDS))
+    elif arguments.columns:
+        sys.stdout.write(table.in_columns(items, arguments.columns))
     else:
         sys.stdout.write(table.as_table(items, columns=width, sort=arguments.sort))
     return ExitCode.COMPLETE

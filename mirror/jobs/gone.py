@@ -154,10 +154,7 @@ class Gone:
                 )
 
     def _is_wanted(self, failure: Failure) -> bool:
-        settings = self._settings
-        return planning.is_wanted(
-            failure, content_types=settings.content_type, file_name=settings.file_name
-        )
+        return planning.is_wanted(failure, self._settings.scope)
 
     def _where(self, listing: Listing) -> str:
         return listing.account or self._settings.api_url

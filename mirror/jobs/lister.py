@@ -45,6 +45,7 @@ class Lister:
         self, settings: Settings, *, api: KlingApi, root: Root, tally: Tally, queue: ActionQueue
     ) -> None:
         self._settings = settings
+        self._scope = settings.scope
         self._api = api
         self._storage = root.storage
         self._manifest = root.manifest
@@ -237,14 +238,12 @@ class Lister:
 
     def _lets_through(self, asset: Asset) -> bool:
         """Whether an asset passes the filters; the API may not have applied them all."""
-        types = self._settings.content_type
-        return not types or asset.content_type is None or asset.content_type in types
+        types = self._scope.content_type
+        has_type = not types or asset.content_type is None or asset.content_type in types
+        return has_type and planning.is_in_time(asset, self._scope)
 
     def _is_wanted(self, entry: Entry) -> bool:
-        settings = self._settings
-        return planning.is_wanted(
-            entry, content_types=settings.content_type, file_name=settings.file_name
-        )
+        return planning.is_wanted(entry, self._scope)
 
     def _explained(self, error: AccessError | ApiError, account: str | None) -> Exception:
         """A refusal without an account may mean that there are several."""

@@ -21,7 +21,18 @@ disk stays on record when covers are off, and is not asked for again.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from mirror.models import ROLES, Action, Asset, Entry, Failure, Kind, Role, StoredFile, same_type
+from mirror.models import (
+    ROLES,
+    Action,
+    Asset,
+    Entry,
+    Failure,
+    Kind,
+    Role,
+    Scope,
+    StoredFile,
+    same_type,
+)
 
 MIN_GONE_LIMIT = 5
 """This many assets may vanish at once from a library of any size."""
@@ -115,18 +126,23 @@ def _time(version: Asset | Entry) -> int:
     return version.update_time_ms
 
 
-def is_wanted(
-    item: Asset | Entry | Failure, *, content_types: Collection[str], file_name: str | None
-) -> bool:
-    """Whether the filters of a run let an item through.
+def is_wanted(item: Entry | Failure, scope: Scope) -> bool:
+    """Whether the filters of a run let an item through; its account is another matter."""
+    keyword = scope.file_name
+    has_name = keyword is None or keyword.casefold() in (item.name or "").casefold()
+    has_type = not scope.content_type or item.content_type in scope.content_type
+    return has_name and has_type and is_in_time(item, scope)
 
-    Args:
-        item: what may be wanted.
-        content_types: the types that are; none for all.
-        file_name: the keyword that its name must have, in any case; None for any name.
-    """
-    has_name = file_name is None or file_name.casefold() in (item.name or "").casefold()
-    return has_name and (not content_types or item.content_type in content_types)
+
+def is_in_time(item: Asset | Entry | Failure, scope: Scope) -> bool:
+    """Whether an item was uploaded in the time that a run is about, as far as that is known."""
+    if scope.since is None and scope.until is None:
+        return True
+    created_ms = None if isinstance(item, Failure) else item.create_time_ms
+    time_ms = item.update_time_ms if created_ms is None else created_ms
+    if not time_ms:
+        return True
+    return (scope.since or 0) <= time_ms and (scope.until is None or time_ms < scope.until)
 
 
 def is_too_much(vanished: int, *, of: int, max_gone: str | None) -> bool:

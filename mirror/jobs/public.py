@@ -16,7 +16,7 @@ from mirror.jobs import sync as syncing
 from mirror.jobs.result import Result
 from mirror.jobs.status import Status
 from mirror.jobs.verify import Findings
-from mirror.models import Entry, Failure, State, StoredFile
+from mirror.models import Entry, Failure, Scope, State, StoredFile
 from mirror.progress import Progress
 from mirror.settings import Options, Settings
 from mirror.stopping import Stop
@@ -219,13 +219,14 @@ class Mirror:
             file_name: a keyword in the name, in any case.
         """
         types = () if content_type is None else (content_type,)
+        scope = Scope(content_type=types, file_name=file_name)
         return [
             entry
             for entry in self
             if entry.state in states
             and id in (None, entry.id)
             and account in (None, entry.account)
-            and planning.is_wanted(entry, content_types=types, file_name=file_name)
+            and planning.is_wanted(entry, scope)
         ]
 
     def path(self, stored: StoredFile) -> Path:

@@ -155,6 +155,10 @@ def limits_of(scope: Scope) -> list[str]:
         limits.append(f"only {' and '.join(scope.content_type)}")
     if scope.file_name is not None:
         limits.append(f"only names with {scope.file_name!r}")
+    for word, time_ms in (("since", scope.since), ("before", scope.until)):
+        if time_ms is not None:
+            time = dt.datetime.fromtimestamp(time_ms / 1000).astimezone()
+            limits.append(f"only uploads {word} {time:%Y-%m-%d %H:%M}")
     if scope.no_covers:
         limits.append("no covers")
     return limits

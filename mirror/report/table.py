@@ -2,7 +2,7 @@
 
 import datetime as dt
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -21,7 +21,7 @@ STATES: Final[tuple[ItemState, ...]] = get_args(ItemState)
 ENTRY_STATES: Final = STATES[:3]
 _NARROWEST_PATH = 24
 _NO_DURATION_MS = 1e12  # 31 years
-_TSV = (
+FIELDS = (
     "state", "type", "account", "updated", "size", "duration_s", "id", "updateTime", "name",
     "path", "cover", "sha256", "error",
 )  # fmt: skip
@@ -111,21 +111,41 @@ def select(manifest: Manifest, query: Query) -> list[Item]:
     items = [
         item
         for item in items
-        if planning.is_wanted(item, content_types=scope.content_type, file_name=scope.file_name)
-        and (not scope.email or item.account in scope.email)
+        if planning.is_wanted(item, scope) and (not scope.email or item.account in scope.email)
     ]
     items.sort(key=lambda item: (len(item.id), item.id, item.update_time_ms))
     items.sort(key=ORDERS[query.sort], reverse=query.reverse)
     return items
 
 
-def as_tsv(items: Iterable[Item]) -> str:
+def as_tsv(items: Iterable[Item], fields: Sequence[str] = FIELDS) -> str:
     """Write the items as lines of tab-separated fields under a header; nothing is cut or rounded.
 
     A backslash, a tab, a line break or another control character in a field is escaped as in C.
+
+    Args:
+        items: in their order.
+        fields: which of `FIELDS`, in this order.
     """
-    lines = [_TSV, *(_fields(item) for item in items)]
-    return "".join("\t".join(map(_escaped, line)) + "\n" for line in lines)
+    return "".join("\t".join(line) + "\n" for line in _lines(items, fields))
+
+
+def in_columns(items: Iterable[Item], fields: Sequence[str]) -> str:
+    """Write some fields of the items one below the other; nothing is cut or rounded."""
+    from wcwidth import ljust, wcswidth  # noqa: PLC0415 - its tables take time to load
+
+    lines = list(_lines(items, fields))
+    widths = [max(map(wcswidth, column)) for column in zip(*lines, strict=True)]
+    rows = (map(ljust, line, widths) for line in lines)
+    return "".join("  ".join(row).rstrip() + "\n" for row in rows)
+
+
+def _lines(items: Iterable[Item], fields: Sequence[str]) -> Iterator[list[str]]:
+    yield list(fields)
+    places = [FIELDS.index(name) for name in fields]
+    for item in items:
+        values = _fields(item)
+        yield [_escaped(values[place]) for place in places]
 
 
 def as_table(items: Sequence[Item], *, columns: int, sort: str) -> str:

@@ -70,7 +70,10 @@ def is_limited(run: Scope, wanted: Scope) -> bool:
         wanted.content_type and set(wanted.content_type) <= set(run.content_type)
     )
     leaves_names = run.file_name is not None and run.file_name != wanted.file_name
-    return bool(leaves_types or leaves_names or (run.no_covers and not wanted.no_covers))
+    is_later = run.since is not None and (wanted.since is None or run.since > wanted.since)
+    is_earlier = run.until is not None and (wanted.until is None or run.until < wanted.until)
+    leaves_covers = run.no_covers and not wanted.no_covers
+    return bool(leaves_types or leaves_names or is_later or is_earlier or leaves_covers)
 
 
 def over(

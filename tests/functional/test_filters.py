@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import RunProgram
 from tests.lib.effects import replies
 from tests.lib.library import KINDS, Library
 from tests.lib.mirrored import check_mirror, entry_of, key_of, manifest_of, snapshot, stored_of
@@ -20,6 +21,9 @@ from tests.lib.runs import run_sync
         {"file_name": "clip1."},
         {"file_name": "CLIP1."},
         {"content_type": ["audio"], "file_name": "nothing-has-this-name"},
+        {"since": "2025-06-15T15:06:45Z"},
+        {"until": "2025-06-15T15:06:45Z"},
+        {"since": "2030-01-01", "until": "2030-12-31"},
     ],
 )
 def test_filters_never_mark_gone(
@@ -55,6 +59,29 @@ def test_filters_choose_what_is_mirrored(
     summary = run_sync(service, dest).summary
     assert (summary.exit_code, summary.assets.new) == (0, 1)
     check_mirror(dest, library)
+
+
+def test_uploads_of_some_days_are_mirrored(
+    service: Misbehaving, library: Library, dest: Path, program_here: RunProgram
+) -> None:
+    """`--since` and `--until` count by the upload's time; `list` has the same filters."""
+    for number in range(6):
+        library.add(number, "image", size=100)  # a second apart
+    times = {"since": "2025-06-15T15:06:41Z", "until": "2025-06-15T15:06:43Z"}
+    summary = run_sync(service, dest, **times).summary  # type: ignore[arg-type]
+    assert (summary.exit_code, summary.assets.new, summary.assets.filtered) == (0, 2, 4)
+    assert "only uploads since" in program_here("status", "--dest", dest).out
+    assert "Not safe" in program_here("status", "--dest", dest).out
+    assert run_sync(service, dest, since="2025-06-01", until="2025-07-01").summary.assets.new == 4
+    flags = (f"--{name}={time}" for name, time in times.items())
+    listed = program_here("list", "--dest", dest, "--columns", "name,updated", *flags).out
+    assert listed.splitlines() == [
+        "name\tupdated",
+        "clip1.png\t2025-06-15T15:06:41Z",
+        "clip2.png\t2025-06-15T15:06:42Z",
+    ]
+    done = program_here("sync", "--dest", dest, "--since", "yesterday")
+    assert (done.code, "expected a day such as" in done.err) == (2, True)
 
 
 def test_a_filter_keeps_failures_of_what_it_leaves_out(

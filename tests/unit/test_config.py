@@ -29,6 +29,8 @@ SOURCES: Mapping[str, tuple[str, str, object]] = {
     "all_accounts": ("true", "no", True),
     "content_type": ('["video"]', "image, audio", ["audio"]),
     "file_name": ('"toml"', "env", "flag"),
+    "since": ('"2026-01-31"', "2026-02-01", "2026-02-02"),
+    "until": ("2026-01-31", "2026-02-01T10:00", "2026-02-02"),
     "no_covers": ("true", "0", True),
     "no_create": ("true", "0", True),
     "page_size": ("11", "12", "13"),

@@ -77,7 +77,7 @@ def test_flags_are_ours() -> None:
     flags = re.findall(r"`(--[a-z-]+)(?: [^`]*)?`", table)
     values = {"--dest": "d", "--token-file": "f", "--email": "e", "--content-type": "video"}
     values |= {"--file-name": "k", "--jobs": "8", "--limit-rate": "5M", "--max-gone": "10%"}
-    values |= {"--min-free": "5M"}
+    values |= {"--min-free": "5M", "--since": "2026-01-31", "--until": "2026-01-31"}
     assert len(flags) > 10
     for flag in flags:
         parse(["sync", flag, *([values[flag]] if flag in values else [])])

@@ -1,5 +1,6 @@
 """How a value is read: each form that a person would try, and what is refused with what words."""
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,29 @@ KINDS = values.SomeOf("video", "image", "audio")
 FEW = values.whole(1, 64)
 LARGE = int("f" * 5000, 16)
 """A number of more digits than Python is willing to write."""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("2026-01-31", "2026-01-31"),
+        (dt.date(2026, 1, 31), "2026-01-31"),
+        (dt.datetime(2026, 1, 31, 18, 0, tzinfo=dt.UTC), "2026-01-31T18:00:00+00:00"),
+        ("2026-01-31T18:00Z", "2026-01-31T18:00Z"),
+    ],
+)
+def test_a_day_or_a_time(value: object, text: str) -> None:
+    """As TOML has it, too; a day ends where the next one begins, a time at once."""
+    assert values.day_or_time(value) == text
+    length_ms = values.end_ms(text) - values.first_ms(text)
+    assert length_ms == (86_400_000 if "T" not in text else 0)
+
+
+@pytest.mark.parametrize("value", ["", "soon", "2026-13-01", "31.1.2026", 5, None, "2026-02-30"])
+def test_what_is_no_day(value: object) -> None:
+    """The error shows how one is written."""
+    with pytest.raises(ValueError, match="2026-01-31T18:00"):
+        values.day_or_time(value)
 
 
 @pytest.mark.parametrize(

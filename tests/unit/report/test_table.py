@@ -12,7 +12,7 @@ from msgspec import Raw
 from wcwidth import wcswidth
 
 from mirror.models import Entry, Failure, Scope, StoredFile
-from mirror.report.table import ORDERS, Item, Query, as_table, as_tsv, select
+from mirror.report.table import ORDERS, Item, Query, as_table, as_tsv, in_columns, select
 from mirror.storage.root import Root
 
 
@@ -83,6 +83,7 @@ def test_the_order(tmp_path: Path, sort: str, order: str) -> None:
     [
         (Scope(content_type=("image",)), "9 60"),
         (Scope(file_name="LOST"), "9"),
+        (Scope(since=1 << 60), ""),
         (Scope(email=("me@x",)), "7 9"),
         (Scope(email=("me@x",), content_type=("audio",)), "7"),
     ],
@@ -140,3 +141,17 @@ def test_a_table_fits_the_terminal(columns: int, sort: str) -> None:
     else:
         assert "…" in lines[3]
         assert lines[3].endswith("3.mp4")
+
+
+def test_chosen_columns() -> None:
+    """In the order that was asked for: tab-separated, or one below the other."""
+    assert as_tsv(ENTRIES[:2], ["name", "id", "type"]).splitlines() == [
+        "name\tid\ttype",
+        "b.mp4\t50\tvideo",
+        "D.mp4\t60\timage",
+    ]
+    assert in_columns(ENTRIES[:2], ["name", "id", "type"]).splitlines() == [
+        "name   id  type",
+        "b.mp4  50  video",
+        "D.mp4  60  image",
+    ]

@@ -54,6 +54,11 @@ def test_a_spoilt_line_costs_that_run_alone(tmp_path: Path) -> None:
         (Scope(file_name="a"), Scope(file_name="b"), True),
         (Scope(no_covers=True), Scope(), True),
         (Scope(), Scope(no_covers=True), False),
+        (Scope(since=5), Scope(), True),
+        (Scope(since=5), Scope(since=5), False),
+        (Scope(since=5), Scope(since=6), False),
+        (Scope(until=5), Scope(until=6), True),
+        (Scope(until=5), Scope(since=1, until=4), False),
     ],
 )
 def test_a_run_that_left_out_what_is_wanted_is_limited(
