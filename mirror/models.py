@@ -315,6 +315,7 @@ class Scope(Struct, frozen=True):
         content_type: the types that were wanted; empty for all.
         file_name: the keyword that names had to have, or None.
         no_covers: whether covers were left out.
+        exclude: the ids of assets that were not to be fetched.
         since: the earliest upload that was wanted, epoch milliseconds, or None.
         until: the first upload after it that was not, epoch milliseconds, or None.
     """
@@ -324,6 +325,7 @@ class Scope(Struct, frozen=True):
     content_type: tuple[str, ...] = ()
     file_name: str | None = None
     no_covers: bool = False
+    exclude: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
 

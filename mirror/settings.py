@@ -199,6 +199,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             example="2026-12-31",
         ),
     ] = None
+    exclude: Annotated[
+        tuple[str, ...],
+        Setting(
+            "scope",
+            "the id of an asset that is not to be mirrored, for one that fails for ever; what is "
+            "mirrored of it stays",
+            values.texts,
+            "ID",
+            example=["298412773650198529"],
+        ),
+    ] = ()
     no_covers: Annotated[bool, Setting("scope", "do not mirror cover images", values.switch)] = (
         False
     )
@@ -405,6 +416,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             content_type=self.content_type,
             file_name=self.file_name,
             no_covers=self.no_covers,
+            exclude=self.exclude,
             since=None if self.since is None else values.first_ms(self.since),
             until=None if self.until is None else values.end_ms(self.until),
         )
@@ -440,6 +452,7 @@ class Options(TypedDict, total=False):
     file_name: str | None
     since: str | dt.date | None
     until: str | dt.date | None
+    exclude: str | Sequence[str] | None
     no_covers: bool | None
     page_size: int | None
     max_attempts: int | None

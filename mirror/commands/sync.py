@@ -102,7 +102,8 @@ def _sync_and_print(
     report: Report,
     at_end: AtEnd | None,
 ) -> Result:
-    console = open_console(settings, arguments)
+    has_summary = not (arguments.json and arguments.verbosity < 1)
+    console = open_console(settings, arguments, summarizes=has_summary)
 
     def finish(root: Root) -> None:
         console.close()
@@ -125,8 +126,13 @@ def _sync_and_print(
     finally:
         console.close()
     report.finished(result)
-    if not (arguments.json and arguments.verbosity < 1):
-        console.summarize(result.summary, news=result.has_news, dry_run=arguments.dry_run)
+    if has_summary:
+        console.summarize(
+            result.summary,
+            news=result.has_news,
+            dry_run=arguments.dry_run,
+            same_failures=not result.has_new_failures,
+        )
     for error in result.errors:
         complain(error, stream=sys.stderr)
     if arguments.json:

@@ -51,6 +51,7 @@ class Gone:
     def changes(self) -> list[Change]:
         """The changes to record. It blocks, and notes in the tally why nothing is marked gone."""
         changes: list[Change] = [DropFailure(key) for key in self._lister.unchanged_failures]
+        changes += self._acknowledged()
         for account, scope in self._lister.scopes.items():
             changes += self._moved(account, scope)
         for listing in self._tally.complete:
@@ -60,6 +61,12 @@ class Gone:
                 changes += self._settled_failures(listing, scope)
                 changes += self._gone(self._missing(listing, scope), listing, scope)
         return changes
+
+    def _acknowledged(self) -> Iterator[Change]:
+        """Failures of assets that the settings exclude."""
+        for key, failure in self._manifest.failures.items():
+            if failure.id in self._settings.exclude:
+                yield DropFailure(key)
 
     def _moved(self, account: str | None, scope: Scope) -> Iterator[Change]:
         """What was recorded under another address of an account, under its present one.

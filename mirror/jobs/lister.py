@@ -156,7 +156,7 @@ class Lister:
         If `waiting` is given, an asset goes there that needs an action and has both an entry and
         another version: only the whole listing shows whether it replaces that version.
         """
-        unchanged, covers = 0, not self._settings.no_covers
+        unchanged, excluded, covers = 0, 0, not self._settings.no_covers
         is_intact, failures = self._storage.is_intact, self._manifest.failures
         actions: list[Action] = []
         for asset, entry, older in assets:
@@ -172,8 +172,12 @@ class Lister:
             if waiting is not None and entry is not None and self._may_replace(asset):
                 waiting[asset.key] = asset
                 continue
+            if action.fetch and asset.id in self._scope.exclude:
+                excluded += 1
+                continue
             actions.append(action)
         self._tally.count(Kind.UNCHANGED, unchanged)
+        self._tally.filtered += excluded
         self._handed_over.update(action.asset.key for action in actions)
         self._queue.put(actions, wait=wait)
 

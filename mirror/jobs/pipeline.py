@@ -61,6 +61,11 @@ class Pipeline:
     ) -> None:
         self._tally = tally
         self._progress = progress
+        self._exclude = settings.exclude
+        self._known_failures: dict[object, str] = {
+            (failure.id, failure.update_time_ms, failure.role): failure.error
+            for failure in root.manifest.failures.values()
+        }
         self._workers = settings.jobs
         self._actions = ActionQueue(progress.planned, is_bounded=not is_dry)
         self.lister = Lister(settings, api=api, root=root, tally=tally, queue=self._actions)
@@ -112,6 +117,8 @@ class Pipeline:
     def _report(self, listing: Listing) -> None:
         self._tally.complete.append(listing)
         for item in listing.unreadable.values():
+            if item.id in self._exclude:
+                continue
             text = f"item {item.position} of page {item.page} cannot be read: {item.error}"
             self._fail(None, FailedFile(item.id, None, "resource", text))
         for asset in listing.conflicts.values():
@@ -122,6 +129,8 @@ class Pipeline:
 
     def _fail(self, action: Action | None, failure: FailedFile) -> None:
         self._tally.failures.append(failure)
+        which = failure.id, failure.update_time_ms, failure.role
+        self._tally.has_new_failures |= self._known_failures.get(which) != failure.error
         self._progress.failed(action, failure)
 
     # The workers.

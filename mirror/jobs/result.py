@@ -34,11 +34,13 @@ class Result(Struct):
         summary: what was done, however the run ended.
         errors: why it is not complete, besides assets that failed; the worst gives the exit code.
         has_news: whether anything happened that a person should hear of.
+        has_new_failures: whether a file failed that did not, or not so, in the last run.
     """
 
     summary: Summary
     errors: list[MirrorError]
     has_news: bool
+    has_new_failures: bool = True
 
     @property
     def exit_code(self) -> ExitCode:
@@ -78,6 +80,7 @@ class Tally:
         complete: the listings that were walked to their end.
         failures: the assets that failed.
         has_news: set when a record changed without a file.
+        has_new_failures: set when a file failed that did not, or not so, in the last run.
     """
 
     def __init__(self, dest: Place, scope: Scope | None = None) -> None:
@@ -90,6 +93,7 @@ class Tally:
         self.filtered = 0
         self.gone = 0
         self.has_news = False
+        self.has_new_failures = False
         self._scope = scope or Scope()
         self._errors: list[tuple[str | None, MirrorError]] = []
         self._kinds = dict.fromkeys(Kind, 0)
@@ -146,7 +150,12 @@ class Tally:
             ],
         )
         did = assets.listed - assets.unchanged + assets.gone
-        return Result(summary, self._distinct_errors(), has_news=self.has_news or did > 0)
+        return Result(
+            summary,
+            self._distinct_errors(),
+            has_news=self.has_news or did > 0,
+            has_new_failures=self.has_new_failures,
+        )
 
     def _distinct_errors(self) -> list[MirrorError]:
         """The errors, each text once, with the accounts that met it."""

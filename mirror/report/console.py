@@ -34,6 +34,7 @@ class Console(Progress):
         news_only: whether a run without news prints nothing (no terminal).
         verbosity: `QUIET` to `REQUESTS`.
         at_once: how many files are under way at a time.
+        defers_failures: whether `summarize` prints the failures, if they are news.
         shows_plan: whether to print every asset that is planned (a dry run).
         stream: where prose goes; stderr if None.
     """
@@ -45,6 +46,7 @@ class Console(Progress):
         news_only: bool,
         verbosity: int,
         at_once: int = 1,
+        defers_failures: bool = False,
         shows_plan: bool = False,
         stream: TextIO | None = None,
     ) -> None:
@@ -54,7 +56,9 @@ class Console(Progress):
         self._stream = stream or sys.stderr
         self._lock = threading.RLock()
         self._drawn_at = 0.0
+        self._defers_failures = defers_failures
         self._problems = 0
+        self._failures: list[str] = []
         self._bar: Bar | None = None
         if bar and verbosity > QUIET:
             with self._drawing():
@@ -109,7 +113,11 @@ class Console(Progress):
         """Print a file that could not be mirrored."""
         if action is not None:
             self.advance(len(action.fetch))
-        self._problem(failure_in_words(action, failure), "red")
+        words = failure_in_words(action, failure)
+        if self._defers_failures:
+            self._failures.append(words)  # `summarize` knows whether they are news
+        else:
+            self._problem(words, "red")
 
     def warn(self, text: str) -> None:
         """Print a problem: the first ones, or all with `-v`."""
@@ -130,14 +138,28 @@ class Console(Progress):
                 self._bar.close()
             self._bar = None
 
-    def summarize(self, summary: Summary, *, news: bool, dry_run: bool) -> None:
-        """Print the run in one line, if there is something to say."""
+    def summarize(
+        self, summary: Summary, *, news: bool, dry_run: bool, same_failures: bool = False
+    ) -> None:
+        """Print the run in one line, if there is something to say.
+
+        Args:
+            summary: how it ended.
+            news: whether anything happened.
+            dry_run: whether it was one.
+            same_failures: whether just those files failed that failed in the last run.
+        """
         self.close()
+        if not same_failures:
+            for words in self._failures:
+                self._problem(words, "red")
         if (hidden := self._problems - _MOST_PROBLEM_LINES) > 0 and self._verbosity < FILES:
             self._print(f"{hidden} more problems; `kling-mirror status` lists them", "red")
         if self._verbosity > QUIET and (news or not self._news_only):
             colour: Colour = "red" if summary.exit_code else "green"
-            self._print(in_words(summary, dry_run=dry_run), colour)
+            again = "; the same files failed in the last run: `kling-mirror status` names them"
+            words = in_words(summary, dry_run=dry_run)
+            self._print(words + (again if same_failures and self._failures else ""), colour)
 
     def _redraw(self) -> None:
         now = time.monotonic()

@@ -159,6 +159,14 @@ def limits_of(scope: Scope) -> list[str]:
         if time_ms is not None:
             time = dt.datetime.fromtimestamp(time_ms / 1000).astimezone()
             limits.append(f"only uploads {word} {time:%Y-%m-%d %H:%M}")
+    if scope.exclude:
+        names = ", ".join(scope.exclude[:_SHOWN_IDS])
+        more = (
+            ""
+            if len(scope.exclude) <= _SHOWN_IDS
+            else f" and {len(scope.exclude) - _SHOWN_IDS} more"
+        )
+        limits.append(f"not {names}{more}")
     if scope.no_covers:
         limits.append("no covers")
     return limits

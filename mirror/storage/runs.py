@@ -73,7 +73,10 @@ def is_limited(run: Scope, wanted: Scope) -> bool:
     is_later = run.since is not None and (wanted.since is None or run.since > wanted.since)
     is_earlier = run.until is not None and (wanted.until is None or run.until < wanted.until)
     leaves_covers = run.no_covers and not wanted.no_covers
-    return bool(leaves_types or leaves_names or is_later or is_earlier or leaves_covers)
+    leaves_some = not set(run.exclude) <= set(wanted.exclude)
+    return bool(
+        leaves_types or leaves_names or is_later or is_earlier or leaves_covers or leaves_some
+    )
 
 
 def over(

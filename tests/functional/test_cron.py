@@ -79,6 +79,27 @@ def test_a_night_without_news_says_nothing(
         assert (second.code, second.out, second.err) == (0, "", "")
 
 
+def test_the_same_failures_are_one_line(
+    library: Library, configure: Callable[..., Path], cron: RunCron
+) -> None:
+    """A page of failures is news once; a file that fails anew is news again."""
+    items = [library.add(number, "image") for number in range(9)]
+    for number in range(5):
+        del library.files[f"/cdn/image/{number}"]
+    configure()
+    first = cron("sync", KLING_MIRROR_MAX_ATTEMPTS="1")
+    assert (first.code, len(first.err.splitlines())) == (3, 6)
+    second = cron("sync", KLING_MIRROR_MAX_ATTEMPTS="1")
+    assert (second.code, len(second.err.splitlines())) == (3, 1)
+    assert "5 failed" in second.err
+    assert "the same files failed in the last run" in second.err
+    assert items[0]["id"] in cron("status", "-v").out
+    library.add(20, "image")
+    del library.files["/cdn/image/20"]
+    third = cron("sync", KLING_MIRROR_MAX_ATTEMPTS="1")
+    assert (third.code, len(third.err.splitlines())) == (3, 7)
+
+
 def test_a_night_with_news_says_it_in_one_line(
     library: Library, configure: Callable[..., Path], cron: RunCron
 ) -> None:

@@ -113,3 +113,38 @@ def test_covers_that_were_left_out_come_with_the_next_run(
     before = snapshot(dest)
     assert run_sync(service, dest, no_covers=True).summary.assets.unchanged == 3
     assert snapshot(dest) == before
+
+
+# Assets that fail for ever.
+
+
+def test_an_excluded_asset_is_no_failure(
+    service: Misbehaving, library: Library, dest: Path, program_here: RunProgram
+) -> None:
+    """What cannot be had is acknowledged by its id; all else is mirrored, and counts as safe."""
+    library.fill(3)
+    lost = library.add(7, "image")
+    del library.files["/cdn/image/7"]
+    assert run_sync(service, dest).summary.exit_code == 3
+    summary = run_sync(service, dest, exclude=[lost["id"]]).summary
+    assert (summary.exit_code, summary.assets.filtered, summary.assets.listed) == (0, 1, 3)
+    assert manifest_of(dest)["failures"] == {}
+    config = dest.parent / "config.toml"
+    config.write_text(f'dest = "{dest}"\nexclude = ["{lost["id"]}"]\n')
+    shown = program_here("--config", config, "status").out
+    assert shown.startswith(f"Safe within its limits (not {lost['id']}):"), shown
+    assert program_here("status", "--dest", dest).out.startswith("Not safe")
+    assert run_sync(service, dest).summary.exit_code == 3
+
+
+def test_what_is_mirrored_of_an_excluded_asset_stays(
+    service: Misbehaving, library: Library, dest: Path
+) -> None:
+    """It is neither gone nor superseded; and it is gone once Kling lacks it."""
+    item, *_ = library.fill(3)
+    assert run_sync(service, dest).summary.exit_code == 0
+    summary = run_sync(service, dest, exclude=[item["id"]]).summary
+    assert (summary.exit_code, summary.assets.unchanged) == (0, 3)
+    library.delete(item)
+    summary = run_sync(service, dest, exclude=[item["id"]]).summary
+    assert (summary.exit_code, summary.assets.gone) == (0, 1)

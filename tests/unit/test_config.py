@@ -31,6 +31,7 @@ SOURCES: Mapping[str, tuple[str, str, object]] = {
     "file_name": ('"toml"', "env", "flag"),
     "since": ('"2026-01-31"', "2026-02-01", "2026-02-02"),
     "until": ("2026-01-31", "2026-02-01T10:00", "2026-02-02"),
+    "exclude": ('["1"]', "2,3", ["4"]),
     "no_covers": ("true", "0", True),
     "no_create": ("true", "0", True),
     "page_size": ("11", "12", "13"),

@@ -55,6 +55,8 @@ def test_a_spoilt_line_costs_that_run_alone(tmp_path: Path) -> None:
         (Scope(no_covers=True), Scope(), True),
         (Scope(), Scope(no_covers=True), False),
         (Scope(since=5), Scope(), True),
+        (Scope(exclude=("1",)), Scope(), True),
+        (Scope(exclude=("1",)), Scope(exclude=("1", "2")), False),
         (Scope(since=5), Scope(since=5), False),
         (Scope(since=5), Scope(since=6), False),
         (Scope(until=5), Scope(until=6), True),
