@@ -72,9 +72,10 @@ def _hidden(oracle: "Oracle", step: Step) -> Collection[Asset]:
     """
     if step.weather.listing is None:
         return ()
-    ways = {"token": step.order["token"], "page_size": int(step.settings.get("page_size", 100))}
-    hidden = oracle.world.hidden(step.weather, sorts=("asc", "desc"), **ways)
-    one_way = oracle.world.hidden(step.weather, sorts=("asc",), **ways)
+    token, size = step.order["token"], int(step.settings.get("page_size", 100))
+    sizes = size, max(1, size // 2), 20
+    hidden = oracle.world.hidden(step.weather, token, sorts=("asc", "desc"), sizes=sizes)
+    one_way = oracle.world.hidden(step.weather, token, sorts=("asc",), sizes=(size,))
     current = {it.key for it in step.before.all_entries().values() if it.state == "current"}
     new = {it for it in step.before.listed if f"{it.id}@{it.now.update_ms}" not in current}
     return hidden | (one_way if one_way <= new else set())

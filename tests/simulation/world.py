@@ -70,13 +70,13 @@ class World(Misbehaving):
         return len(self.cdn_requests())
 
     def hidden(
-        self, weather: Weather, token: str, *, page_size: int, sorts: Sequence[str]
+        self, weather: Weather, token: str, *, sizes: Sequence[int], sorts: Sequence[str]
     ) -> set[Asset]:
-        """Assets that no page shows in that weather, in any of the orders: nobody can know them."""
+        """Assets that no page shows in that weather, in any of these orders and sizes."""
         shown: set[tuple[str, str]] = set()
         for email in self.kling.tokens[token]:
             for sort in sorts:
-                for size in (page_size, max(1, page_size // 2), 20):
+                for size in sizes:
                     shown |= self._shown(weather.lasting(), token, email, sort=sort, size=size)
         return {it for it in self.assets() if (it.id, str(it.listed_kind)) not in shown}
 
