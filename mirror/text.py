@@ -1,6 +1,7 @@
 """Words for people: harmless text, sizes, counts, times, errors."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, TextIO
 
@@ -10,6 +11,8 @@ _JOINERS = "\u200c\u200d"
 """Invisible and harmless: Persian words and family emoji need them."""
 Colour = Literal["red", "green", "yellow", "cyan"]
 _COLOURS: Mapping[Colour, int] = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_LONG_SECRET = 8
+"""A shorter one may be a part of any word: masking must not eat ordinary letters."""
 _ALIKE = 0.6
 """How like two words are, from 0 to 1, if one may be meant by the other."""
 
@@ -42,9 +45,12 @@ def decodable(path: object) -> str:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Replace each secret in a text by an ellipsis."""
-    for secret in secrets:
-        text = text.replace(secret, "…")
+    """Replace each secret in a text by an ellipsis; a short one only where it is a word."""
+    for secret in filter(None, secrets):
+        if len(secret) >= _LONG_SECRET:
+            text = text.replace(secret, "…")
+        else:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
     return text
 
 

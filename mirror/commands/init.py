@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,8 @@ def begin_mirror(flags: Mapping[str, object], *, config_path: Path, state_folder
     if dest.absolute() not in known and (wanted is None or wanted.absolute() != dest.absolute()):
         raise _second(config_path)
     Root(dest.absolute()).prepare(known, again=True)
-    return f"Prepared {dest.absolute()}; {config_path} stays as it is. Next: `kling-mirror sync`\n"
+    done = f"Prepared {dest.absolute()}; {config_path} stays as it is."
+    return f"{done} Next: `{_program(config_path)} sync`\n"
 
 
 def token_file_of(flags: Mapping[str, object], config_path: Path) -> Path:
@@ -158,10 +160,20 @@ def _next_steps(config_path: Path, token_file: Path, dest: Place | None) -> str:
         steps.append(f"set `dest`, the mirror folder, in {config_path}")
     if not token_file.exists() or not token_file.stat().st_size:
         steps.append(f"put your useapi.net API token into {token_file}")
-    steps.append("run `kling-mirror sync`")
-    steps.append("run `kling-mirror schedule` for a sync every night")
+    program = _program(config_path)
+    steps.append(f"run `{program} sync`")
+    steps.append(f"run `{program} schedule` for a sync every night")
     listed = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, start=1))
-    return f"Wrote {config_path}. Next:\n{listed}\n"
+    has_token = token_file.exists() and token_file.stat().st_size
+    there = f" The token is in {token_file}." if has_token else ""
+    return f"Wrote {config_path}.{there} Next:\n{listed}\n"
+
+
+def _program(config_path: Path) -> str:
+    """The command line's beginning, by which the program reads this config."""
+    if config_path == config.default_path():
+        return "kling-mirror"
+    return f"kling-mirror --config {shlex.quote(str(config_path))}"
 
 
 COMMAND = Command(

@@ -29,6 +29,7 @@ _AROUND_A_TOKEN = re.compile(
     r"\x1b\[20[01]~|authorization:|bearer\s|\s|[\"'`\u2018-\u201f\u200b\ufeff]", re.IGNORECASE
 )
 """Text that comes with a pasted token: the terminal's paste marks, the header, spaces, quotes."""
+_TOKEN = re.compile(r"user:\d+-[!-~]+")
 _NO_CONFIG = Path(os.devnull)
 
 
@@ -86,6 +87,10 @@ def interview(flags: Mapping[str, object], *, token_file: Path) -> Answers:
         "Mirror the cover images, too", default=True
     ):
         answers["no_covers"] = True
+    if not settings.gallery and terminal.ask_yes_or_no(
+        "Keep a page to look through the mirror in a browser", default=False
+    ):
+        answers["gallery"] = True
     return Answers(answers, token)
 
 
@@ -137,10 +142,8 @@ def _ask_token(settings: Settings, token_file: Path) -> tuple[str | None, _Found
         if not token:
             if terminal.ask_yes_or_no(f"Put it into {token_file} yourself, later", default=False):
                 return None, None
-        elif not token.isascii() or not token.isprintable():
-            terminal.say(
-                "  That is not an API token: a token has only letters, digits and punctuation."
-            )
+        elif not _TOKEN.fullmatch(token):
+            terminal.say("  That is not an API token: one looks like user:1234-abcdefgh.")
         else:
             is_kept, found = _try(settings, token)
             if is_kept:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mirror import config
 from mirror.commands.flags import given
 from mirror.settings import Settings
+from mirror.storage.known import KnownRoots
 from mirror.storage.root import Root
 
 
@@ -28,9 +29,14 @@ def read_root(settings: Settings) -> Root:
         UsageError: none is named, or there is none.
         ManifestError: its manifest is missing, damaged or newer than this program.
     """
-    return Root.read(config.require_dest(settings))
+    return Root.read(config.require_dest(settings), known=KnownRoots(config.state_folder()))
 
 
 def locked_root(settings: Settings, *, load: bool = True) -> AbstractContextManager[Root]:
     """Open the mirror that a command is about, to change it; see `Root.locked`."""
-    return Root.locked(config.require_dest(settings), min_free=settings.min_free, load=load)
+    return Root.locked(
+        config.require_dest(settings),
+        known=KnownRoots(config.state_folder()),
+        min_free=settings.min_free,
+        load=load,
+    )

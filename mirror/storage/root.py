@@ -50,27 +50,38 @@ class Root:
         self.recovery = Recovery(self.storage, self.spool, self.manifest, self.placer)
 
     @classmethod
-    def read(cls, dest: Place) -> Self:
+    def read(cls, dest: Place, *, known: KnownRoots | None = None) -> Self:
         """Open a root only to look at it.
+
+        Args:
+            dest: as above.
+            known: the roots of earlier runs.
 
         Raises:
             UsageError: there is no mirror.
-            ManifestError, DiskError: the manifest cannot be read.
+            ManifestError, DiskError: the manifest cannot be read; or an earlier root is missing.
         """
         root = cls(dest)
-        root._require_prepared()
+        root._require_prepared(known)
         root.manifest.load()
         return root
 
     @classmethod
     @contextlib.contextmanager
     def locked(
-        cls, dest: Place, *, min_free: int = 0, disk: Disk | None = None, load: bool = True
+        cls,
+        dest: Place,
+        *,
+        known: KnownRoots | None = None,
+        min_free: int = 0,
+        disk: Disk | None = None,
+        load: bool = True,
     ) -> Iterator[Self]:
         """Open a root that is there, to change it.
 
         Args:
             dest: as above.
+            known: the roots of earlier runs.
             min_free: as above.
             disk: as above.
             load: whether the manifest is read; `verify --rebuild` finds out itself what is left.
@@ -82,7 +93,7 @@ class Root:
             DiskError: the disk fails, here or inside the block.
         """
         root = cls(dest, min_free=min_free, disk=disk)
-        root._require_prepared()
+        root._require_prepared(known)
         with root.opened(load=load):
             yield root
 
@@ -147,8 +158,10 @@ class Root:
         if not self.storage.is_prepared and self.dest in known:
             raise missing_root(self.dest)
 
-    def _require_prepared(self) -> None:
+    def _require_prepared(self, known: KnownRoots | None) -> None:
         """See that there is a root, for commands that make none."""
+        if known is not None:
+            self._require_mounted(known)
         if not self.storage.is_prepared:
             raise UsageError(
                 "there is no mirror here",

@@ -22,6 +22,7 @@ from tests.lib.terminal import CTRL_C, CTRL_D, Terminal
 
 DEST, SECRET, ACCOUNTS = "Which folder", "The API token", "Which accounts"
 TYPES, COVERS = "What to mirror", "cover images, too"
+PAGE = "Keep a page"
 CLOSED_API = "http://127.0.0.1:1/v1/kling"  # tcpmux: nothing listens there
 
 Init = Callable[..., Terminal]
@@ -91,6 +92,7 @@ def test_four_answers_make_a_mirror(
         terminal.expect("The token works. Kling lists 3 assets.")
         terminal.answer(TYPES, "videos, image")
         terminal.answer(COVERS, "n")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
     assert len(service.asked(ASSETS_PATH)) == 1
     assert (folder / "token").read_text() == f"{TOKEN}\n"
@@ -116,6 +118,7 @@ def test_enter_takes_what_is_in_brackets(init: Init, folder: Path, dest: Path) -
         terminal.answer(SECRET, TOKEN)
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
         assert DEST not in terminal.seen
     assert _chosen(folder) == {"dest": dest, "token_file": folder / "token"}
@@ -129,6 +132,7 @@ def test_a_wrong_token_is_asked_for_again(init: Init, service: Misbehaving, dest
         terminal.answer(SECRET, TOKEN)
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
         assert "mistyped" not in terminal.seen
     assert len(service.asked(ASSETS_PATH)) == 2
@@ -159,6 +163,7 @@ def test_a_paste_of_several_lines_is_one_token(init: Init, folder: Path, dest: P
         terminal.type(f"\n  Bearer {TOKEN[:7]}\n{TOKEN[7:]}\n\n")
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
     assert (folder / "token").read_text() == f"{TOKEN}\n"
 
@@ -172,6 +177,7 @@ def test_no_token_yet(init: Init, program: RunProgram, folder: Path, dest: Path)
         terminal.answer("yourself, later", "y")
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
         assert f"put your useapi.net API token into {folder / 'token'}" in terminal.seen
     assert (folder / "token").read_text() == ""
@@ -200,6 +206,7 @@ def test_several_accounts_are_offered(
             terminal.answer(ACCOUNTS, answer)
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
     found = _chosen(folder)
     assert {name: found[name] for name in found.keys() - {"dest", "token_file"}} == chosen
@@ -215,6 +222,7 @@ def test_accounts_that_cannot_be_asked_for_are_not_missed(
         terminal.expect("The token works. Kling lists 3 assets.")
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
 
 
@@ -243,6 +251,7 @@ def test_a_token_can_be_kept_unchecked(init: Init, folder: Path, dest: Path) -> 
         terminal.answer(TYPES, "gif")
         terminal.answer(TYPES, "AUDIO")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
     assert (folder / "token").read_text() == f"{TOKEN}\n"
     assert _chosen(folder)["content_type"] == ("audio",)
@@ -266,6 +275,7 @@ def test_a_folder_that_cannot_be_is_asked_for_again(
         terminal.answer(SECRET, TOKEN)
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
     assert _chosen(folder)["dest"] == tmp_path / "wo/ist's \u1f3ac"
     assert (tmp_path / "wo/ist's \u1f3ac/manifest.json").exists()
@@ -279,6 +289,7 @@ def test_a_token_that_is_there_already_is_used(init: Init, folder: Path, dest: P
         terminal.expect("already")
         terminal.answer(TYPES, "")
         terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "")
         _ended_well(terminal)
         assert SECRET not in terminal.seen
 
@@ -454,3 +465,31 @@ def test_half_a_setup_names_the_other_half(program: RunProgram, dest: Path) -> N
         assert (done.code, done.out) == (2, "")
         assert f"kling-mirror: {what}\n" in done.err
         assert "kling-mirror init" in done.err
+
+
+def test_the_next_steps_name_a_config_of_its_own(
+    program: RunProgram, tmp_path: Path, dest: Path
+) -> None:
+    """What `init --config` prints can be typed as it is; it says where the token is."""
+    chosen = tmp_path / "my configs" / "one.toml"
+    done = program("--config", chosen, "init", "--dest", dest)
+    assert done.code == 0, done.err
+    assert f"kling-mirror --config '{chosen}' sync" in done.err
+    assert f"put your useapi.net API token into {chosen.with_name('token')}" in done.err
+
+
+def test_the_gallery_is_offered_and_the_token_is_tried_only_if_it_can_be_one(
+    init: Init, service: Misbehaving, folder: Path
+) -> None:
+    """A password that is pasted by mistake is not sent anywhere."""
+    with init("--dest", "here") as terminal:
+        terminal.answer(SECRET, "my-mail-password")
+        terminal.expect("That is not an API token")
+        assert not service.requests
+        terminal.answer(SECRET, TOKEN)
+        terminal.answer(TYPES, "")
+        terminal.answer(COVERS, "")
+        terminal.answer(PAGE, "y")
+        _ended_well(terminal)
+    assert _chosen(folder)["gallery"] is True
+    assert f"The token is in {folder / 'token'}." in terminal.seen

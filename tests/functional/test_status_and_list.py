@@ -41,7 +41,7 @@ from mirror.report.status_text import in_words
 from mirror.storage.root import Root
 from tests.conftest import RunProgram
 from tests.lib.effects import error, replies, serves, stalls
-from tests.lib.library import EMAIL, KINDS, Library, media
+from tests.lib.library import ACCESS, EMAIL, KINDS, Library, media
 from tests.lib.mirrored import manifest_of
 from tests.lib.misbehaving import Effect, Misbehaving
 from tests.lib.processes import started, sync_arguments, wait_until
@@ -586,3 +586,16 @@ def on_terminal(environ: Mapping[str, str], columns: int, *arguments: object) ->
         assert running.wait() == 0
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", ["status", "list", "verify", "prune", "gallery", "sync"])
+def test_a_mirror_that_was_moved(
+    sync: RunProgram, program_here: RunProgram, items: list[Any], dest: Path, command: str
+) -> None:
+    """Each command says the same, and names `dest`; nothing is made in its place."""
+    assert items
+    assert sync().code == 0
+    dest.rename(dest.with_name("moved"))
+    done = program_here(command, "--dest", dest, env=ACCESS)
+    assert (done.code, "set `dest` to its new place" in done.err) == (6, True), done.err
+    assert not dest.exists()

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from mirror.models import ROLES, Role
+from tests.lib.invariant import PRIVATE
 from tests.simulation.scene import Step
 from tests.simulation.truth import ABSENT, Asset
+from tests.simulation.weather import DATED_WRONGLY
 
 if TYPE_CHECKING:
     from tests.simulation.oracle import Oracle
@@ -85,6 +87,7 @@ def _is_complete(oracle: "Oracle", step: Step, wanted: list[Asset]) -> None:
     """Exit 0: all that is listed is here, once, in the version that is listed."""
     assert step.after.entries is not None
     wrong = {path for path, _ in step.after.wrong()}
+    sky = step.weather.listing
     for asset in wanted:
         current = [
             entry
@@ -98,7 +101,8 @@ def _is_complete(oracle: "Oracle", step: Step, wanted: list[Asset]) -> None:
             if right is None:
                 continue
             assert stored is not None, f"exit 0, and the {role} of {asset} is not here"
-            if asset.odd.get("updateTime") != ABSENT:  # without a time it is what is mirrored
+            is_dated = sky is None or sky[0] not in DATED_WRONGLY
+            if asset.odd.get("updateTime") != ABSENT and is_dated:  # else it is what is mirrored
                 assert stored.sha256 == right, f"exit 0, and the {role} of {asset} is an old one"
             path = oracle.dest / stored.path
             if stored.path in wrong:  # only `verify` reads the bytes of what has its size
@@ -137,8 +141,7 @@ def _obstacles(oracle: "Oracle", step: Step) -> Iterator[int]:
         yield 2
     if any(email not in emails for email in chosen or ()) or not emails:
         yield 4
-    if step.before.entries is None:
-        yield 8
+    yield from _of_the_records(oracle, step)
     if step.weather.listing is not None and step.weather.listing[0] == "item listed twice":
         yield 5  # on pages of one item it looks like pages that overlap
     files = oracle.world.kling.files
@@ -158,6 +161,13 @@ def _obstacles(oracle: "Oracle", step: Step) -> Iterator[int]:
     vanished = [it for it in assets if it not in step.before.listed or it.user not in users]
     if len(vanished) > max(5, len(current) // 10) or (vanished and len(vanished) == len(current)):
         yield 5
+
+
+def _of_the_records(oracle: "Oracle", step: Step) -> Iterator[int]:
+    if step.before.entries is None:
+        yield 8
+    if not (oracle.dest / PRIVATE / "root.json").exists():
+        yield 6  # an older copy, of before its first run came to anything
 
 
 # verify and what it mends

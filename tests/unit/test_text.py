@@ -101,3 +101,17 @@ def test_an_error_takes_at_most_three_lines() -> None:
     assert stream.getvalue() == (
         "kling-mirror: it failed\n  /a\\x0ab\n  try again\nkling-mirror: it failed\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "shown"),
+    [
+        ("a token a", ["a"], "… token …"),
+        ("the user:12-abcdef here", ["user:12-abcdef"], "the … here"),
+        ("xuser:12-abcdefx", ["user:12-abcdef"], "x…x"),
+        ("abc abcd", ["abc", ""], "… abcd"),
+    ],
+)
+def test_masking_eats_no_ordinary_letters(text: str, secrets: list[str], shown: str) -> None:
+    """A long secret is hidden wherever it stands, a short one as a word alone."""
+    assert masked(text, secrets) == shown
