@@ -11,6 +11,9 @@
     for entry in Mirror("~/kling-mirror").select(states=["gone"]):
         print(entry.name, "exists only here")
 
+In a program with an event loop, `await async_sync(config)` does not block it. `ProgressBar()` is a
+progress for notebooks and scripts.
+
 `sync` prints nothing, handles no signals and never ends the process. It works from any thread and
 inside a running event loop (a notebook has one). Each request is logged at debug level to the
 logger `mirror`. Only the names in this module are part of the API.
@@ -32,13 +35,14 @@ if TYPE_CHECKING:
         MirrorError,
         UsageError,
     )
-    from mirror.jobs.public import Config, Mirror, sync
+    from mirror.jobs.public import Config, Mirror, async_sync, sync
     from mirror.jobs.result import Result
     from mirror.jobs.status import Status
     from mirror.jobs.verify import Findings
     from mirror.models import Action, Entry, FailedFile, Failure, Kind, StoredFile, Summary
     from mirror.places import BucketUrl
     from mirror.progress import Progress
+    from mirror.report.notebook import ProgressBar
     from mirror.stopping import Stop
 
 __version__ = "0.1.0"
@@ -63,6 +67,7 @@ __all__ = [
     "Mirror",
     "MirrorError",
     "Progress",
+    "ProgressBar",
     "Result",
     "Status",
     "Stop",
@@ -70,12 +75,13 @@ __all__ = [
     "Summary",
     "UsageError",
     "__version__",
+    "async_sync",
     "sync",
 ]
 
 _HOMES = (
     "errors", "models", "places", "progress", "stopping", "jobs.result", "jobs.status",
-    "jobs.verify", "jobs.public",
+    "jobs.verify", "jobs.public", "report.notebook",
 )  # fmt: skip
 """The modules of the API's names, the quickest to load first."""
 
@@ -92,4 +98,4 @@ if not TYPE_CHECKING:  # names are looked up when they are used: the command lin
         raise AttributeError(f"module 'mirror' has no attribute {name!r}", name=name, obj=None)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted(__all__)

@@ -145,7 +145,7 @@ class MirrorError(Exception):
     Attributes:
         what: one sentence, without a full stop: what went wrong.
         where: the file, URL or setting it concerns, or "".
-        hint: what to do about it, or "".
+        hint: what to do about it, or ""; a traceback shows it as a note.
     """
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
@@ -155,6 +155,8 @@ class MirrorError(Exception):
         self.what = what
         self.where = where
         self.hint = hint
+        if hint:
+            self.add_note(hint)
 
     def __str__(self) -> str:
         """One line for a log or the manifest: what, and where."""

@@ -1,6 +1,8 @@
 """The Python API: `from mirror import Config, Mirror, sync`; the command line uses it, too."""
 
 import asyncio
+import functools
+import inspect
 import os
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,7 +20,7 @@ from mirror.jobs.status import Status
 from mirror.jobs.verify import Findings
 from mirror.models import Entry, Failure, Scope, State, StoredFile
 from mirror.progress import Progress
-from mirror.settings import Options, Settings
+from mirror.settings import SETTINGS, Options, Settings
 from mirror.stopping import Stop
 from mirror.storage.root import Root
 
@@ -95,6 +97,20 @@ class Config:
         return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+def _show_settings() -> None:
+    """Have `help(Config)` and Shift-Tab show each setting with its meaning and its default."""
+    parameters, lines = [], ["", "Settings:"]
+    for setting in SETTINGS:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(setting.name, kind, default=setting.default))
+        lines.append(f"    {setting.name}: {setting.help.replace('%%', '%')}; {setting.default!r}.")
+    Config.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    Config.__doc__ = "\n".join([inspect.cleandoc(Config.__doc__ or ""), *lines])
+
+
+_show_settings()
+
+
 def sync(
     config: Config,
     *,
@@ -134,6 +150,37 @@ def sync(
         )
 
     return _beside_a_loop(run, wish)
+
+
+async def async_sync(
+    config: Config,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    dry_run: bool = False,
+) -> Result:
+    """Do what `sync` does, in a thread: the event loop that awaits it goes on.
+
+    A cancellation stops the run, and is raised once the run has ended, within two seconds.
+
+    Args:
+        config: as for `sync`, and so are the others.
+        progress: notified from the run's thread.
+        stop: as above.
+        dry_run: as above.
+
+    Raises:
+        UsageError: as `sync` does.
+    """
+    wish = stop or Stop()
+    work = functools.partial(sync, config, progress=progress, stop=wish, dry_run=dry_run)
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        wish.set(signal.SIGINT)
+        await asyncio.wait([running])
+        raise
 
 
 def _beside_a_loop(run: Callable[[], Result], stop: Stop) -> Result:

@@ -1,9 +1,12 @@
 """`from mirror import Config, sync`: quiet, typed, from anywhere, leaving nothing behind."""
 
 import asyncio
+import inspect
 import os
+import pydoc
 import signal
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import mirror
-from mirror import Config, ExitCode, MirrorError, Progress, Result, Stop, sync
+from mirror import Config, ExitCode, Mirror, MirrorError, Progress, Result, Stop, async_sync, sync
 from mirror.demo.service import KlingService
 from mirror.settings import BY_NAME, SETTINGS, Options, Setting
 from tests.lib.library import TOKEN, Library
@@ -251,11 +254,73 @@ def test_load_reads_a_file(tmp_path: Path) -> None:
         sync(Config.load(path, token_file=tmp_path / "absent"))
 
 
+def test_help_shows_the_settings() -> None:
+    """`help(Config)` and Shift-Tab have each setting, with its meaning and its default."""
+    signature = inspect.signature(Config)
+    assert list(signature.parameters) == [setting.name for setting in SETTINGS]
+    assert signature.parameters["jobs"].default == 8
+    text = pydoc.render_doc(Config)
+    for setting in SETTINGS:
+        assert f"{setting.name}: {setting.help.replace('%%', '%')}" in text
+
+
+def test_a_hint_travels_with_its_error() -> None:
+    """A traceback in a notebook says what to do."""
+    with pytest.raises(mirror.UsageError) as caught:
+        sync(Config(dest="x"))
+    assert caught.value.hint in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_loop_goes_on_meanwhile(service: KlingService, dest: Path) -> None:
+    """`async_sync` blocks nobody; a cancellation stops the run before it is raised."""
+    config = Config(dest=dest, api_url=service.api_url, token=service.token, min_free=0)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    async def go() -> Result:
+        ticker = asyncio.create_task(tick())
+        try:
+            return await async_sync(config)
+        finally:
+            ticker.cancel()
+
+    assert asyncio.run(go()).exit_code == 0
+    assert ticks > 3
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(async_sync(config))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert Mirror(dest).status().at_work is None
+
+    asyncio.run(cancelled())
+
+
+def test_a_bar_for_notebooks(
+    service: KlingService, dest: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It counts what the run does, and keeps what failed."""
+    with mirror.ProgressBar() as bar:
+        config = Config(dest=dest, api_url=service.api_url, token=service.token, min_free=0)
+        result = sync(config, progress=bar)
+    assert (result.exit_code, bar.failures, bar.warnings) == (0, [], [])
+    assert (
+        f"{result.summary.files.fetched}/{result.summary.files.fetched}" in capfd.readouterr().err
+    )
+
+
 def test_every_public_name_is_there() -> None:
     """`from mirror import *` works, completion shows the names, and any other is an error."""
     for name in mirror.__all__:
         assert getattr(mirror, name) is not None
-    assert set(mirror.__all__) <= set(dir(mirror))
+    assert set(mirror.__all__) == set(dir(mirror))
     with pytest.raises(AttributeError, match="no attribute 'snyc'"):
         mirror.snyc  # type: ignore[attr-defined]  # noqa: B018
     errors = {each.__name__ for each in MirrorError.__subclasses__()}

@@ -30,7 +30,7 @@ DOORS = frozenset(("", "__main__", "cli"))
 ALONE = {
     "httpx": {"net.client", "net.kling", "report.ping"},
     "pycurl": {"net.curl"},
-    "tqdm": {"report.bar"},
+    "tqdm": {"report.bar", "report.notebook"},
     "shtab": {"commands.completion"},
     "obstore": {"storage.objects"},
     "wcwidth": {"report.table"},
@@ -82,6 +82,7 @@ HELD_BY = {
     "net.curl": "test_transfers",
     "net.kling": "test_api_faults",
     "net.transfers": "test_transfers",
+    "report.notebook": "test_python_api",
     "storage.bucket": "test_bucket",
     "storage.bucket_files": "test_bucket",
     "storage.bucket_journal": "test_bucket",
