@@ -82,22 +82,24 @@ class _Head(Struct):
     format: int
     mirror: str
     base: str
+    missing: int
     fields: tuple[str, ...]
 
 
-def script(entries: list[Entry], *, mirror: str, base: str = "../") -> bytes:
+def script(entries: list[Entry], *, mirror: str, base: str = "../", missing: int = 0) -> bytes:
     """Write the data as a script that sets `klingMirror`; the same entries give the same bytes.
 
     Args:
         entries: what to show.
         mirror: the mirror's name.
+        missing: how many files could not be fetched yet.
         base: the URL of the mirror's root, as the page sees it; it ends with a slash.
     """
     more: dict[tuple[tuple[str, str], ...], int] = {}
     in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms, entry.key))
     rows = [_row(entry, more) for entry in in_order]
     encode = msgspec.json.encode
-    head = encode(_Head(FORMAT, _text(mirror), base, Row.__struct_fields__))
+    head = encode(_Head(FORMAT, _text(mirror), base, missing, Row.__struct_fields__))
     data = b'%s,\n"more":%s,\n"rows":[\n%s\n]}' % (
         head[:-1],
         encode(list(more)),

@@ -45,7 +45,12 @@ def write(root: Root, output: Path | None = None) -> str:
         place, folder, base = root.storage, f"{GALLERY_FOLDER}/", "../"
     else:
         place, folder, base = LocalFolder(output), "", _base(root.dest, output)
-    script = data.script(list(root.manifest.entries.values()), mirror=name, base=base)
+    script = data.script(
+        list(root.manifest.entries.values()),
+        mirror=name,
+        base=base,
+        missing=len(root.manifest.failures),
+    )
     with disk_errors(place.location(folder)):
         _replace(place, f"{folder}data.js", script, mark=data.MARK)
         _replace(place, f"{folder}index.html", _page(script), mark=_MARK)

@@ -262,9 +262,78 @@ def test_back_closes_an_asset_and_its_address_opens_it(page: Page) -> None:
     page.until(lambda: not page.find("dialog").is_displayed())
 
 
+def test_the_address_keeps_search_filters_and_order(page: Page) -> None:
+    """They survive a reload, an asset that was looked at, and an address that nobody wrote."""
+    page.open()
+    page.choose("sort", "-size")
+    page.choose("text", "clip no")
+    assert page.js("return location.hash") == "#text=clip+no&sort=-size"
+    page.choose("text", "")
+    page.choose("type", "image")
+    assert page.js("return location.hash") == "#type=image&sort=-size"
+    shown = page.names()
+    page.browser.refresh()
+    page.until(lambda: page.names() == shown)
+    page.js("document.querySelector('.tile a').click()")
+    page.until(lambda: page.find("dialog").is_displayed())
+    page.browser.back()
+    page.until(lambda: not page.find("dialog").is_displayed())
+    assert (page.names(), page.js("return location.hash")) == (shown, "#type=image&sort=-size")
+    page.open("type=nonsense&sort=-size&__proto__=1&text=")
+    assert page.count().startswith("10 assets")
+
+
+def test_letters_with_strokes_are_found_without_them(tmp_path: Path, browser: "Chrome") -> None:
+    """As people type them on another keyboard."""
+    mirror = Mirror(tmp_path / "mirror")
+    for number, name in enumerate(("Łódź.png", "smørrebrød.png", "Straße.png", "œuvre.png"), 1):
+        mirror.add(number, "embers.png", f"image/{number}.png", name=name)
+    page = Page(browser, mirror.write())
+    page.open()
+    for typed in ("lodz", "smorrebrod", "strasse", "oeuvre", "ŁÓDŹ", "STRASSE"):
+        page.choose("text", typed)
+        assert len(page.names()) == 1, typed
+
+
+def test_the_counts_of_types_follow_the_search(page: Page) -> None:
+    """Each says how many would be left if it were chosen."""
+    page.open()
+    page.choose("text", "northern")
+    counts = page.js(
+        "return Object.fromEntries([...document.querySelectorAll('[data-type] small')]"
+        ".map(small => [small.closest('[data-type]').dataset.type, small.textContent]))"
+    )
+    assert (counts["video"], counts["image"]) == ("2", "0")
+
+
+def test_a_film_plays_under_the_mouse(page: Page) -> None:
+    """Without sound, after a moment; it ends when the mouse leaves, and needs no click."""
+    from selenium.webdriver import ActionChains  # noqa: PLC0415 - it may not be installed
+
+    page.open()
+    tile = page.js("return [...document.querySelectorAll('.tile.video')].at(-1)")
+    ActionChains(page.browser).move_to_element(tile).perform()
+    page.until(lambda: page.is_playing(".preview"))
+    assert page.js("return document.querySelector('.preview').muted")
+    ActionChains(page.browser).move_to_element(page.find("#mirror")).perform()
+    page.until(lambda: not page.browser.find_elements("css selector", ".preview"))
+
+
+def test_space_and_k_play_an_asset(page: Page) -> None:
+    """And pause it; the arrows lead to the next."""
+    page.open(f"9100000000000000002@{T0 + 2000}")
+    page.js("document.querySelector('.shown video').muted = true")
+    page.press("k")
+    page.until(lambda: page.is_playing(".shown video"))
+    page.press(" ")
+    page.until(lambda: page.js("return document.querySelector('.shown video').paused"))
+
+
 def test_an_asset_shows_what_is_known(page: Page, written: Path) -> None:
     """Metadata, path and hash; both versions of one id; its video plays there."""
     page.open(f"9100000000000000001@{T0 + 1000}")
+    assert not page.find(".files dl").is_displayed()
+    page.find(".files summary").click()
     text = page.find(".panel").text
     sha = hashlib.sha256((written.parents[1] / "video/northern-lights-1.mp4").read_bytes())
     for said in (

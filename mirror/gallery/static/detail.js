@@ -45,7 +45,15 @@ class Detail {
     this.dialog.close();
   }
 
+  /** Play what is shown, or pause it. */
+  toggle() {
+    const media = this.part(".shown video, .shown audio");
+    if (media?.paused) media.play().catch(() => {});
+    else media?.pause();
+  }
+
   clear() {
+    this.part(".shown").classList.remove("whole");
     this.part(".shown").querySelectorAll("video, audio").forEach(silence);
     this.part(".shown").replaceChildren();
   }
@@ -64,11 +72,12 @@ class Detail {
       message.append(icon(one.type), element("p", "", words));
       place.replaceChildren(message);
     };
-    if (!one.path) return cannot("Kling has no file for this asset.");
+    if (!one.path) return cannot("This file was never fetched. kling-mirror status says why.");
     if (!one.kind) return cannot("A browser cannot show this kind of file. You find its path in the details.");
     const shown = element(one.kind === "image" ? "img" : one.kind);
     if (one.kind === "image") {
       shown.alt = one.title;
+      shown.addEventListener("dblclick", () => place.classList.toggle("whole"));
     } else {
       shown.controls = true;
       shown.preload = "metadata";
@@ -76,7 +85,9 @@ class Detail {
       if (one.kind === "video" && one.cover) shown.poster = fileUrl(one.cover);
     }
     shown.addEventListener("error", () => {
-      if (this.asset === one) cannot("This file is missing, or this browser cannot show it.");
+      if (this.asset === one) {
+        cannot("This file is missing or damaged, or this browser cannot show it. kling-mirror verify says which.");
+      }
     });
     shown.src = fileUrl(one.path);
     if (one.kind === "audio") {
@@ -107,9 +118,10 @@ class Detail {
   }
 
   facts(one) {
-    const list = this.part(".panel > dl");
-    list.replaceChildren();
-    const add = (term, words, { copied = "", wide = false } = {}) => {
+    const [plain, files] = [this.part(".panel > dl"), this.part(".files dl")];
+    plain.replaceChildren();
+    files.replaceChildren();
+    const add = (term, words, { copied = "", wide = false, list = wide ? files : plain } = {}) => {
       if (!words) return;
       const row = element("div", wide ? "wide" : "");
       const value = element("dd");
@@ -130,7 +142,7 @@ class Detail {
     add("Updated", timeWords(moments, one.updated));
     add("Mirrored", one.fetched ? timeWords(moments, one.fetched) : "");
     add("Account", one.account);
-    add("Id", one.id, { copied: one.id, wide: true });
+    add("Id", one.id, { copied: one.id, wide: true, list: plain });
     add("Path", one.path, { copied: one.path, wide: true });
     add("SHA-256", one.sha, { copied: one.sha, wide: true });
     add("Cover", one.cover, { copied: one.cover, wide: true });

@@ -3,6 +3,7 @@
 const CAPTION_REM = 3.15;
 const ROWS_BEYOND = 2; // above and below what is in sight
 const PICTURE_DELAY_MS = 90; // a row that only passes by loads no picture
+const PREVIEW_DELAY_MS = 350; // a mouse that only passes by starts no film
 const WAYMARK_MS = 900; // how long the waymark stays after the last scrolling
 
 class Grid {
@@ -33,6 +34,11 @@ class Grid {
     addEventListener("resize", later);
     list.addEventListener("keydown", (event) => this.onKey(event));
     list.addEventListener("focusin", (event) => this.onFocus(event));
+    list.addEventListener("pointerover", (event) => this.onPointer(event));
+    list.addEventListener("pointerout", (event) => {
+      const tile = event.target.closest(".tile");
+      if (tile && !tile.contains(event.relatedTarget)) this.endPreview();
+    });
     list.addEventListener("click", (event) => {
       const button = event.target.closest(".play");
       if (button) this.play(Number(button.closest(".tile").dataset.at));
@@ -168,6 +174,7 @@ class Grid {
   /** Play an asset in its tile; what played before stops. */
   play(at) {
     this.stop();
+    this.endPreview();
     const [one, tile] = [this.assets[at], this.tiles.get(at)];
     const media = document.createElement(one.kind);
     media.className = "player";
@@ -184,6 +191,37 @@ class Grid {
     tile.append(media);
     media.focus({ preventScroll: true });
     media.play().catch(() => {}); // the error event follows, and the controls are there
+  }
+
+  /** A film under the mouse plays without sound, after a moment. */
+  onPointer(event) {
+    const tile = event.target.closest(".tile");
+    const one = tile && this.assets[Number(tile.dataset.at)];
+    const isWished = event.pointerType === "mouse" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!isWished || !one?.path || one.kind !== "video" || tile === this.previewed || tile.contains(this.player)) return;
+    this.endPreview();
+    this.previewed = tile;
+    this.previewTimer = setTimeout(() => {
+      const film = element("video", "preview");
+      film.muted = true;
+      film.loop = true;
+      film.tabIndex = -1;
+      film.setAttribute("aria-hidden", "true");
+      film.addEventListener("playing", () => film.classList.add("seen"));
+      film.src = fileUrl(one.path);
+      tile.querySelector(".picture").append(film);
+      film.play().catch(() => {});
+    }, PREVIEW_DELAY_MS);
+  }
+
+  endPreview() {
+    clearTimeout(this.previewTimer);
+    const film = this.previewed?.querySelector(".preview");
+    if (film) {
+      silence(film);
+      film.remove();
+    }
+    this.previewed = null;
   }
 
   /** Stop what plays in a tile. */

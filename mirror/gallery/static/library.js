@@ -3,6 +3,7 @@
 class Library {
   constructor(data) {
     this.name = data.mirror;
+    this.missing = data.missing;
     this.assets = data.rows.map((row) => asset(row, data));
     this.byKey = new Map();
     for (const one of this.assets) {
@@ -13,10 +14,10 @@ class Library {
     this.orders = new Map();
   }
 
-  /** How many assets there are of each type. */
-  types() {
+  /** How many assets there are of each type, of all or of some. */
+  types(assets = this.assets) {
     const counts = new Map();
-    for (const { type } of this.assets) counts.set(type, (counts.get(type) ?? 0) + 1);
+    for (const { type } of assets) counts.set(type, (counts.get(type) ?? 0) + 1);
     return counts;
   }
 
@@ -73,9 +74,13 @@ function proportion({ type, width, height }) {
   return type === "image" || type === "video" ? 4 / 3 : 1;
 }
 
+/** Letters that Unicode does not decompose, as people without them type them. */
+const PLAIN = { ł: "l", ø: "o", đ: "d", ð: "d", ħ: "h", ı: "i", ŧ: "t", þ: "th", ß: "ss", æ: "ae", œ: "oe" };
+
 /** Text as the search compares it. */
 function folded(text) {
-  return text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
+  const bare = text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase();
+  return bare.replace(/[łøđðħıŧþßæœ]/g, (letter) => PLAIN[letter]);
 }
 
 /** The text that is searched; made when it is first needed. */

@@ -1,5 +1,8 @@
 // The page: filters on top, the grid, and an asset's page by the address.
 
+const FIRST_ORDER = "-date";
+const SWIPE_PX = 50;
+
 const part = (selector) => document.querySelector(selector);
 
 /** Show a message in place of the grid: what is wrong, and what to do. */
@@ -53,11 +56,16 @@ function start(library) {
     const { sort, ...filters } = chosen();
     const isFiltered = Object.values(filters).some(Boolean);
     selected = library.select({ sort, ...filters });
+    const counts = library.types(library.select({ sort, ...filters, type: "" }));
+    for (const label of tools.querySelectorAll("[data-type]")) {
+      const shown = label.querySelector("small");
+      if (shown) shown.textContent = numbers.format(counts.get(label.dataset.type) ?? 0);
+    }
     const bytes = selected.reduce((sum, one) => sum + one.total, 0);
     const all = library.assets.length;
     part("#count").textContent = isFiltered
       ? `${numbers.format(selected.length)} of ${numbers.format(all)} · ${sizeWords(bytes)}`
-      : `${counted(all, "asset")} · ${sizeWords(bytes)}`;
+      : `${counted(all, "asset")} · ${sizeWords(bytes)}${library.missing ? ` · ${counted(library.missing, "file")} missing: see kling-mirror status` : ""}`;
     part("#clear").hidden = !isFiltered;
     for (const choice of tools.querySelectorAll(".choice:not(.sort) select")) {
       choice.classList.toggle("chosen", choice.value !== "");
@@ -68,9 +76,36 @@ function start(library) {
     else showMessage("Nothing here yet", "Assets appear here after kling-mirror sync.");
   }
 
+  /** The filters and the order as an address, such as #type=video&sort=-size; "" for none. */
+  function asHash() {
+    const words = new URLSearchParams();
+    for (const [name, value] of Object.entries(chosen())) {
+      if (value && !(name === "sort" && value === FIRST_ORDER)) words.set(name, value === true ? "yes" : value);
+    }
+    return words.size ? `#${words}` : "";
+  }
+
+  /** Set the filters as an address has them; what it does not name, or nobody knows, is left out. */
+  function apply(hash) {
+    const words = new URLSearchParams(hash.slice(1));
+    tools.reset();
+    for (const [name, value] of words) {
+      const control = tools.elements[name];
+      if (name === "favored") control.checked = value === "yes";
+      else if (["text", "type", "account", "state", "sort"].includes(name)) control.value = value;
+    }
+    for (const choice of tools.querySelectorAll("select")) {
+      if (choice.selectedIndex < 0) choice.selectedIndex = 0;
+    }
+  }
+
   /** Show what the address names: an asset's page, or the grid. */
   function follow() {
     const one = library.byKey.get(keyIn(location.hash));
+    if (!one && location.hash !== asHash()) {
+      apply(location.hash);
+      select();
+    }
     if (one) {
       grid.stop();
       detail.show(one, selected);
@@ -86,7 +121,7 @@ function start(library) {
   /** Leave the asset's page: by Back, unless that leads elsewhere. */
   function leave() {
     if (cameByLink) history.back();
-    else replaceHash("");
+    else replaceHash(asHash());
   }
 
   function replaceHash(hash) {
@@ -98,14 +133,18 @@ function start(library) {
     if (one) replaceHash(`#${encodeURIComponent(one.key)}`);
   }
 
+  const keep = () => history.replaceState(null, "", location.pathname + location.search + asHash());
   tools.addEventListener("input", () => {
     select();
+    keep();
     scrollTo({ top: 0, behavior: "instant" });
   });
-  tools.addEventListener("reset", () => setTimeout(select));
+  tools.addEventListener("reset", (event) => event.isTrusted && setTimeout(() => (select(), keep())));
   tools.addEventListener("submit", (event) => event.preventDefault());
   part("#message button").addEventListener("click", () => {
     tools.reset();
+    select();
+    keep();
     tools.elements.text.focus();
   });
 
@@ -131,6 +170,11 @@ function start(library) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (detail.asset) {
       if (event.target.closest?.("video, audio")) return; // the player's own keys
+      if ((event.key === " " && !event.target.closest?.("button, a, summary")) || event.key === "k") {
+        detail.toggle();
+        event.preventDefault();
+        return;
+      }
       if (event.key === "ArrowLeft") goTo(detail.previous);
       else if (event.key === "ArrowRight") goTo(detail.next);
       else return;
@@ -140,6 +184,17 @@ function start(library) {
       tools.elements.text.focus();
     }
   });
+
+  let touched = null; // where a finger came down on an asset's page
+  const stage = part("#detail .stage");
+  stage.addEventListener("touchstart", ({ touches }) => {
+    touched = touches.length === 1 ? { x: touches[0].clientX, y: touches[0].clientY } : null;
+  }, { passive: true });
+  stage.addEventListener("touchend", ({ changedTouches, target }) => {
+    if (!touched || target.closest("video, audio") || (visualViewport?.scale ?? 1) > 1.01) return;
+    const [dx, dy] = [changedTouches[0].clientX - touched.x, changedTouches[0].clientY - touched.y];
+    if (Math.abs(dx) > SWIPE_PX && Math.abs(dx) > 2 * Math.abs(dy)) goTo(dx < 0 ? detail.next : detail.previous);
+  }, { passive: true });
 
   history.scrollRestoration = "manual";
   prepare();
