@@ -8,6 +8,7 @@ from mirror.commands.opening import effective_settings, read_root
 from mirror.commands.registry import Command
 from mirror.errors import ExitCode, MirrorError
 from mirror.settings import Settings
+from mirror.stopping import Stop
 from mirror.storage.root import Root
 from mirror.text import complain
 
@@ -22,7 +23,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-def refresh_gallery(settings: Settings, root: Root) -> None:
+def refresh_gallery(settings: Settings, root: Root, *, stop: Stop | None = None) -> None:
     """Update the page if the settings ask for one.
 
     The exit code is about the mirror alone: a page that could not be written is a warning, and the
@@ -33,7 +34,7 @@ def refresh_gallery(settings: Settings, root: Root) -> None:
     from mirror import gallery  # noqa: PLC0415 - jinja2, for those who have a gallery
 
     try:
-        gallery.write(root)
+        gallery.write(root, is_stopping=lambda: stop is not None and stop.signum is not None)
     except MirrorError as error:
         what = f"the gallery was not written: {error.what}"
         complain(MirrorError(what, where=error.where, hint=error.hint), stream=sys.stderr)

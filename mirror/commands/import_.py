@@ -44,7 +44,7 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=console,
             stop=stop,
             dry_run=arguments.dry_run,
-            at_end=lambda root: refresh_gallery(settings, root),
+            at_end=lambda root: refresh_gallery(settings, root, stop=stop),
         )
     if result.adopted or not errors or arguments.json:
         print_result(result, in_words(result), arguments)

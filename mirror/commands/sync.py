@@ -107,7 +107,7 @@ def _sync_and_print(
 
     def finish(root: Root) -> None:
         console.close()
-        refresh_gallery(settings, root)
+        refresh_gallery(settings, root, stop=stop)
         if at_end is not None:
             at_end(root)
 

@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
                     progress=console,
                     stop=stop,
                 )
-                refresh_gallery(settings, root)
+                refresh_gallery(settings, root, stop=stop)
         else:
             root = read_root(settings)
             findings = verify.check(root, jobs=_CPUS, progress=console, stop=stop)

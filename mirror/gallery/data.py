@@ -9,6 +9,7 @@ parser can take any of it for something else.
 
 import json
 import math
+from collections.abc import Container
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +53,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         fetched: when the resource was fetched, ISO 8601 UTC.
         cover: the cover's path; "" where there is none.
         coverSha: the cover's SHA-256, hex.
+        thumb: the hash that names its picture's thumbnail; "" where there is none.
         more: the place in `more` of the other fields that Kling sent.
     """
 
@@ -75,6 +77,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     fetched: str
     cover: str
     coverSha: str  # noqa: N815 - the page's own spelling
+    thumb: str
     more: int
 
 
@@ -86,18 +89,26 @@ class _Head(Struct):
     fields: tuple[str, ...]
 
 
-def script(entries: list[Entry], *, mirror: str, base: str = "../", missing: int = 0) -> bytes:
+def script(
+    entries: list[Entry],
+    *,
+    mirror: str,
+    base: str = "../",
+    missing: int = 0,
+    thumbs: Container[str] = (),
+) -> bytes:
     """Write the data as a script that sets `klingMirror`; the same entries give the same bytes.
 
     Args:
         entries: what to show.
         mirror: the mirror's name.
+        thumbs: the hashes of the pictures that have a thumbnail.
         missing: how many files could not be fetched yet.
         base: the URL of the mirror's root, as the page sees it; it ends with a slash.
     """
     more: dict[tuple[tuple[str, str], ...], int] = {}
     in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms, entry.key))
-    rows = [_row(entry, more) for entry in in_order]
+    rows = [_row(entry, more, thumbs) for entry in in_order]
     encode = msgspec.json.encode
     head = encode(_Head(FORMAT, _text(mirror), base, missing, Row.__struct_fields__))
     data = b'%s,\n"more":%s,\n"rows":[\n%s\n]}' % (
@@ -110,7 +121,8 @@ def script(entries: list[Entry], *, mirror: str, base: str = "../", missing: int
     return b"%sglobalThis.klingMirror = %s;\n" % (MARK, data)
 
 
-def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
+def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int], thumbs: Container[str]) -> Row:
+    shown = entry.cover or entry.resource
     asset = _asset(entry)
     shape = asset.get("resource")
     shape = shape if isinstance(shape, dict) else {}
@@ -136,6 +148,7 @@ def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int]) -> Row:
         fetched=resource.fetched if resource else "",
         cover=cover.path if cover else "",
         coverSha=cover.sha256 if cover else "",
+        thumb=shown.sha256 if shown and shown.sha256 in thumbs else "",
         more=more.setdefault(_other_fields(asset), len(more)),
     )
 

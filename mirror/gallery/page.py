@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+from collections.abc import Callable, Set
 from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from mirror.errors import DiskError
 from mirror.gallery import data
+from mirror.gallery.thumbs import Thumbs
 from mirror.places import Place
 from mirror.storage.durable import disk_errors
 from mirror.storage.interface import Storage
@@ -23,7 +25,9 @@ _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
 _SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
 
 
-def write(root: Root, output: Path | None = None) -> str:
+def write(
+    root: Root, output: Path | None = None, *, is_stopping: Callable[[], bool] = lambda: False
+) -> str:
     """Write the page for the manifest's entries, unless it is there already.
 
     Each file is replaced in one step, and any page goes with any data: nothing needs a lock. The
@@ -33,6 +37,7 @@ def write(root: Root, output: Path | None = None) -> str:
         root: open, if only to read.
         output: a folder for the page; None for `gallery` in the mirror. Its links lead to the
             mirror, or to a copy of a bucket in which it lies.
+        is_stopping: asked while thumbnails are made: a stop leaves the rest to the next time.
 
     Returns:
         The address of `index.html`; in a bucket, its key.
@@ -45,13 +50,14 @@ def write(root: Root, output: Path | None = None) -> str:
         place, folder, base = root.storage, f"{GALLERY_FOLDER}/", "../"
     else:
         place, folder, base = LocalFolder(output), "", _base(root.dest, output)
-    script = data.script(
-        list(root.manifest.entries.values()),
-        mirror=name,
-        base=base,
-        missing=len(root.manifest.failures),
-    )
+    entries = list(root.manifest.entries.values())
     with disk_errors(place.location(folder)):
+        thumbs: Set[str] = set()
+        if isinstance(place, LocalFolder):
+            thumbs = Thumbs(root.storage, place, f"{folder}thumbs/").refresh(entries, is_stopping)
+        script = data.script(
+            entries, mirror=name, base=base, missing=len(root.manifest.failures), thumbs=thumbs
+        )
         _replace(place, f"{folder}data.js", script, mark=data.MARK)
         _replace(place, f"{folder}index.html", _page(script), mark=_MARK)
     page = place.location(f"{folder}index.html")

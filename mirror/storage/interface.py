@@ -171,6 +171,11 @@ class Storage(ABC):
     def copy_document(self, name: str, copy: str) -> None:
         """Keep a document under a second name as well, durably."""
 
+    def documents_in(self, folder: str) -> Iterator[str]:
+        """The names of the documents in a folder; none where listing them is not worth it."""
+        del folder
+        return iter(())
+
     # The journal, and the log of runs.
 
     @abstractmethod

@@ -157,6 +157,13 @@ class LocalFolder(Storage):
         """Keep a document under a second name as well, durably."""
         self._disk.keep_copy(self._path(name), self._path(copy))
 
+    def documents_in(self, folder: str) -> Iterator[str]:
+        """The names of the files in a folder that is no link."""
+        if not self._is_inside(f"{folder.rstrip('/')}/name"):
+            return
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._path(folder)) as entries:
+            yield from [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+
     # The journal, and the log of runs.
 
     def read_journal(self) -> bytes:

@@ -37,21 +37,22 @@ class Mirror:
 
     def put(self, media: str, path: str) -> StoredFile:
         """One of the demo's files, at a path of the mirror."""
-        body = (MEDIA / media).read_bytes()
+        return self.put_body((MEDIA / media).read_bytes(), path)
+
+    def put_body(self, body: bytes, path: str) -> StoredFile:
+        """A file at a path of the mirror."""
         file = self.dest / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
-        sha = hashlib.sha256(body).hexdigest()
-        when = "2025-11-20T01:17:09Z"
         return StoredFile(
             path=path,
             size=len(body),
-            sha256=sha,
+            sha256=hashlib.sha256(body).hexdigest(),
             etag=None,
             last_modified=None,
             content_type=None,
             url="https://cdn.example/x",
-            fetched=when,
+            fetched="2025-11-20T01:17:09Z",
         )
 
     def add(

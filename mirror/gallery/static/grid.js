@@ -321,7 +321,7 @@ function badge(name, words, shown = null) {
 }
 
 /** Give a tile its picture: the cover; without one the image itself, or a video's first frame. */
-function picture(tile, one, path = one.cover || one.path) {
+function picture(tile, one, path = one.cover || one.path, thumb = one.thumb) {
   const isCover = path === one.cover;
   if (!path || !(isCover || one.kind === "image" || one.kind === "video")) return;
   const isVideo = !isCover && one.kind === "video";
@@ -340,9 +340,11 @@ function picture(tile, one, path = one.cover || one.path) {
   shown.addEventListener("error", () => {
     if (!shown.isConnected) return; // released
     shown.remove();
-    if (isCover) picture(tile, one, one.path);
+    if (thumb) picture(tile, one, path, "");
+    else if (isCover) picture(tile, one, one.path, "");
     else tile.querySelector(".picture").append(element("span", "lost", "Cannot be shown"));
   });
-  shown.src = isVideo ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
+  if (thumb) shown.src = `thumbs/${thumb}.webp`;
+  else shown.src = isVideo ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
   tile.querySelector(".picture").append(shown);
 }
