@@ -123,8 +123,10 @@ class Bucket(Storage):
                 self._lease.release()
 
     def holder(self) -> Holder | None:
-        """The run that holds the lease now."""
+        """The run that holds the lease now; not one of this machine that was killed."""
         head = self._lease.read()
+        if head.spool == self._lease.spool and self._lock.holder() is None:
+            return None
         return Holder(head.pid, head.since) if head.is_held else None
 
     def close(self) -> None:

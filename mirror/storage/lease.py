@@ -65,12 +65,13 @@ class Lease:
     Attributes:
         head: what `head.json` says, as far as this run knows.
         run: this run's name.
+        spool: as above.
     """
 
     def __init__(self, objects: Objects, spool: str) -> None:
         self.head = Head()
         self._objects = objects
-        self._spool = spool
+        self.spool = spool
         self.run = os.urandom(8).hex()
         self._was: ObjectFacts | None = None
         self._attempted = b""
@@ -115,7 +116,7 @@ class Lease:
             DiskError: the bucket fails.
         """
         head = self.read()
-        if head.is_held and head.spool != self._spool:
+        if head.is_held and head.spool != self.spool:
             raise _locked(head, self._objects.location(""))
         self._is_taken, self._lost = True, None
         self.run = os.urandom(8).hex()
@@ -182,7 +183,7 @@ class Lease:
             swap=self.head.swap + 1,
             run=self.run,
             host=platform.node(),
-            spool=self._spool,
+            spool=self.spool,
             pid=0 if is_end else os.getpid(),
             since=self.head.since if since is None else since,
             until_s=0 if is_end else time.time() + LEASE_S,

@@ -25,7 +25,9 @@ from mirror.storage.durable import Disk
 if TYPE_CHECKING:
     from mmap import mmap
 
-_ANSWERED_WITHIN_S = 60
+_CONNECTED_WITHIN_S = 30
+_DONE_WITHIN_S = 3600
+"""The limit is of a whole request with its body: a gigabyte takes long on a slow line."""
 _RETRIED_FOR_S = 60
 _TRIES = 6
 _QUERY = re.compile(r"\?\S*")
@@ -87,13 +89,12 @@ class Objects:
         self._disk = disk
         named = {name: url for name, url in os.environ.items() if _ENDPOINT.fullmatch(name)}
         is_plain = True in {_is_plain(name, url) for name, url in named.items()}
-        limit = dt.timedelta(seconds=_ANSWERED_WITHIN_S)
         try:
             self._store: Any = obstore.store.from_url(
                 str(url),
                 client_options={
-                    "timeout": limit,
-                    "connect_timeout": limit,
+                    "timeout": dt.timedelta(seconds=_DONE_WITHIN_S),
+                    "connect_timeout": dt.timedelta(seconds=_CONNECTED_WITHIN_S),
                     "allow_http": is_plain,
                 },
                 retry_config={

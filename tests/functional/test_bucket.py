@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,6 +212,23 @@ def test_a_folder_that_was_copied_up_goes_on(
     assert run("sync").code == 0
     assert len(service.cdn_requests()) == 1
     check_mirror(_down(bucket, tmp_path / "down"), library)
+
+
+def test_a_killed_run_of_this_machine_is_not_at_work(
+    run: Run, library: Library, bucket: Bucket
+) -> None:
+    """Its lease lasts for another minute, but the lock of the spool knows better."""
+    library.fill(2)
+    assert run("sync").code == 0
+    head = json.loads(bucket.read(f"{PRIVATE}/head.json"))
+    held = {**head, "pid": 2, "since": "2026-01-01T00:00:00Z", "until_s": time.time() + 50}
+    bucket.put(f"{PRIVATE}/head.json", json.dumps(held).encode())
+    assert "A run is at work" not in run("status").out
+    other = json.dumps({**held, "spool": "another", "host": "attic"}).encode()
+    bucket.put(f"{PRIVATE}/head.json", other)
+    assert "A run is at work: process 2" in run("status").out
+    done = run("sync")
+    assert (done.code, "pid 2 on attic" in done.err) == (11, True)
 
 
 # What cannot be.
