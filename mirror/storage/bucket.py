@@ -148,8 +148,8 @@ class Bucket(Storage):
         with self._files.spooled(content) as (body, md5):
             for _ in range(_TRIES):
                 before = self._objects.head(name)
-                if self._lease.is_taken:
-                    self._lease.require()
+                if self._lease.is_taken:  # another machine's clock may be ahead: only asking helps
+                    self._lease.require(at_once=True)
                 try:
                     if before is None:
                         self._objects.create(name, body)

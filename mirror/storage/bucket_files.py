@@ -142,7 +142,7 @@ class BucketFiles:
 
     def remove(self, path: str) -> None:
         """Remove an object of which there is another."""
-        self._lease.require()
+        self._lease.require(at_once=True)
         self._objects.delete([path])
         self.list().pop(path, None)
 

@@ -162,7 +162,7 @@ def test_six_at_once(
     check_mirror(down, library)
 
 
-@pytest.mark.parametrize("moment", ["file", "segment", "head", "manifest", "sums"])
+@pytest.mark.parametrize("moment", ["file", "segment", "head", "backup", "manifest", "sums"])
 def test_a_run_that_freezes_while_another_goes_by(
     environ: dict[str, str],
     program_here: RunProgram,
@@ -188,6 +188,7 @@ def test_a_run_that_freezes_while_another_goes_by(
         "file": "/image/",
         "segment": "/segments/",
         "head": "/head.json",
+        "backup": "/mirror/manifest.json.bak",
         "manifest": "/mirror/manifest.json",
         "sums": "/SHA256SUMS",
     }
@@ -201,7 +202,9 @@ def test_a_run_that_freezes_while_another_goes_by(
             is_late = (
                 moment != "head" or sum("/head.json" in it[1] and it[0] == "PUT" for it in seen) > 1
             )
-            if method == "PUT" and marks[moment] in path and is_late and not frozen:
+            is_it = path.endswith(marks[moment]) or f"{marks[moment]}?" in path
+            is_it |= marks[moment].endswith("/") and marks[moment] in path
+            if method == "PUT" and is_it and is_late and not frozen:
                 frozen.append(path)
                 wait_until(lambda: frozen[-1] == "go on")
 
