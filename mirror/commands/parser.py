@@ -1,15 +1,15 @@
 """The command line's grammar, and the help that explains it."""
 
 import argparse
-import textwrap
 from collections.abc import Sequence
-from functools import cache
+from typing import Any
 
 from mirror import __version__
 from mirror.commands import registry
 from mirror.errors import ExitCode
 from mirror.text import nearest
 
+_PROGRAM = "kling-mirror"
 EXAMPLES = (
     ("kling-mirror demo", "try it, without token or network"),
     ("kling-mirror init", "set up: asks for the folder and the token"),
@@ -19,6 +19,10 @@ EXAMPLES = (
     ("kling-mirror verify", "is every byte still right?"),
 )
 _HELP_WIDTH = 80
+_LOOK: Any = {
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,  # `--token X` must not mean `--token-file X`
+}
 _FURTHER = """\
 Begin with `kling-mirror demo` (it needs no token), or with `kling-mirror init`.
 `kling-mirror COMMAND --help` shows a command's flags, and the exit codes.
@@ -31,11 +35,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     A wrong argument ends the process with exit 2.
     """
     parser = _parser()
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER)
     if not argv:  # a first look
         parser.exit(ExitCode.USAGE, parser.format_help())
     arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        parser.error(_unknown(unknown, parser, arguments.command))
+    arguments.command, *rest = arguments.command
+    if arguments.command not in registry.COMMANDS:
+        parser.error(_unknown_command(arguments.command))
+    command = _CommandParser(prog=f"{_PROGRAM} {arguments.command}", **_LOOK)
+    _fill(command, arguments.command)
+    _, more = command.parse_known_args(rest, arguments)
+    if unknown := [*unknown, *more]:
+        parser.error(_unknown_words(unknown, parser, command))
     arguments.verbosity = -1 if arguments.quiet else arguments.verbose
     return arguments
 
@@ -43,12 +54,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def full_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Make the parser with every flag of every command, and the commands' own parsers by name."""
     parser = _parser()
-    for action in actions_of(parser):
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
-            for command in action.choices.values():
-                command.fill()
-            return parser, dict(action.choices)
-    raise AssertionError("the parser has commands")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_CommandParser)
+    for name, row in registry.COMMANDS.items():
+        _fill(commands.add_parser(name, help=row.text, **_LOOK), name)
+    return parser, dict(commands.choices)
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -56,13 +65,19 @@ def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return parser._actions  # noqa: SLF001 - as said
 
 
-def _unknown(words: Sequence[str], parser: argparse.ArgumentParser, command: str) -> str:
+def _unknown_command(word: str) -> str:
+    """The message for a command that is none."""
+    near = nearest(word, registry.COMMANDS)
+    return f"unknown command {word!r}" + (
+        _meant(near) if near else "; `kling-mirror --help` lists all commands"
+    )
+
+
+def _unknown_words(words: Sequence[str], *parsers: argparse.ArgumentParser) -> str:
     """The message for words that no flag takes."""
-    actions = actions_of(parser)
-    for action in actions_of(parser):
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see actions_of
-            actions = [*actions, *actions_of(action.choices[command])]
+    actions = [action for parser in parsers for action in actions_of(parser)]
     names = {flag.lstrip("-"): flag for action in actions for flag in action.option_strings}
+    names.pop(words[0].lstrip("-"), None)  # known, but not here
     near = nearest(words[0].lstrip("-").partition("=")[0], names)
     return f"unrecognized arguments: {' '.join(words)}{_meant(near and names[near])}"
 
@@ -71,18 +86,20 @@ def _meant(near: str | None) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-class _Parser(argparse.ArgumentParser):
-    """The parser of the whole command line, which knows what may be meant by a wrong command."""
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of what follows a command's name; its help is laid out only when asked for."""
 
-    def _check_value(self, action: argparse.Action, value: str) -> None:
-        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:  # noqa: SLF001 - see actions_of
-            near = nearest(value, registry.COMMANDS)
-            raise argparse.ArgumentError(
-                None,
-                f"unknown command {value!r}{_meant(near)}"
-                f"{'' if near else '; `kling-mirror --help` lists all commands'}",
-            )
-        super()._check_value(action, value)
+    def format_help(self) -> str:
+        """What the command does, its flags, and the exit codes."""
+        name = self.prog.removeprefix(f"{_PROGRAM} ")
+        text = registry.COMMANDS[name].text
+        self.description = _filled(f"{text[0].upper()}{text[1:]}.{registry.load(name).more}")
+        self.epilog = _exit_codes()
+        return super().format_help()
+
+
+class _Parser(argparse.ArgumentParser):
+    """The parser of what stands before a command, and of the command's name."""
 
     def format_help(self) -> str:
         """The commands, on a screen of 24 rows; a command's own help has its flags."""
@@ -93,64 +110,25 @@ class _Parser(argparse.ArgumentParser):
         return f"{self.format_usage()}\n{self.description}\n\ncommands:\n{rows}\n{_FURTHER}"
 
 
-class _CommandParser(argparse.ArgumentParser):
-    """The parser of one command. Its flags are added when they are needed: loading takes time.
-
-    Attributes:
-        name: the name of the command.
-    """
-
-    name = ""
-    _is_filled = False
-
-    def fill(self) -> None:
-        """Add the flags that are the command's own."""
-        if self._is_filled:
-            return
-        from mirror.commands.flags import add_settings  # noqa: PLC0415 - settings take time to load
-
-        self._is_filled = True
-        command = registry.load(self.name)
-        text = registry.COMMANDS[self.name].text
-        self.description = _filled(f"{text[0].upper()}{text[1:]}.{command.more}")
-        self.epilog = _exit_codes()
-        _add_shared(self, argparse.SUPPRESS)
-        add_settings(self, command.settings)
-        command.add_flags(self)
-
-    def parse_known_args(  # type: ignore[override]  # its overloads say no more
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse, with the command's flags."""
-        self.fill()
-        return super().parse_known_args(args, namespace)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="kling-mirror",
+        prog=_PROGRAM,
         description="A complete, provable, crash-proof local copy of what you uploaded to Kling.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # `--token X` must not mean `--token-file X`
+        **_LOOK,
     )
-    parser.add_argument("--version", action="version", version=f"kling-mirror {__version__}")
+    parser.add_argument("--version", action="version", version=f"{_PROGRAM} {__version__}")
     _add_shared(parser, None)
-    commands = parser.add_subparsers(
-        title="commands",
-        dest="command",
-        metavar="COMMAND",
-        required=True,
-        parser_class=_CommandParser,
-    )
-    for name, row in registry.COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=row.text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command.name = name
     return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add a command's flags to its parser; that loads the command."""
+    from mirror.commands.flags import add_settings  # noqa: PLC0415 - settings take time to load
+
+    command = registry.load(name)
+    _add_shared(parser, argparse.SUPPRESS)
+    add_settings(parser, command.settings)
+    command.add_flags(parser)
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
@@ -181,11 +159,14 @@ def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
 
 def _filled(text: str) -> str:
     """Fill paragraphs to the width of the help."""
+    import textwrap  # noqa: PLC0415 - for help alone
+
     return "\n\n".join(textwrap.fill(part, _HELP_WIDTH) for part in text.split("\n\n"))
 
 
-@cache
 def _exit_codes() -> str:
+    import textwrap  # noqa: PLC0415 - for help alone
+
     wrap = textwrap.TextWrapper(width=_HELP_WIDTH, subsequent_indent=" " * 7)
     lines = ["exit codes:"]
     for code in ExitCode:

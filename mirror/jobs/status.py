@@ -154,7 +154,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         only_here=states["gone"] - len(lost),
         superseded=states["superseded"],
         bytes=sum(map(bytes_of, entries)),
-        free=root.spool.free(),
+        free=root.free(),
         reserve=reserve,
         types=_types(entries),
         accounts=accounts,

@@ -49,6 +49,17 @@ def disk_error(error: OSError, where: object) -> DiskError:
     return DiskError(f"{what}{step}", where=str(where), hint=hint)
 
 
+def free_bytes(folder: Path) -> int | None:
+    """Bytes that are free on a folder's disk; None where the file system does not say.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    # A run that was cut off in its first moment left a root without a spool.
+    usage = shutil.disk_usage(folder if folder.is_dir() else folder.parent)
+    return usage.free if usage.total else None
+
+
 @contextlib.contextmanager
 def disk_errors(where: object) -> Iterator[None]:
     """Translate the operating system's refusals into our words.

@@ -6,20 +6,22 @@ it to change it. `Root.prepared` is for a run: it makes the root first if need b
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 from mirror.errors import UsageError
 from mirror.places import BucketUrl, Place
-from mirror.storage.durable import Disk, disk_errors
+from mirror.storage.durable import Disk, disk_errors, free_bytes
 from mirror.storage.interface import Storage
 from mirror.storage.known import KnownRoots, missing_root
 from mirror.storage.local import LocalFolder
 from mirror.storage.manifest import Manifest
-from mirror.storage.placing import Placer
-from mirror.storage.recovery import Recovery
-from mirror.storage.spool import Spool
-from mirror.storage.tidying import tidy
 from mirror.text import counted
+
+if TYPE_CHECKING:
+    from mirror.storage.placing import Placer
+    from mirror.storage.recovery import Recovery
+    from mirror.storage.spool import Spool
 
 AtEnd = Callable[["Root"], None]
 """Called by a job with the root, still open, once its work is done."""
@@ -35,19 +37,36 @@ class Root:
 
     Attributes:
         storage: the files in their places.
-        spool: the files on their way.
         manifest: the entries and failures.
-        placer: brings files from the spool into their places, and on record.
-        recovery: finishes what an interrupted run began.
     """
 
     def __init__(self, dest: Place, *, min_free: int = 0, disk: Disk | None = None) -> None:
         self.dest = dest
         self.storage = _storage(dest, disk)
-        self.spool = Spool(self.storage.spool_folder, min_free=min_free, disk=disk)
         self.manifest = Manifest(self.storage)
-        self.placer = Placer(self.storage, self.spool, self.manifest)
-        self.recovery = Recovery(self.storage, self.spool, self.manifest, self.placer)
+        self._min_free = min_free
+        self._disk = disk
+
+    @cached_property
+    def spool(self) -> "Spool":
+        """The files on their way."""
+        from mirror.storage.spool import Spool  # noqa: PLC0415 - for commands that change the root
+
+        return Spool(self.storage.spool_folder, min_free=self._min_free, disk=self._disk)
+
+    @cached_property
+    def placer(self) -> "Placer":
+        """Brings files from the spool into their places, and on record."""
+        from mirror.storage.placing import Placer  # noqa: PLC0415 - as above
+
+        return Placer(self.storage, self.spool, self.manifest)
+
+    @cached_property
+    def recovery(self) -> "Recovery":
+        """Finishes what an interrupted run began."""
+        from mirror.storage.recovery import Recovery  # noqa: PLC0415 - as above
+
+        return Recovery(self.storage, self.spool, self.manifest, self.placer)
 
     @classmethod
     def read(cls, dest: Place, *, known: KnownRoots | None = None) -> Self:
@@ -217,12 +236,22 @@ class Root:
             warn(f"recorded {counted(recorded, 'asset')} that an interrupted run had fetched")
         return recorded or 0
 
+    def free(self) -> int | None:
+        """Bytes that are free where new files go; None where the file system does not say.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        return free_bytes(self.storage.spool_folder)
+
     def tidy_spool(self) -> None:
         """Remove partial files that nobody waits for, once all that is listed is mirrored.
 
         Raises:
             OSError: the disk fails.
         """
+        from mirror.storage.tidying import tidy  # noqa: PLC0415 - as above
+
         tidy(self.spool, self.storage, self.manifest.entries.values())
 
     def compact(self) -> None:

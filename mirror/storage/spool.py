@@ -11,7 +11,6 @@ them never write into one file. What an earlier run left is taken over under a n
 import contextlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -22,7 +21,7 @@ from msgspec import Struct
 
 from mirror.errors import DiskError
 from mirror.models import Role
-from mirror.storage.durable import Disk
+from mirror.storage.durable import Disk, free_bytes
 from mirror.storage.layout import short_hash
 from mirror.storage.partial import Note, Partial
 from mirror.storage.promises import Promises
@@ -132,16 +131,6 @@ class Spool:
             if is_note and not os.path.lexists(f"{self._folder}{os.sep}{name}"):
                 Path(entry.path).unlink()
 
-    def free(self) -> int | None:
-        """Bytes that are free on the disk; None where the file system does not say.
-
-        Raises:
-            OSError: the disk fails.
-        """
-        # A run that was cut off in its first moment left a root without a spool.
-        usage = shutil.disk_usage(self._folder if self._folder.is_dir() else self._folder.parent)
-        return usage.free if usage.total else None
-
     def check_room(self, needed: int) -> int:
         """Check that this many bytes fit without touching the reserve.
 
@@ -151,7 +140,7 @@ class Spool:
         Raises:
             DiskError: they do not.
         """
-        free = self.free()
+        free = free_bytes(self._folder)
         if free is None:
             return _UNKNOWN_ROOM
         if free - needed < self._min_free:

@@ -7,6 +7,7 @@ import pytest
 
 from mirror.errors import DiskError
 from mirror.models import FileFacts
+from mirror.storage.durable import free_bytes
 from mirror.storage.partial import Note, Partial
 from mirror.storage.spool import Spool
 
@@ -111,7 +112,7 @@ def test_notes_go_with_their_files(folder: Path) -> None:
 
 def test_the_reserve_is_left(folder: Path) -> None:
     """What does not fit beside it is refused before a byte is written."""
-    free = Spool(folder).free()
+    free = free_bytes(folder)
     assert free is not None
     with pytest.raises(DiskError, match="nearly full"):
         Spool(folder, min_free=2 * free).check_room(0)
