@@ -183,7 +183,10 @@ class Entry(Struct, frozen=True, gc=False):
 
     def files(self) -> tuple[StoredFile, ...]:
         """The files that it has, resource first."""
-        return tuple(stored for stored in (self.resource, self.cover) if stored is not None)
+        resource, cover = self.resource, self.cover
+        if cover is None:
+            return () if resource is None else (resource,)
+        return (cover,) if resource is None else (resource, cover)
 
 
 class TwinEntry(Entry, frozen=True, gc=False):

@@ -48,7 +48,7 @@ class Known:
         self._addresses: set[str | None] = set()
         self._met: dict[str, list[_Listed]] = defaultdict(list)
         self._first_types: dict[str, str | None] = {}
-        for key, entry in entries.items():
+        for key, entry in zip(entries, entries.values(), strict=True):
             self._addresses.add(entry.account)
             if entry.state == "current" and is_wanted(entry):
                 self._current[entry.account].add(key)
@@ -109,7 +109,8 @@ class Known:
         return next(iter(unmet or versions), None)
 
     def _versions(self, asset: Asset | Entry) -> Iterator[_Version]:
-        for version in (*self._recorded.get(asset.id, ()), *self._met.get(asset.id, ())):
+        recorded = map(self._entries.__getitem__, self._recorded.get(asset.id, ()))
+        for version in (*recorded, *self._met.get(asset.id, ())):
             if same_type(version.content_type, asset.content_type):
                 yield version
 
@@ -126,16 +127,16 @@ class Known:
         return {entry.key for entry in self._at_start() if isinstance(entry, TwinEntry)}
 
     @cached_property
-    def _recorded(self) -> dict[str, list[Entry]]:
-        """The entries by id, without those that were superseded."""
-        found = defaultdict(list)
+    def _recorded(self) -> dict[str, tuple[str, ...]]:
+        """The keys of the entries by id, without those that were superseded."""
+        found: dict[str, tuple[str, ...]] = {}
         for entry in self._at_start():
             if entry.state != "superseded":
-                found[entry.id].append(entry)
+                found[entry.id] = (*found.get(entry.id, ()), entry.key)
         return found
 
-    def _at_start(self) -> Iterable[Entry]:
-        return islice(list(self._entries.values()), self._count)
+    def _at_start(self) -> Iterator[Entry]:
+        return map(self._entries.__getitem__, islice([*self._entries], self._count))
 
     def scope(self, account: str | None, *, is_alone: bool) -> "Scope":
         """What the listing of an account is about, before anything is listed.

@@ -135,8 +135,26 @@ class Lister:
                 waiting[key] = asset
             else:
                 now.append((asset, entry))
-        plain = [(asset, entry, ()) for asset, entry in now]
+        plain = [(asset, entry, ()) for asset, entry in self._without_unchanged(now)]
         self._hand_over(plain, wait=wait, waiting=waiting)
+
+    def _without_unchanged(
+        self, listed: Iterable[tuple[Asset, Entry | None]]
+    ) -> list[tuple[Asset, Entry | None]]:
+        """Count the assets that need nothing, nearly all of them; return the others."""
+        covers, is_intact = not self._settings.no_covers, self._storage.is_intact
+        others: list[tuple[Asset, Entry | None]] = []
+        unchanged: list[str] = []
+        for asset, entry in listed:
+            files = planning.settled_files(asset, entry, covers=covers)
+            if files is not None and all(map(is_intact, files)):
+                unchanged.append(asset.key)
+            else:
+                others.append((asset, entry))
+        self._tally.count(Kind.UNCHANGED, len(unchanged))
+        if failures := self._manifest.failures:
+            self.unchanged_failures += filter(failures.__contains__, unchanged)
+        return others
 
     def _must_wait(self, asset: Asset, entry: Entry | None) -> bool:
         """Whether only the whole listing shows what the asset is."""

@@ -64,6 +64,29 @@ def decide(
     return Action(asset, kind, fetch, entry, tuple(older))
 
 
+def settled_files(
+    asset: Asset, entry: Entry | None, *, covers: bool
+) -> tuple[StoredFile, ...] | None:
+    """The files of which all must be intact for an asset to be unchanged, its record too.
+
+    Args:
+        asset: the listed asset.
+        entry: the manifest's entry of the same key.
+        covers: whether covers are wanted.
+
+    Returns:
+        None where that is not enough: see `decide`.
+    """
+    if entry is None or entry.state != "current" or asset.account not in (None, entry.account):
+        return None
+    resource, cover = entry.resource, entry.cover
+    if resource is None:
+        return None
+    if not covers or not asset.urls.get("cover"):
+        return (resource,)
+    return None if cover is None else (resource, cover)
+
+
 def _has(entry: Entry, role: Role, is_intact: Callable[[StoredFile], bool]) -> bool:
     stored = entry.file(role)
     return stored is not None and is_intact(stored)

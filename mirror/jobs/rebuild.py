@@ -23,7 +23,7 @@ from mirror.stopping import Stop
 from mirror.storage.interface import Storage
 from mirror.storage.journal import PutEntry, as_twin
 from mirror.storage.layout import CONTENT_FOLDERS, PRIVATE_FOLDER
-from mirror.storage.manifest import BACKUP_NAME, NAME, SUMS_NAME
+from mirror.storage.manifest import BACKUP_NAME, NAME, SUMS_NAME, Manifest
 from mirror.storage.root import Root
 from mirror.text import decodable
 
@@ -117,19 +117,21 @@ def _load_base(root: Root) -> str | None:
     """Load the best that is left of the manifest; returns what that is, None for the journal."""
     manifest = root.manifest
     for name in (NAME, BACKUP_NAME):
-        if _was_read(partial(manifest.load, name)):
+        if _was_read(manifest, partial(manifest.load, name)):
             return name
-    if _was_read(manifest.replay):
+    if _was_read(manifest, manifest.replay):
         return None
     for name in (NAME, BACKUP_NAME):
-        if _was_read(partial(manifest.load, name, with_journal=False)):
+        if _was_read(manifest, partial(manifest.load, name, with_journal=False)):
             return f"{name}{WITHOUT_JOURNAL}"
     return f"nothing{WITHOUT_JOURNAL}"
 
 
-def _was_read(read: Callable[[], None]) -> bool:
+def _was_read(manifest: Manifest, read: Callable[[], None]) -> bool:
+    """Whether a part of the manifest could be read, and each entry of it."""
     try:
         read()
+        manifest.entries.check()
     except ManifestError as error:
         if error.is_newer:
             raise

@@ -13,7 +13,6 @@ from mirror.jobs import reasons as why
 from mirror.models import Entry, Failure, Scope, StoredFile, Summary
 from mirror.storage import runs as log
 from mirror.storage.interface import Area, Holder, Storage
-from mirror.storage.manifest import Manifest
 from mirror.storage.root import Root
 from mirror.storage.runs import Verified
 
@@ -116,21 +115,21 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     """
     storage, manifest = root.storage, root.manifest
     runs = log.read(storage)
-    entries = manifest.entries.values()
+    entries = list(manifest.entries.values())
     failures = [failure for failure in manifest.failures.values() if not _is_over(failure, root)]
     states = Counter(entry.state for entry in entries)
-    names = _names(manifest, runs, wanted)
+    names = _names(entries, manifest.failures.values(), runs, wanted)
     verified = log.last_verified(storage)
     runs_before = verified.runs_before if verified is not None else 0
     over = {
         name: log.over(name, runs[runs_before:], wanted, is_alone=len(names) == 1) for name in names
     }
-    counted = _counted(manifest, runs, wanted) or names
+    counted = _counted(entries, runs, wanted) or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
-    missing, damaged = _wrong_files(root, verified)
+    missing, damaged = _wrong_files(root, entries, verified)
     lost = {entry.key for entry, _ in missing if entry.state == "gone"}
-    accounts = _accounts(manifest, failures, over, lost)
+    accounts = _accounts([*entries, *failures], over, lost)
     reasons = [
         *why.of_files(len(missing), damaged),
         *why.of_runs(runs, {name: over[name] for name in counted}, is_rebuilt=runs_before > 0),
@@ -185,7 +184,8 @@ def why_unfit(state: Status, max_age_s: float) -> str | None:
 
 def bytes_of(entry: Entry) -> int:
     """The bytes of an entry's files."""
-    return sum(stored.size for stored in entry.files())
+    resource, cover = entry.resource, entry.cover
+    return (resource.size if resource else 0) + (cover.size if cover else 0)
 
 
 def _is_over(failure: Failure, root: Root) -> bool:
@@ -196,7 +196,7 @@ def _is_over(failure: Failure, root: Root) -> bool:
 
 
 def _wrong_files(
-    root: Root, verified: Verified | None
+    root: Root, entries: Iterable[Entry], verified: Verified | None
 ) -> tuple[list[tuple[Entry, StoredFile]], int]:
     """The recorded files that are missing or cut, and how many are known to be damaged.
 
@@ -206,15 +206,15 @@ def _wrong_files(
     found = {_identity(stored) for stored in verified.damaged} if verified is not None else set()
     missing: list[tuple[Entry, StoredFile]] = []
     damaged = 0
-    for entry in root.manifest.entries.values():
+    for entry in entries:
         for stored in entry.files():
             if not is_intact(stored):
                 missing.append((entry, stored))
             elif found and _identity(stored) in found:
                 damaged += 1
     if missing:
-        entries = root.manifest_now().entries.values()
-        still = {stored for entry in entries for stored in entry.files()}
+        now = root.manifest_now().entries.values()
+        still = {stored for entry in now for stored in entry.files()}
         missing = [it for it in missing if it[1] in still and not is_intact(it[1])]
     return missing, damaged
 
@@ -234,26 +234,28 @@ def _types(entries: Iterable[Entry]) -> dict[str, Total]:
     return dict(sorted(types.items()))
 
 
-def _names(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+def _names(
+    entries: Iterable[Entry], failures: Iterable[Failure], runs: Sequence[Summary], wanted: Scope
+) -> list[str | None]:
     """Every account that the mirror knows, by email; None alone where it knows no email."""
-    records: list[Entry | Failure] = [*manifest.entries.values(), *manifest.failures.values()]
-    names = {record.account for record in records} | {*_counted(manifest, runs, wanted)}
+    records: list[Entry | Failure] = [*entries, *failures]
+    names = {record.account for record in records}
+    names |= {*_counted(entries, runs, wanted)}
     return [*sorted(name for name in names if name is not None)] or [None]
 
 
-def _counted(manifest: Manifest, runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
+def _counted(entries: Iterable[Entry], runs: Sequence[Summary], wanted: Scope) -> list[str | None]:
     """The accounts that are to be complete: those that are named, or all that Kling lists."""
     if wanted.email:
         return [*wanted.email]
-    emails = {entry.account for entry in manifest.entries.values() if entry.state == "current"}
+    emails = {entry.account for entry in entries if entry.state == "current"}
     if runs:
         emails |= {*runs[-1].accounts}
     return [*sorted(email for email in emails if email is not None)]
 
 
 def _accounts(
-    manifest: Manifest,
-    failures: Sequence[Failure],
+    records: Iterable[Entry | Failure],
     over: Mapping[str | None, Sequence[Summary]],
     lost: Set[str],
 ) -> list[AccountTotal]:
@@ -262,8 +264,7 @@ def _accounts(
     What has no account belongs to the one account that there is, if there is one.
 
     Args:
-        manifest: loaded.
-        failures: those that are not over.
+        records: the entries, and the failures that are not over.
         over: the runs over each account.
         lost: keys of gone assets whose files are missing.
     """
@@ -271,7 +272,6 @@ def _accounts(
         name: AccountTotal(name, last_complete=_last_complete(name, over[name])) for name in over
     }
     default = next(iter(over)) if len(over) == 1 else None
-    records: list[Entry | Failure] = [*manifest.entries.values(), *failures]
     for record in records:
         name = record.account or default
         total = totals.setdefault(name, AccountTotal(name))

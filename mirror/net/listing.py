@@ -63,7 +63,7 @@ class Walk:
         self.has_hole = False
         self.conflicts: list[Asset] = []
         self.fruitless = 0
-        self._ids: set[tuple[str, str | None]] = set()
+        self._ids: set[int] = set()  # hashes of id and type: a third of the memory
         self._nameless: set[bytes] = set()
         self._was_lost = False
 
@@ -75,7 +75,7 @@ class Walk:
         for listed in page.assets:
             asset = identify(listed, self.keys)
             key, print_ = asset.key, _fingerprint(asset)
-            self._ids.add((asset.id, _type_of_ours(asset)))
+            self._ids.add(hash((asset.id, _type_of_ours(asset))))
             if key not in self.keys:
                 self.keys[key] = print_
                 fresh[key] = asset
@@ -100,7 +100,7 @@ class Walk:
     def _note_unreadable(self, items: Iterable[UnreadableItem]) -> None:
         for item in items:
             if item.id:
-                self._ids.add((item.id, None))
+                self._ids.add(hash((item.id, None)))
             elif len(self._nameless) < _MOST_NAMELESS:
                 self._nameless.add(mark_of(item))
 

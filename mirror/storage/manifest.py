@@ -7,16 +7,17 @@ replacing the document and emptying the journal is harmless.
 """
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from mirror.clock import now_iso
 from mirror.errors import DiskError, ManifestError
-from mirror.models import NOT_JSON, Entry, Failure, TwinEntry, TwinFailure
+from mirror.models import NOT_JSON, Failure, TwinFailure
 from mirror.storage.durable import disk_error
+from mirror.storage.entries import Entries
 from mirror.storage.interface import Storage
 from mirror.storage.journal import (
     Change,
@@ -25,7 +26,6 @@ from mirror.storage.journal import (
     NewerLineError,
     PutEntry,
     PutFailure,
-    Record,
     as_twin,
     decoded,
     encoded,
@@ -43,7 +43,7 @@ _UPDATE = "update kling-mirror: pip install --upgrade kling-mirror"
 class _Document(Struct):
     format: str
     version: int
-    assets: dict[str, Entry]
+    assets: dict[str, Raw]
     failures: dict[str, Failure]
     written: str = ""
 
@@ -68,7 +68,7 @@ class Manifest:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries = Entries()
         self.failures: dict[str, Failure] = {}
         self._storage = storage
         self._journal_bytes = 0
@@ -96,6 +96,8 @@ class Manifest:
     def load(self, name: str = NAME, *, with_journal: bool = True) -> None:
         """Read the document and the journal.
 
+        An entry that is damaged by hand is found when it is looked at, or by `entries.check`.
+
         Args:
             name: the document's; the backup's only to rebuild.
             with_journal: False only to rebuild, where the journal cannot be read.
@@ -107,7 +109,7 @@ class Manifest:
         """
         while True:
             before = self._storage.document_version(name)
-            self.entries, self.failures, self._journal_bytes = {}, {}, 0
+            self.entries, self.failures, self._journal_bytes = Entries(), {}, 0
             self._read_document(name)
             if with_journal:
                 self.replay()
@@ -188,8 +190,8 @@ class Manifest:
             document = _document_decoder.decode(data)
             if (document.format, document.version) != (FORMAT, VERSION):
                 raise msgspec.ValidationError("not a manifest of kling-mirror")
-            self.entries = _with_twins(document.assets, TwinEntry)
-            self.failures = _with_twins(document.failures, TwinFailure)
+            self.entries = Entries(document.assets, where=self._storage.location(name))
+            self.failures = _with_twins(document.failures)
         except NOT_JSON as error:
             if (version := _newer_version(data)) is not None:
                 raise ManifestError(
@@ -222,9 +224,12 @@ class Manifest:
         head = {"format": FORMAT, "version": VERSION, "written": now_iso()}
         yield msgspec.json.encode(head)[:-1]
         yield b',\n"assets":'
-        yield from _one_a_line(self.entries)
+        yield from _one_a_line(self.entries.lines())
         yield b',\n"failures":'
-        yield from _one_a_line(self.failures)
+        encode = msgspec.json.encode
+        yield from _one_a_line(
+            b"%s:%s" % (encode(key), encode(failure)) for key, failure in self.failures.items()
+        )
         yield b"}\n"
 
     def _as_sums(self) -> Iterator[bytes]:
@@ -255,18 +260,17 @@ def _newer_version(data: bytes) -> int | None:
     return head.version if head.format == FORMAT and head.version > VERSION else None
 
 
-def _one_a_line(records: Mapping[str, Entry | Failure]) -> Iterator[bytes]:
-    encode = msgspec.json.encode
+def _one_a_line(lines: Iterable[bytes]) -> Iterator[bytes]:
     between = b"{\n"
-    for key, record in records.items():
-        yield b"%s%s:%s" % (between, encode(key), encode(record))
+    for line in lines:
+        yield between + line
         between = b",\n"
-    yield b"\n}" if records else b"{}"
+    yield b"\n}" if between == b",\n" else b"{}"
 
 
-def _with_twins(records: dict[str, Record], twin: type[Record]) -> dict[str, Record]:
-    """The records, those as twins whose keys say so; nearly always there are none."""
-    for key in [key for key in records if key.count("@") > 1]:
-        if records[key].key != key:
-            records[key] = as_twin(twin, records[key])
-    return records
+def _with_twins(failures: dict[str, Failure]) -> dict[str, Failure]:
+    """The failures, those as twins whose keys say so; nearly always there are none."""
+    for key in [key for key in failures if key.count("@") > 1]:
+        if failures[key].key != key:
+            failures[key] = as_twin(TwinFailure, failures[key])
+    return failures

@@ -46,6 +46,8 @@ class Recovery:
         """
         plans, placed = [], []
         promises = self._spool.promises.read()
+        if promises:
+            self._manifest.entries.check()  # before anything changes
         for promise in promises:
             check_stop()
             plan, there = self._found(promise, check_stop)

@@ -27,7 +27,7 @@ def main(step: str, count: str, folder: str) -> None:
     if step == "make":
         with Root.prepared(root, known=KnownRoots(root / "state")) as prepared:
             manifest = prepared.manifest
-            manifest.entries = {asset.key: _entry(asset) for asset in _assets(int(count))}
+            manifest.entries.update((asset.key, _entry(asset)) for asset in _assets(int(count)))
             manifest.compact(keep_backup=False)
     else:
         manifest = Root(root).manifest

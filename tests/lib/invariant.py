@@ -128,7 +128,7 @@ def check_invariant(
         for path in (*_tree(dest), *_history(dest)):
             known = path.relative_to(dest).as_posix() in named
             assert known or not _ID.search(path.name), f"{path} has no entry"
-    return manifest.entries
+    return dict(manifest.entries)
 
 
 class Witness:

@@ -181,7 +181,7 @@ def read(dest: Path) -> tuple[dict[str, Entry], dict[str, Failure]] | None:
         manifest = Root(dest).manifest_now()
     except MirrorError:
         return None
-    return manifest.entries, manifest.failures
+    return dict(manifest.entries), manifest.failures
 
 
 def status_of(order: Order) -> Status | None:

@@ -23,7 +23,7 @@ def test_the_same_manifest_gives_the_same_bytes_and_no_writing(mirror: Mirror) -
     both = (page, page.with_name("data.js"))
     before = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
     again = Root(mirror.root.dest)
-    again.manifest.entries = dict(reversed(mirror.manifest.entries.items()))
+    again.manifest.entries.update(reversed([*mirror.manifest.entries.items()]))
     assert gallery.write(again) == page.as_uri()
     after = [(file.read_bytes(), file.stat().st_ino, file.stat().st_mtime_ns) for file in both]
     assert after == before

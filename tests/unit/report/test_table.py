@@ -56,7 +56,7 @@ ENTRIES = (
 def listed(tmp_path: Path, query: Query) -> list[str]:
     """The ids of what a query finds."""
     manifest = Root(tmp_path).manifest
-    manifest.entries = {one.key: one for one in ENTRIES}
+    manifest.entries.update((one.key, one) for one in ENTRIES)
     manifest.failures = {FAILURE.key: FAILURE}
     return [item.id for item in select(manifest, query)]
 

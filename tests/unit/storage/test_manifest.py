@@ -100,6 +100,7 @@ class Root:
         """The manifest as a new run finds it."""
         manifest = self.new()
         manifest.load()
+        manifest.entries.check()
         return manifest
 
     def record(self, *changes: Change, compact: bool = False) -> Manifest:
@@ -134,7 +135,7 @@ def make_root() -> Iterator[Callable[[], Root]]:
 
 def contents(manifest: Manifest) -> object:
     """All that a manifest says."""
-    return json.loads(msgspec.json.encode([manifest.entries, manifest.failures]))
+    return json.loads(msgspec.json.encode([dict(manifest.entries), manifest.failures]))
 
 
 def recorded_one_by_one(root: Root, changes: Sequence[Change]) -> list[object]:
