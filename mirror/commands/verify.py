@@ -118,7 +118,8 @@ def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:
     if rebuilt.from_files:
         made_of.append(f"{len(rebuilt.from_files):,} assets by their files alone")
     verdict = f"manifest rebuilt: {rebuilt.entries:,} entries, from {', '.join(made_of)}"
-    return [*lines, f"{verdict}; now run `kling-mirror sync`"]
+    next_step = "sync" if not rebuilt.damaged else "verify --repair"
+    return [*lines, f"{verdict}; now run `kling-mirror {next_step}`"]
 
 
 COMMAND = Command(

@@ -159,9 +159,12 @@ class Receiver(Answer[Received]):
 
         Some servers answer 206 to a plain request, and send the whole file.
         """
-        if self.status == statuses.OK:
-            return 0
         first, last, total = self._range()
+        if self.status == statuses.OK:
+            if total and (first, last + 1) != (0, total):
+                self.partial.discard()
+                raise FetchError("the server sent a part of the file in place of the file")
+            return 0
         is_told = self._length() in (0, last - first + 1)
         if is_told and first == 0 and last + 1 == total:
             return 0

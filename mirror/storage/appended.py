@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from mirror.clock import now_iso
-from mirror.storage.durable import BINARY, FILE_MODE, NO_FOLLOW, Disk
+from mirror.storage.durable import BINARY, FILE_MODE, NO_FOLLOW, Disk, read_file
 
 
 class AppendedFile:
@@ -28,7 +28,7 @@ class AppendedFile:
             OSError: it cannot be read.
         """
         try:
-            return self._path.read_bytes()
+            return read_file(self._path)
         except FileNotFoundError:
             return b""
 

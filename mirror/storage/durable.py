@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
 BINARY = getattr(os, "O_BINARY", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _BUFFER_BYTES = 1 << 20
 _RANGE_BYTES = 1 << 30
 
@@ -33,6 +35,8 @@ def disk_error(error: OSError, where: object) -> DiskError:
             "the file system does not replace one file by another",
             "mirror into a folder on another file system",
         ),
+        errno.ENXIO: ("something else is in the place of a file", "move it away"),
+        errno.ELOOP: ("a link is in the place of a file of the mirror", "remove that link"),
         errno.EISDIR: ("a folder is in the way where a file should be", "move that folder away"),
         errno.EIO: ("the disk reports an error", "check the disk before anything else"),
         errno.ESTALE: (
@@ -286,13 +290,36 @@ def copy_bytes(source: int, target: int) -> None:
             view = view[os.write(target, view) :]
 
 
+def open_file(path: StrPath) -> BinaryIO:
+    """Open one of our files to read it; a pipe in its place is an error, and not waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | BINARY | _NO_WAIT)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: StrPath) -> bytes:
+    """The content of one of our files.
+
+    Raises:
+        OSError: as for `open_file`, or the disk fails.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
 def append_to(path: Path) -> BinaryIO:
     """Open one of our files for appending, or create it; a link in its place is not followed.
 
     Raises:
         OSError: it cannot be opened.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW | _NO_WAIT
     return os.fdopen(os.open(path, flags | BINARY, FILE_MODE), "ab")
 
 

@@ -28,6 +28,8 @@ from mirror.storage.durable import (
     disk_errors,
     give_name,
     have_same_bytes,
+    open_file,
+    read_file,
 )
 from mirror.storage.hashing import hash_file
 from mirror.storage.interface import Area, BlockedError, Found, Holder, Marker, Placement, Storage
@@ -137,7 +139,7 @@ class LocalFolder(Storage):
 
     def read_document(self, name: str) -> bytes:
         """The whole content of a document."""
-        return self._path(name).read_bytes()
+        return read_file(self._path(name))
 
     def document_version(self, name: str) -> object:
         """What differs between a document and its replacement; None where there is no document."""
@@ -181,7 +183,7 @@ class LocalFolder(Storage):
     def read_runs(self) -> bytes:
         """The end of the log of runs."""
         try:
-            with self._runs.open("rb") as file:
+            with open_file(self._runs) as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _RUNS_TAIL_BYTES))
                 return file.read()
         except FileNotFoundError:

@@ -12,7 +12,7 @@ from mirror.clock import now_iso
 from mirror.errors import LockedError
 from mirror.models import NOT_JSON
 from mirror.places import Place
-from mirror.storage.durable import Disk, append_to, disk_error
+from mirror.storage.durable import Disk, append_to, disk_error, read_file
 from mirror.storage.interface import Holder
 from mirror.storage.layout import short_hash
 
@@ -107,7 +107,7 @@ class FolderLock:
 
     def _noted_holder(self) -> Holder | None:
         try:
-            return msgspec.json.decode(self._note.read_bytes(), type=Holder)
+            return msgspec.json.decode(read_file(self._note), type=Holder)
         except (OSError, *NOT_JSON):
             return None
 

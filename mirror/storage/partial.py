@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from mirror.models import NOT_JSON, FileFacts
-from mirror.storage.durable import BINARY, NO_FOLLOW, copy_bytes
+from mirror.storage.durable import BINARY, NO_FOLLOW, copy_bytes, read_file
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -102,7 +102,7 @@ class Partial:
 
         self.kept = 0
         try:
-            note = msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
+            note = msgspec.json.decode(read_file(self._note_file), type=Note)
             if note.url != url:
                 return None
             hasher = hashlib.sha256()
@@ -122,7 +122,7 @@ class Partial:
     def read_note(self) -> Note | None:
         """The note that vouches for the bytes; None if there is none."""
         try:
-            return msgspec.json.decode(Path(self._note_file).read_bytes(), type=Note)
+            return msgspec.json.decode(read_file(self._note_file), type=Note)
         except (OSError, *NOT_JSON):
             return None
 

@@ -14,7 +14,9 @@ from mirror import __version__
 from mirror.clock import now_iso
 from tests import bench as package
 from tests.bench import limits, tools
-from tests.bench.scenarios import Bench, Download, Scenario, scenarios
+from tests.bench.contest import Bench
+from tests.bench.downloads import Download
+from tests.bench.scenarios import Scenario, scenarios
 from tests.bench.servers import site
 from tests.bench.tables import Table
 

@@ -115,6 +115,16 @@ def test_a_server_may_begin_anew(
     assert partial.path.read_bytes() == BODY
 
 
+def test_a_part_is_not_called_the_file(receive: Receive, partial: Partial) -> None:
+    """A 200 whose own Content-Range says the file is longer is refused, and forgotten."""
+    part = b"Content-Range: bytes 0-99/%d" % SIZE
+    with pytest.raises(FetchError, match="a part of the file") as caught:
+        receive(OK, part, b"Content-Length: 100", body=BODY[:100])
+    assert caught.value.retryable
+    assert not partial.path.exists()
+    assert receive(OK, WHOLE, LENGTH, body=BODY).facts.size == SIZE
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
