@@ -17,6 +17,7 @@ from mirror.errors import ExitCode, MirrorError
 from mirror.jobs import rebuild, verify
 from mirror.jobs.rebuild import WITHOUT_JOURNAL, Rebuilt
 from mirror.jobs.verify import Findings
+from mirror.places import BucketUrl
 from mirror.settings import Settings
 from mirror.text import complain, counted
 
@@ -25,6 +26,11 @@ _CPUS = os.cpu_count() or 1
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_json(parser)
+    parser.add_argument(
+        "--read",
+        action="store_true",
+        help="in a bucket: download and hash every object, whatever the server's checksums say",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--repair",
@@ -56,12 +62,17 @@ def _run(arguments: argparse.Namespace) -> int:
                     token=lambda: config.read_token(settings),
                     progress=console,
                     stop=stop,
+                    reads_all=arguments.read,
                 )
                 refresh_gallery(settings, root, stop=stop)
         else:
             root = read_root(settings)
-            findings = verify.check(root, jobs=_CPUS, progress=console, stop=stop)
-    print_result(findings, findings_in_words(findings), arguments)
+            jobs = settings.jobs if isinstance(root.dest, BucketUrl) else _CPUS
+            findings = verify.check(
+                root, jobs=jobs, progress=console, stop=stop, reads_all=arguments.read
+            )
+    is_bucket = isinstance(root.dest, BucketUrl)
+    print_result(findings, findings_in_words(findings, is_bucket=is_bucket), arguments)
     if error is not None:
         complain(error, stream=sys.stderr)
         return error.exit_code
@@ -81,7 +92,7 @@ def _rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     return ExitCode.COMPLETE
 
 
-def findings_in_words(findings: Findings) -> list[str]:
+def findings_in_words(findings: Findings, *, is_bucket: bool = False) -> list[str]:
     """Put the findings into words, a line each; the verdict comes last."""
     repaired = {*findings.fetched, *findings.restored}
     named = repaired.union(findings.failed, findings.lost)
@@ -104,7 +115,18 @@ def findings_in_words(findings: Findings) -> list[str]:
         if not left or len(named) > len(repaired)
         else "; `kling-mirror verify --repair` restores what it can"
     )
-    return [*lines, f"{counted(findings.checked, 'file')} checked: {verdict}{hint}"]
+    how = _how_checked(findings) if is_bucket else ""
+    return [*lines, f"{counted(findings.checked, 'file')} checked{how}: {verdict}{hint}"]
+
+
+def _how_checked(findings: Findings) -> str:
+    """How the objects of a bucket were checked."""
+    by_checksum, read = findings.by_checksum, findings.checked - findings.by_checksum
+    if not by_checksum:
+        return " (downloaded and hashed)"
+    if not read:
+        return " by the server's checksums (`--read` downloads and hashes them)"
+    return f" ({by_checksum:,} by the server's checksums, {read:,} downloaded and hashed)"
 
 
 def rebuilt_in_words(rebuilt: Rebuilt) -> list[str]:

@@ -306,7 +306,12 @@ class Mirror:
         )
 
     def verify(
-        self, *, progress: Progress | None = None, stop: Stop | None = None, jobs: int = 0
+        self,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+        jobs: int = 0,
+        read: bool = True,
     ) -> Findings:
         """Hash every file again and compare; `Findings.is_sound` says whether all are as recorded.
 
@@ -314,6 +319,7 @@ class Mirror:
             progress: notified of files and bytes.
             stop: `stop.set()` from any thread ends it.
             jobs: files hashed at a time; 0 for one per processor.
+            read: False to take a bucket's own checksums, where it has them, for a reading.
 
         Raises:
             Interrupted: stopped.
@@ -324,6 +330,7 @@ class Mirror:
             jobs=jobs or os.cpu_count() or 1,
             progress=progress or Progress(),
             stop=stop or Stop(),
+            reads_all=read,
         )
 
     def reload(self) -> None:

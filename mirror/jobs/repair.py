@@ -51,6 +51,7 @@ def check_and_repair(
     token: Callable[[], str],
     progress: Progress,
     stop: Stop,
+    reads_all: bool = True,
 ) -> tuple[Findings, MirrorError | None]:
     """Check every file, and restore what can be restored.
 
@@ -60,6 +61,7 @@ def check_and_repair(
         token: gives the API token; called only if Kling is to be asked.
         progress: notified of files and bytes.
         stop: ends the work when it is set.
+        reads_all: as `verify.check` has it.
 
     Returns:
         What was found and done, and what kept Kling from being asked for the rest, if anything.
@@ -70,7 +72,9 @@ def check_and_repair(
     """
     root.recover(stop.check, progress.warn)
     root.recovery.sweep()
-    findings = verify.check(root, jobs=settings.jobs, progress=progress, stop=stop)
+    findings = verify.check(
+        root, jobs=settings.jobs, progress=progress, stop=stop, reads_all=reads_all
+    )
     for entry, _, stored in recorded(root.manifest):
         if entry.state != "superseded":  # in history, two versions may be one file
             root.storage.set_time(stored.path, entry.update_time_ms)

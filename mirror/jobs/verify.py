@@ -31,6 +31,7 @@ _AHEAD = 16
 
 Problem = Literal["missing", "damaged"]
 Record = tuple[Entry, Role, StoredFile]
+_Outcome = Problem | Literal["vouched"] | None
 
 
 class Finding(Struct, frozen=True):
@@ -52,7 +53,8 @@ class Findings(Struct):
     """What `verify` found, and with `--repair` what became of it.
 
     Attributes:
-        checked: files that were hashed.
+        checked: files that were compared.
+        by_checksum: how many of these by the server's checksum alone, in a bucket.
         bytes: of these.
         wrong: what is not as recorded.
         extra: files in the tree that no entry names; no fault, and left alone.
@@ -63,6 +65,7 @@ class Findings(Struct):
     """
 
     checked: int = 0
+    by_checksum: int = 0
     bytes: int = 0
     wrong: list[Finding] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
@@ -82,7 +85,9 @@ class Findings(Struct):
         return not self.left
 
 
-def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
+def check(
+    root: Root, *, jobs: int, progress: Progress, stop: Stop, reads_all: bool = True
+) -> Findings:
     """Re-hash every file.
 
     A sync may be at work at the same time: what looks wrong is compared again with the
@@ -93,6 +98,8 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
         jobs: files hashed at a time.
         progress: notified of files and bytes.
         stop: ends the work when it is set.
+        reads_all: False if a bucket's own checksum of an object is enough, where it has the right
+            one; then only the others are downloaded.
 
     Raises:
         Interrupted: stopped.
@@ -101,11 +108,14 @@ def check(root: Root, *, jobs: int, progress: Progress, stop: Stop) -> Findings:
     findings = Findings()
     progress.expect(sum(1 for _ in recorded(root.manifest)))
     wrong: list[tuple[Finding, StoredFile]] = []
-    for (entry, role, stored), problem in _hashed(root, jobs, progress, stop):
+    checked = _checked(root, jobs, progress, stop, reads_all=reads_all)
+    for (entry, role, stored), problem in checked:
         progress.advance(1)
         findings.checked += 1
         findings.bytes += stored.size
-        if problem is not None:
+        if problem == "vouched":
+            findings.by_checksum += 1
+        elif problem is not None:
             finding = Finding(entry.id, entry.update_time_ms, role, stored.path, problem)
             wrong.append((finding, stored))
     extra = _without_entry((found.path for found in root.storage.walk("tree")), root.manifest)
@@ -141,9 +151,9 @@ def note(root: Root, wrong: Collection[str], *, may_lack: bool = False) -> None:
         root.storage.write_document(VERIFIED, to_json(Verified(now_iso(), damaged, runs_before)))
 
 
-def _hashed(
-    root: Root, jobs: int, progress: Progress, stop: Stop
-) -> Iterator[tuple[Record, Problem | None]]:
+def _checked(
+    root: Root, jobs: int, progress: Progress, stop: Stop, *, reads_all: bool
+) -> Iterator[tuple[Record, _Outcome]]:
     """Each recorded file, in order, and what is wrong with it.
 
     Only as many files are queued as keep the threads busy, so a large mirror needs no more memory.
@@ -153,8 +163,11 @@ def _hashed(
         stop.check()
         progress.received(count)
 
-    def problem_of(stored: StoredFile) -> Problem | None:
+    def outcome_of(stored: StoredFile) -> _Outcome:
+        stop.check()
         try:
+            if not reads_all and root.storage.vouches_for(stored):
+                return "vouched"
             found = hash_file(root.storage.open(stored.path), on_chunk=read).sha256
         except FileNotFoundError:
             return "missing"
@@ -164,10 +177,10 @@ def _hashed(
 
     records = recorded(root.manifest)
     with ThreadPoolExecutor(jobs, thread_name_prefix="verify") as pool:
-        waiting: deque[tuple[Record, Future[Problem | None]]] = deque()
+        waiting: deque[tuple[Record, Future[_Outcome]]] = deque()
         while True:
             for record in itertools.islice(records, jobs * _AHEAD - len(waiting)):
-                waiting.append((record, pool.submit(problem_of, record[2])))
+                waiting.append((record, pool.submit(outcome_of, record[2])))
             if not waiting:
                 return
             record, future = waiting.popleft()

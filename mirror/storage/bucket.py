@@ -22,7 +22,7 @@ from mirror.storage.bucket_files import BucketFiles
 from mirror.storage.bucket_journal import BucketJournal
 from mirror.storage.bucket_trash import BucketTrash
 from mirror.storage.durable import Disk, disk_errors
-from mirror.storage.interface import Area, Found, Holder, Marker, Placement, Storage
+from mirror.storage.interface import Area, Found, Holder, Marker, Placement, Proof, Storage
 from mirror.storage.lease import Lease
 from mirror.storage.lock import FolderLock
 from mirror.storage.objects import ConflictError, Objects
@@ -57,7 +57,8 @@ class Bucket(Storage):
         self._files = BucketFiles(self._objects, self._lease, self._local)
         self._journal = BucketJournal(self._objects, self._lease)
         self._trash = BucketTrash(self._files, read=self.read_document, write=self.write_document)
-        self._is_prepared = False
+        self._marker: Marker | None = None
+        self._proof: Proof | None = None
 
     # The root itself.
 
@@ -78,11 +79,11 @@ class Bucket(Storage):
     @property
     def is_prepared(self) -> bool:
         """Whether the bucket is a mirror's root."""
-        if not self._is_prepared:
-            self._is_prepared = self._objects.head(_MARKER) is not None
-        if not self._is_prepared:
+        if self._marker is None:
+            self._marker = self._read_marker()
+        if self._marker is None:
             self._objects.require_bucket()
-        return self._is_prepared
+        return self._marker is not None
 
     def prepare(self, begin: Callable[[], None]) -> str:
         """Make the bucket a mirror's root, or see that it is one."""
@@ -91,19 +92,26 @@ class Bucket(Storage):
                 self._begin(begin)
         with disk_errors(self._local):
             self._disk.make_folder(self.spool_folder)
+        return self._marker.id if self._marker is not None else ""
+
+    def _read_marker(self) -> Marker | None:
+        """The document that makes it a root; None if there is none."""
         try:
-            return msgspec.json.decode(self._objects.get(_MARKER)[0], type=Marker).id
-        except (OSError, *NOT_JSON):
-            return ""
+            return msgspec.json.decode(self._objects.get(_MARKER)[0], type=Marker)
+        except FileNotFoundError:
+            return None
+        except NOT_JSON:
+            return Marker("", 0, "", "")
 
     def _begin(self, begin: Callable[[], None]) -> None:
         """Make the root, unless another run was faster; to be called with the lock."""
         if self.is_prepared:
             return
         begin()
+        marker = msgspec.structs.replace(Marker.new(), proof=self._proof)
         with contextlib.suppress(ConflictError):  # an answer that was lost
-            self._objects.create(_MARKER, msgspec.json.encode(Marker.new()))
-        self._is_prepared = True
+            self._objects.create(_MARKER, msgspec.json.encode(marker))
+        self._marker = self._read_marker()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -111,16 +119,30 @@ class Bucket(Storage):
         with disk_errors(self._local):
             self._disk.make_folder(self.spool_folder)
         with self._lock.held():
-            if not self._lease.read().swap:
+            known = self._known_proof()
+            if known is None:
                 self._objects.require_bucket()
-                probe(self._objects)
+            self._proof = known or probe(self._objects)
             self._lease.take()
             try:
+                if known is None:
+                    self._note_proof()
                 self._files.forget()
                 self._files.list()
                 yield
             finally:
                 self._lease.release()
+
+    def _known_proof(self) -> Proof | None:
+        """What is known of this very service; of a copy from another one, nothing is."""
+        proof = self._marker.proof if self._marker is not None else None
+        return proof if proof is not None and proof.service == self._objects.service else None
+
+    def _note_proof(self) -> None:
+        """Keep what was found out of the service, where there is a root already."""
+        if self._marker is not None and self._marker.version:
+            self._marker = msgspec.structs.replace(self._marker, proof=self._proof)
+            self.write_document(_MARKER, msgspec.json.encode(self._marker))
 
     def holder(self) -> Holder | None:
         """The run that holds the lease now; not one of this machine that was killed."""
@@ -220,6 +242,11 @@ class Bucket(Storage):
             return round(float(text) * 1000)
         except ValueError:
             return super().time_ms(found)
+
+    def vouches_for(self, stored: StoredFile) -> bool:
+        """Whether the ETag is the digest of the bytes that were uploaded: nothing is downloaded."""
+        proof = self._known_proof()
+        return proof is not None and proof.has_digests and self._files.vouches_for(stored)
 
     def set_time(self, path: str, mtime_ms: int) -> None:
         """Do nothing: the time of an object's upload stays."""

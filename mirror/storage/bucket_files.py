@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from mirror.errors import DiskError
+from mirror.models import StoredFile
 from mirror.storage import layout
 from mirror.storage.durable import disk_errors
 from mirror.storage.hashing import hash_file
@@ -28,6 +29,9 @@ from mirror.storage.uploading import in_parallel
 
 _MARKER = f"{layout.PRIVATE_FOLDER}/root.json"
 _CHUNK_BYTES = 1 << 20
+_DIGEST = "etag"
+"""Beside an object: the ETag that its bytes have where that is a digest."""
+_CARRIED = frozenset((_DIGEST, "sha256", "mtime"))
 
 
 class BucketFiles:
@@ -96,6 +100,18 @@ class BucketFiles:
         hashes = {hash_file(self._objects.open(path)[0]).sha256 for path in (one, other)}
         return len(hashes) == 1
 
+    def vouches_for(self, stored: StoredFile) -> bool:
+        """Whether an object has the ETag that its checked bytes had as they were uploaded."""
+        try:
+            facts, beside = self._objects.described(stored.path)
+        except FileNotFoundError:
+            return False
+        return (facts.size, facts.etag, stored.sha256) == (
+            stored.size,
+            beside.get(_DIGEST),
+            beside.get("sha256"),
+        )
+
     # How files come there.
 
     def upload(self, placements: Sequence[Placement], check_stop: Callable[[], None]) -> None:
@@ -129,9 +145,13 @@ class BucketFiles:
         stream, facts = self._objects.open(source)
         chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
         with stream, self.spooled(chunks) as (body, md5):
+            attributes = {"Content-Type": _type_of(target)}
+            beside = self._objects.attributes(source)
+            if beside.get(_DIGEST) == md5:
+                attributes |= {name: beside[name] for name in _CARRIED & beside.keys()}
             self._lease.require()
             try:
-                copied = self._objects.create(target, body, {"Content-Type": _type_of(target)})
+                copied = self._objects.create(target, body, attributes)
             except ConflictError:
                 there = self._objects.head(target)
                 if there is None or (there.size, there.etag) != (facts.size, md5):
@@ -168,7 +188,7 @@ class BucketFiles:
                 raise disturbed(placement.partial)
             md5 = _md5(body)
             try:
-                facts = self._objects.create(path, body, _attributes(placement))
+                facts = self._objects.create(path, body, _attributes(placement, md5))
             except ConflictError:
                 facts = there = self._there(path)
         if there is not None and (there.size, there.etag) != (placement.size, md5):
@@ -181,7 +201,8 @@ class BucketFiles:
         path, before = placement.path, self.facts(placement.path)
         self._lease.require()
         with _mapped(placement.partial) as body:
-            md5, attributes = _md5(body), _attributes(placement)
+            md5 = _md5(body)
+            attributes = _attributes(placement, md5)
             try:
                 if before is None:
                     facts = self._objects.create(path, body, attributes)
@@ -231,12 +252,13 @@ def _md5(body: bytes | mmap.mmap) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def _attributes(placement: Placement) -> dict[str, str]:
-    """The type and the hash of an object, and its time as rclone reads it."""
+def _attributes(placement: Placement, md5: str) -> dict[str, str]:
+    """The type and the hashes of an object, and its time as rclone reads it."""
     return {
         "Content-Type": _type_of(placement.path),
         "mtime": f"{placement.mtime_ms / 1000:.3f}",
         "sha256": placement.sha256,
+        _DIGEST: md5,
     }
 
 

@@ -29,7 +29,19 @@ class BlockedError(OSError):
     """The place of one file is blocked; other files are not affected."""
 
 
-class Marker(Struct):
+class Proof(Struct, frozen=True):
+    """What a bucket's service was found to do.
+
+    Attributes:
+        service: which service; a copy of the bucket elsewhere is asked anew.
+        has_digests: whether its ETags are digests of the bytes that it took.
+    """
+
+    service: str
+    has_digests: bool
+
+
+class Marker(Struct, omit_defaults=True):
     """The document that makes a place a mirror's root, `.kling-mirror/root.json`.
 
     Attributes:
@@ -37,12 +49,14 @@ class Marker(Struct):
         version: 1.
         id: of this root, the same for its copies.
         created: ISO 8601 UTC.
+        proof: of a bucket: how it proves what it holds.
     """
 
     format: str
     version: int
     id: str
     created: str
+    proof: Proof | None = None
 
     @classmethod
     def new(cls) -> Self:
@@ -219,6 +233,14 @@ class Storage(ABC):
     def time_ms(self, found: Found) -> int:
         """The time of a file: its asset's updateTime, if the storage has kept it."""
         return found.mtime_ns // 1_000_000
+
+    def vouches_for(self, stored: StoredFile) -> bool:
+        """Whether the storage itself has the digest of a file's bytes, and it is the right one.
+
+        False says nothing of the file: it must be read.
+        """
+        del stored
+        return False
 
     @abstractmethod
     def set_time(self, path: str, mtime_ms: int) -> None:

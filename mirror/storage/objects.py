@@ -20,6 +20,7 @@ from msgspec import Struct
 from mirror import values
 from mirror.errors import DiskError, UsageError
 from mirror.places import BucketUrl
+from mirror.storage import layout
 from mirror.storage.durable import Disk
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class Objects:
         url: the bucket and the prefix.
         disk: takes the durable steps.
 
+    Attributes:
+        service: a short name of the service and the bucket.
+
     Raises:
         UsageError: the package for object stores is not installed, or the environment is wrong.
     """
@@ -89,6 +93,7 @@ class Objects:
         self._disk = disk
         named = {name: url for name, url in os.environ.items() if _ENDPOINT.fullmatch(name)}
         is_plain = True in {_is_plain(name, url) for name, url in named.items()}
+        self.service = layout.short_hash(repr((url.scheme, url.bucket, sorted(named.items()))))
         try:
             self._store: Any = obstore.store.from_url(
                 str(url),
@@ -143,9 +148,19 @@ class Objects:
 
     def attributes(self, path: str) -> Mapping[str, str]:
         """What was put beside an object; nothing if there is none."""
-        with contextlib.suppress(FileNotFoundError), self._translated(path):
-            return dict(self._obstore.get(self._store, path, options={"head": True}).attributes)
+        with contextlib.suppress(FileNotFoundError):
+            return self.described(path)[1]
         return {}
+
+    def described(self, path: str) -> tuple[ObjectFacts, Mapping[str, str]]:
+        """An object's facts, and what was put beside it.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self._translated(path):
+            found = self._obstore.get(self._store, path, options={"head": True})
+            return _facts(found.meta), dict(found.attributes)
 
     def get(self, path: str) -> tuple[bytes, ObjectFacts]:
         """The content of an object, and its facts.

@@ -1,20 +1,25 @@
-"""Whether an object store keeps what a mirror rests on: conditions of a PUT.
+"""What an object store does: whether it keeps the conditions of a PUT, and how it proves bytes.
 
 Some services take a conditional PUT and ignore the condition, without a word. On those, two runs
 would overwrite each other's records.
 """
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 
 from mirror.errors import DiskError
+from mirror.storage.interface import Proof
 from mirror.storage.layout import PRIVATE_FOLDER
 from mirror.storage.objects import ConflictError, Objects
 
 
-def probe(objects: Objects) -> None:
+def probe(objects: Objects) -> Proof:
     """Try the conditions with an object of its own, which is deleted again.
+
+    Returns:
+        How the service proves what it holds.
 
     Raises:
         DiskError: the service ignores a condition, or cannot be used.
@@ -38,6 +43,8 @@ def probe(objects: Objects) -> None:
             where=objects.location(""),
             hint="use a service that knows If-Match and If-None-Match: see docs/buckets.md",
         )
+    md5 = hashlib.md5(b"1", usedforsecurity=False).hexdigest()
+    return Proof(objects.service, has_digests=before is not None and before.etag == md5)
 
 
 def _is_refused(put: Callable[[], object]) -> bool:

@@ -81,7 +81,7 @@ def test_what_changes_is_kept(run: Run, library: Library, bucket: Bucket, tmp_pa
 def test_a_damaged_object_is_found_and_repaired(
     run: Run, library: Library, bucket: Bucket, tmp_path: Path
 ) -> None:
-    """`verify` reads every object; `--repair` fetches again; `sync` what is missing or cut."""
+    """`verify` notices; `--repair` fetches again; `sync` what is missing or cut."""
     library.fill(4)
     assert run("sync").code == 0
     image, video = (
@@ -101,6 +101,59 @@ def test_a_damaged_object_is_found_and_repaired(
     assert video in bucket.paths()
     assert run("verify", "--repair").code == 0
     check_mirror(_down(bucket, tmp_path / "down"), library)
+
+
+def test_checksums_of_the_server_are_enough_to_verify(
+    program_here: RunProgram, service: Misbehaving, library: Library, bucket: Bucket
+) -> None:
+    """`verify` downloads only what has none; `--read` downloads all; each says which it was."""
+    items = library.fill(4)
+    old = library.files[f"/cdn/{items[0]['contentType']}/0"].body
+    with Gateway(bucket.s3.url) as gateway:
+        env = {**access_to(service), **bucket.s3.environ, "AWS_ENDPOINT_URL": gateway.url}
+
+        def run(*arguments: str) -> tuple[Finished, int]:
+            gateway.requests.clear()
+            done = program_here(*arguments, "--dest", bucket.url, env=env)
+            kinds = ("/video/", "/image/", "/audio/")
+            read = [
+                it
+                for it in gateway.requests
+                if it[0] == "GET" and any(map(it[1].__contains__, kinds))
+            ]
+            return done, len(read)
+
+        assert run("sync")[0].code == 0
+        library.change(items[0], old + b"more")
+        assert run("sync")[0].code == 0  # the copy in history has its checksum, too
+        assert json.loads(bucket.read(f"{PRIVATE}/root.json"))["proof"]["has_digests"] is True
+        done, read = run("verify")
+        assert (done.code, read) == (0, 0), done.err
+        assert "checked by the server's checksums" in done.err
+        [image] = [path for path in bucket.paths() if path.startswith("image/")]
+        bucket.put(image, bucket.read(image))  # as a hand, or another tool, does
+        done, read = run("verify")
+        assert (done.code, read) == (0, 1)
+        assert "1 downloaded and hashed" in done.err
+        bucket.put(image, b"x" * len(bucket.read(image)))
+        done, read = run("verify")
+        assert (done.code, read, f"damaged: {image}" in done.err) == (1, 1, True)
+        done, read = run("verify", "--read", "--json")
+        assert (done.code, read) == (1, done.summary["checked"])
+        assert done.summary["by_checksum"] == 0
+
+
+def test_a_copy_at_another_service_is_probed_anew(
+    program_here: RunProgram, service: Misbehaving, library: Library, bucket: Bucket
+) -> None:
+    """What `root.json` says is of one service: another may ignore conditions, and is refused."""
+    library.fill(1)
+    env = {**access_to(service), **bucket.s3.environ}
+    assert program_here("sync", "--dest", bucket.url, env=env).code == 0
+    with Gateway(bucket.s3.url, keeps_conditions=False) as gateway:
+        other = {**env, "AWS_ENDPOINT_URL": gateway.url}
+        done = program_here("sync", "--dest", bucket.url, env=other)
+    assert (done.code, "ignores the conditions" in done.err) == (6, True), done.err
 
 
 def test_pruned_objects_go_to_the_trash_first(

@@ -5,6 +5,7 @@ import pytest
 from mirror.errors import DiskError
 from mirror.places import BucketUrl
 from mirror.storage.durable import Disk
+from mirror.storage.interface import Proof
 from mirror.storage.objects import Objects
 from mirror.storage.probing import probe
 from tests.lib.buckets import Bucket
@@ -20,8 +21,8 @@ def objects(bucket: Bucket) -> Objects:
 
 
 def test_a_service_that_keeps_them_passes(objects: Objects, bucket: Bucket) -> None:
-    """Nothing is left behind."""
-    probe(objects)
+    """Nothing is left behind; it is found out whether ETags prove bytes."""
+    assert probe(objects) == Proof(objects.service, has_digests=True)
     assert bucket.paths() == []
 
 
