@@ -45,6 +45,7 @@ def test_a_sound_mirror_is_said_to_be_so(
     assert (done.code, done.err) == (0, "")
     assert done.summary == {
         "checked": len(stored),
+        "by_checksum": 0,
         "bytes": sum(each["size"] for each in stored),
         "wrong": [],
         "extra": [],
