@@ -20,7 +20,7 @@ from mirror.models import Asset, Entry, State, TwinEntry, same_type, twin_key_of
 from mirror.net.decode import owner_of
 
 
-class _Listed(Struct, frozen=True):
+class _Listed(Struct, frozen=True, gc=False):
     """A version of an asset that was listed since the run started."""
 
     key: str
@@ -46,7 +46,7 @@ class Known:
         self._count = len(entries)
         self._current: dict[str | None, set[str]] = defaultdict(set)
         self._addresses: set[str | None] = set()
-        self._met: dict[str, list[_Listed]] = defaultdict(list)
+        self._met: dict[str, tuple[_Listed, ...]] = {}
         self._first_types: dict[str, str | None] = {}
         for key, entry in zip(entries, entries.values(), strict=True):
             self._addresses.add(entry.account)
@@ -110,17 +110,18 @@ class Known:
 
     def _versions(self, asset: Asset | Entry) -> Iterator[_Version]:
         recorded = map(self._entries.__getitem__, self._recorded.get(asset.id, ()))
-        for version in (*recorded, *self._met.get(asset.id, ())):
+        versions: tuple[_Version, ...] = (*recorded, *self._met.get(asset.id, ()))
+        for version in versions:
             if same_type(version.content_type, asset.content_type):
                 yield version
 
     def _note(self, asset: Asset) -> None:
-        versions = self._met[asset.id]
+        versions = self._met.get(asset.id, ())
         if all(version.key != asset.key for version in versions):
             version = _Listed(
                 asset.key, asset.update_time_ms, asset.create_time_ms, asset.content_type
             )
-            versions.append(version)
+            self._met[asset.id] = (*versions, version)
 
     @cached_property
     def _twins(self) -> set[str]:

@@ -165,10 +165,10 @@ class Receiver(Answer[Received]):
                 self.partial.discard()
                 raise FetchError("the server sent a part of the file in place of the file")
             return 0
-        is_told = self._length() in (0, last - first + 1)
-        if is_told and first == 0 and last + 1 == total:
+        has_its_length = self._length() in (0, last - first + 1)
+        if has_its_length and first == 0 and last + 1 == total:
             return 0
-        if not is_told or self.resume is None or first != self.resume.note.size:
+        if not has_its_length or self.resume is None or first != self.resume.note.size:
             self.partial.discard()
             raise FetchError("the server sent another part of the file than requested")
         # A server that does not know If-Range sends the rest of whatever it has now.

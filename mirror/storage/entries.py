@@ -46,7 +46,8 @@ class Entries(MutableMapping[str, Entry]):
         return entry
 
     def __setitem__(self, key: str, entry: Entry) -> None:
-        self._texts[key] = Raw(_encode(entry))
+        text = bytes(memoryview(_encode(entry)))  # a copy: msgspec's own has room for half as much
+        self._texts[key] = Raw(text)
         self._recent.pop(key, None)
 
     def __delitem__(self, key: str) -> None:

@@ -34,7 +34,7 @@ class Securing:
     def watch(self, folder: Path) -> None:
         """Open the folder of partial files before anything is written there.
 
-        By that, `syncfs` reports each write error to us, even if it has told another program.
+        By that, `syncfs` reports each write error to us, even one that another program has seen.
 
         Raises:
             OSError: it cannot be opened.
