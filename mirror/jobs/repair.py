@@ -92,7 +92,7 @@ def check_and_repair(
             repair.restore()  # what was fetched may be what another entry lacks
         repair.judge()
     finally:
-        verify.note(root, findings.left)
+        verify.note(root, findings.left, by_checksum=findings.by_checksum)
         root.compact()
     return findings, error
 

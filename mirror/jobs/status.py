@@ -76,7 +76,8 @@ class Status(Struct):
         trash: the files in `.kling-mirror/trash`.
         missing: recorded files that are not in their places with their sizes.
         damaged: files that the last `verify` found damaged, and that were not repaired since.
-        last_verified: ISO 8601 UTC: when all files were last read and compared, or null.
+        last_verified: ISO 8601 UTC: when all files were last compared, or null.
+        verified_by_checksum: how many of these were not read: a bucket's own checksums were right.
         failures: the assets that could not be mirrored yet.
         at_work: the run that holds the mirror's lock, or null.
         runs: the last ones, newest first; what `sync --json` printed, without `failures`.
@@ -100,6 +101,7 @@ class Status(Struct):
     missing: int
     damaged: int
     last_verified: str | None
+    verified_by_checksum: int
     failures: list[Failure]
     at_work: Holder | None
     runs: list[Summary] = field(default_factory=list)
@@ -162,6 +164,7 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
         missing=len(missing),
         damaged=damaged,
         last_verified=verified.at if verified is not None else None,
+        verified_by_checksum=verified.by_checksum if verified is not None else 0,
         failures=failures,
         at_work=at_work,
         runs=runs[: -_SHOWN_RUNS - 1 : -1],

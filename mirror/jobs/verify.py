@@ -126,16 +126,19 @@ def check(
         extra = _without_entry(extra, now)
     findings.wrong = [finding for finding, _ in wrong]
     findings.extra = sorted(map(decodable, extra))
-    note(root, findings.left)
+    note(root, findings.left, by_checksum=findings.by_checksum)
     return findings
 
 
-def note(root: Root, wrong: Collection[str], *, may_lack: bool = False) -> None:
+def note(
+    root: Root, wrong: Collection[str], *, by_checksum: int = 0, may_lack: bool = False
+) -> None:
     """Keep for `status` which files are damaged; a disk that cannot be written has no room for it.
 
     Args:
         root: open.
         wrong: paths of recorded files; what is missing or cut `status` sees for itself.
+        by_checksum: how many files were not read, as `Findings` has it.
         may_lack: whether the manifest was just made anew, and may lack what earlier runs mirrored.
     """
     earlier = log.last_verified(root.storage)
@@ -147,8 +150,9 @@ def note(root: Root, wrong: Collection[str], *, may_lack: bool = False) -> None:
         for _, _, stored in recorded(root.manifest)
         if stored.path in wrong and root.storage.is_intact(stored)
     ]
+    verified = Verified(now_iso(), damaged, runs_before, by_checksum)
     with contextlib.suppress(OSError):
-        root.storage.write_document(VERIFIED, to_json(Verified(now_iso(), damaged, runs_before)))
+        root.storage.write_document(VERIFIED, to_json(verified))
 
 
 def _checked(

@@ -90,6 +90,14 @@ def _verdict(state: Status, times: _Times, max_age_s: float) -> str:
     return f"Safe{within}: {listed}."
 
 
+def _verified(state: Status, when: str) -> str:
+    """When the files were last compared, and how."""
+    how = ""
+    if state.verified_by_checksum:
+        how = f", {state.verified_by_checksum:,} of them by the service's checksums alone"
+    return f"Last verified {when}: all files that were here then{how}."
+
+
 def _notes(state: Status, times: _Times) -> Iterator[str]:
     """What else matters for safety."""
     for reason in state.reasons[1:]:
@@ -104,7 +112,7 @@ def _notes(state: Status, times: _Times) -> Iterator[str]:
         if state.last_complete is None:
             yield "If you want only that, put the limit into the config: `status` then counts it."
     if state.last_verified is not None:
-        yield f"Last verified {times.when(state.last_verified)}: all files that were here then."
+        yield _verified(state, times.when(state.last_verified))
     elif state.current:
         yield "Each file was checked when fetched. `kling-mirror verify` has not read them again."
     if state.at_work is not None:

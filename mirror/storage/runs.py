@@ -26,11 +26,13 @@ class Verified(msgspec.Struct, frozen=True):
             has another size, `status` sees for itself.
         runs_before: how many runs the log had when `verify --rebuild` last made a manifest that may
             lack something: what they mirrored need not be in it.
+        by_checksum: how many files were not read: a bucket's own checksums were right.
     """
 
     at: str
     damaged: list[StoredFile]
     runs_before: int = 0
+    by_checksum: int = 0
 
 
 def last_verified(storage: Storage) -> Verified | None:

@@ -130,6 +130,7 @@ def test_checksums_of_the_server_are_enough_to_verify(
         done, read = run("verify")
         assert (done.code, read) == (0, 0), done.err
         assert "checked by the server's checksums" in done.err
+        assert "checksums alone" in run("status")[0].out
         [image] = [path for path in bucket.paths() if path.startswith("image/")]
         bucket.put(image, bucket.read(image))  # as a hand, or another tool, does
         done, read = run("verify")

@@ -32,6 +32,7 @@ SAFE = Status(
     missing=0,
     damaged=0,
     last_verified=None,
+    verified_by_checksum=0,
     failures=[],
     at_work=None,
 )
@@ -100,6 +101,13 @@ def test_what_else_matters(make_result: MakeResult) -> None:
             " Free some space."
         ),
     ]
+
+
+def test_a_bucket_that_was_not_read_is_not_called_read() -> None:
+    """What only the service's own checksums say is said to be that."""
+    lines = said(last_verified=YESTERDAY, verified_by_checksum=1200)
+    [line] = [line for line in lines if "Last verified" in line]
+    assert line.endswith("here then, 1,200 of them by the service's checksums alone.")
 
 
 def test_totals() -> None:
