@@ -189,6 +189,9 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name, ""
 
 
+_GZIP = b"\x1f\x8b\x08"
+
+
 def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = True) -> str | None:
     """The type of a page that a server sent in place of a file; None for a real file.
 
@@ -198,7 +201,7 @@ def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = T
         head: the first `HEAD_BYTES` bytes.
         content_type: as it was declared.
         is_media: whether an image, a video or a sound is expected. Then text that is not declared
-            as one of these is an error message.
+            as one of these is an error message, and so is what was compressed without a word of it.
     """
     if sniff(head):
         return None
@@ -209,6 +212,8 @@ def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = T
         if beginning.match(start.lstrip()):
             return kind
     declared = _media_type(content_type)
+    if is_media and head.startswith(_GZIP):
+        return "compressed"
     if declared == "text/html" or declared.endswith(("/json", "+json", "/xml", "+xml")):
         return declared
     is_declared = declared in _BY_TYPE or declared.startswith(("image/", "video/", "audio/"))

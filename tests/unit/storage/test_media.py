@@ -1,5 +1,6 @@
 """What a file is: its bytes first, then its Content-Type, then its name."""
 
+import gzip
 import re
 from importlib.resources import files
 
@@ -245,6 +246,13 @@ def test_text_is_a_file_where_no_medium_is_expected() -> None:
     """A type of asset that nobody knows yet may well be text; a page is none even then."""
     assert error_page_type(b"Words.", "text/plain", is_media=False) is None
     assert error_page_type(b"<html>", "text/plain", is_media=False) == "HTML"
+
+
+def test_a_compressed_page_is_none_of_the_media() -> None:
+    """No Content-Encoding names it; what is to be no media may be so."""
+    page = gzip.compress(b"<html>")
+    assert error_page_type(page, "video/mp4") == "compressed"
+    assert error_page_type(page, "application/gzip", is_media=False) is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
