@@ -9,18 +9,18 @@ parser can take any of it for something else.
 
 import json
 import math
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 import msgspec
 from msgspec import Struct
 
-from mirror.models import Entry
+from mirror.models import Entry, Failure
 from mirror.storage.media import shown_as, split_suffix
 
 MARK = b"/* kling-mirror gallery: data */\n"
 """The file's first line; a file with another first line was not written by us."""
 
-FORMAT = 1
+FORMAT = 2
 """The format of the rows; a page of another format says so instead of showing nonsense."""
 
 _SHOWN_FIELDS = frozenset(
@@ -34,12 +34,17 @@ _ESCAPES = {
 }
 
 
+_More = dict[tuple[tuple[str, str], ...], int]
+"""The other fields that Kling sent, each set once, and its place."""
+
+
 class Row(Struct, frozen=True, array_like=True, gc=False):
     """One entry, in the order of the script's `fields`.
 
     Attributes:
         updated: epoch milliseconds; text where JavaScript's numbers are not exact.
         created: epoch milliseconds, or None.
+        state: of the entry; `missing` for an asset that was never fetched.
         gone: since when Kling no longer lists it, ISO 8601 UTC, or None.
         favored: 1 where the asset is a favourite.
         kind: how a browser can show the resource (`image`, `video`, `audio`), or "".
@@ -54,6 +59,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         cover: the cover's path; "" where there is none.
         coverSha: the cover's SHA-256, hex.
         thumb: the hash that names its picture's thumbnail; "" where there is none.
+        error: why a file of it could not be fetched, or "".
         more: the place in `more` of the other fields that Kling sent.
     """
 
@@ -78,6 +84,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     cover: str
     coverSha: str  # noqa: N815 - the page's own spelling
     thumb: str
+    error: str
     more: int
 
 
@@ -94,7 +101,7 @@ def script(
     *,
     mirror: str,
     base: str = "../",
-    missing: int = 0,
+    failures: Collection[Failure] = (),
     thumbs: Container[str] = (),
 ) -> bytes:
     """Write the data as a script that sets `klingMirror`; the same entries give the same bytes.
@@ -103,14 +110,23 @@ def script(
         entries: what to show.
         mirror: the mirror's name.
         thumbs: the hashes of the pictures that have a thumbnail.
-        missing: how many files could not be fetched yet.
+        failures: what could not be fetched: an asset without an entry has a row all the same.
         base: the URL of the mirror's root, as the page sees it; it ends with a slash.
     """
-    more: dict[tuple[tuple[str, str], ...], int] = {}
-    in_order = sorted(entries, key=lambda entry: (entry.id, entry.update_time_ms, entry.key))
-    rows = [_row(entry, more, thumbs) for entry in in_order]
+    more: _More = {}
+    recorded = {entry.key for entry in entries}
+    lost = [failure for failure in failures if failure.key not in recorded]
+    errors = {failure.key: _text(failure.error) for failure in failures}
+    shown: list[Entry | Failure] = [*entries, *lost]
+    in_order = sorted(shown, key=lambda one: (one.id, one.update_time_ms, one.key))
+    rows = [
+        _lost_row(one, more)
+        if isinstance(one, Failure)
+        else _row(one, more, thumbs, errors.get(one.key, ""))
+        for one in in_order
+    ]
     encode = msgspec.json.encode
-    head = encode(_Head(FORMAT, _text(mirror), base, missing, Row.__struct_fields__))
+    head = encode(_Head(FORMAT, _text(mirror), base, len(failures), Row.__struct_fields__))
     data = b'%s,\n"more":%s,\n"rows":[\n%s\n]}' % (
         head[:-1],
         encode(list(more)),
@@ -121,7 +137,7 @@ def script(
     return b"%sglobalThis.klingMirror = %s;\n" % (MARK, data)
 
 
-def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int], thumbs: Container[str]) -> Row:
+def _row(entry: Entry, more: _More, thumbs: Container[str], error: str) -> Row:
     shown = entry.cover or entry.resource
     asset = _asset(entry)
     shape = asset.get("resource")
@@ -149,7 +165,37 @@ def _row(entry: Entry, more: dict[tuple[tuple[str, str], ...], int], thumbs: Con
         cover=cover.path if cover else "",
         coverSha=cover.sha256 if cover else "",
         thumb=shown.sha256 if shown and shown.sha256 in thumbs else "",
+        error=error,
         more=more.setdefault(_other_fields(asset), len(more)),
+    )
+
+
+def _lost_row(failure: Failure, more: _More) -> Row:
+    """The row of an asset that the mirror has no file of."""
+    return Row(
+        id=failure.id,
+        updated=_exact(failure.update_time_ms),
+        created=None,
+        name=failure.name,
+        type=failure.content_type,
+        account=failure.account,
+        state="missing",
+        gone=None,
+        favored=0,
+        kind="",
+        duration=0,
+        width=0,
+        height=0,
+        path="",
+        size=0,
+        total=0,
+        sha="",
+        fetched="",
+        cover="",
+        coverSha="",
+        thumb="",
+        error=_text(failure.error),
+        more=more.setdefault((), len(more)),
     )
 
 

@@ -22,7 +22,16 @@ from mirror.storage.local import LocalFolder
 from mirror.storage.root import Root
 
 _MARK = b"<!doctype html>\n<!-- kling-mirror gallery: page -->\n"
-_SCRIPTS = ("words.js", "library.js", "layout.js", "grid.js", "detail.js", "main.js")
+_SCRIPTS = (
+    "words.js",
+    "library.js",
+    "layout.js",
+    "tile.js",
+    "grid.js",
+    "scrubber.js",
+    "detail.js",
+    "main.js",
+)
 
 
 def write(
@@ -56,7 +65,11 @@ def write(
         if isinstance(place, LocalFolder):
             thumbs = Thumbs(root.storage, place, f"{folder}thumbs/").refresh(entries, is_stopping)
         script = data.script(
-            entries, mirror=name, base=base, missing=len(root.manifest.failures), thumbs=thumbs
+            entries,
+            mirror=name,
+            base=base,
+            failures=root.manifest.failures.values(),
+            thumbs=thumbs,
         )
         _replace(place, f"{folder}data.js", script, mark=data.MARK)
         _replace(place, f"{folder}index.html", _page(script), mark=_MARK)

@@ -16,7 +16,7 @@ from mirror.storage.media import kind_of, split_suffix
 
 _WORTH_BYTES = 300_000
 _SIZE = (1600, 640)
-"""Within these pixels: tiles are at most 270 high, and screens have two pixels in one."""
+"""Within these pixels: usual tiles are at most 270 high, and screens have two pixels in one."""
 _QUALITY = 80
 _AT_ONCE = 4
 _MOST_PIXELS = 120_000_000

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import asdict, replace
 
-from mirror.models import TwinEntry
-from mirror.storage.journal import PutEntry
+from mirror.models import Failure, TwinEntry
+from mirror.storage.journal import PutEntry, PutFailure
 from tests.lib.browser import chromium
 
 if TYPE_CHECKING:
@@ -563,7 +563,7 @@ def test_a_lost_cover_gives_way_to_the_film(tmp_path: Path, browser: "Chrome") -
     page.until(lambda: page.js("return document.querySelectorAll('.tile.seen').length") == 7)
     films = page.browser.find_elements("css selector", ".tile.seen .picture video")
     assert len(films) == 3
-    page.until(lambda: page.find(".lost").text == "Cannot be shown")
+    page.until(lambda: page.find(".lost").text == "Cannot be shown: run kling-mirror verify")
     assert page.js("return document.querySelector('.tile:has(.lost) .name').textContent") == "Nr 10"
 
 
@@ -629,3 +629,71 @@ def test_a_large_mirror_keeps_the_document_small(tmp_path: Path, browser: "Chrom
     page.find("input[type=search]").send_keys("asset 1999")
     assert page.count().startswith("12 of 20,000 · ")
     assert page.complaints() == []
+
+
+def test_months_have_headings_and_a_scrubber_leads_to_them(
+    tmp_path: Path, browser: "Chrome"
+) -> None:
+    """By date alone: ordered by name, there are none."""
+    mirror = Mirror(tmp_path / "mirror")
+    first = mirror.add(0, "sunset.jpg", "image/0.jpg", said=facts())
+    times = {str(10**18 + at): T0 - at * 15 * 86_400_000 for at in range(1, 200)}
+    mirror.manifest.record(
+        PutEntry(replace(first, id=id_, update_time_ms=time_ms, create_time_ms=time_ms))
+        for id_, time_ms in times.items()
+    )
+    page = Page(browser, mirror.write())
+    page.open()
+    shown = "return [...document.querySelectorAll('.month')].map(it => it.textContent).join()"
+    assert "2025" in page.js(shown)
+    assert "2017" not in page.js(shown)
+    page.js("document.querySelector('#scrubber').focus()")
+    page.press(END)
+    page.until(lambda: "2017" in page.js(shown))
+    page.choose("sort", "name")
+    assert page.js(shown) == ""
+    assert not page.find("#scrubber").is_displayed()
+
+
+def test_the_size_of_tiles_survives_a_reload(page: Page) -> None:
+    """It is a matter of the screen and the eyes, not of one visit."""
+    height = "return document.querySelector('.tile .picture').clientHeight"
+    before = page.js(height)
+    try:
+        page.js(
+            "const size = document.querySelector('#tools').elements.size; size.value = size.max;"
+            "size.dispatchEvent(new Event('input', {bubbles: true}))"
+        )
+        larger = page.js(height)
+        assert larger > before
+        page.open()
+        assert page.js(height) == larger
+    finally:
+        page.js("localStorage.clear()")
+
+
+def test_the_arrows_leave_a_player(page: Page) -> None:
+    """A film that has the focus keeps Space, and steps to the next asset like anything else."""
+    page.open(f"9100000000000000002@{T0 + 2000}")
+    page.js("document.querySelector('.shown video').focus()")
+    before = page.js("return location.hash")
+    page.press(RIGHT)
+    page.until(lambda: page.js("return location.hash") != before)
+
+
+def test_what_was_never_fetched_has_a_tile(tmp_path: Path, browser: "Chrome") -> None:
+    """It says so, and what to run; its page says why."""
+    mirror = small_mirror(tmp_path / "mirror")
+    when = "2025-11-20T01:17:09Z"
+    lost = Failure("77", T0, None, "resource", "gave 404", 1, when, when, "lost.mp4", "video")
+    mirror.manifest.record([PutFailure(lost)])
+    page = Page(browser, mirror.write())
+    page.open()
+    tile = page.js("return document.querySelector('.tile.missing').textContent")
+    assert "lost.mp4" in tile
+    with page.emulating(width=360):
+        page.open()
+        assert page.js("return document.body.scrollWidth - document.body.clientWidth") == 0
+    assert "run kling-mirror sync" in tile
+    page.open(f"77@{T0}")
+    page.until(lambda: "gave 404" in page.find(".shown").text)

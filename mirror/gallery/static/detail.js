@@ -12,7 +12,8 @@ class Detail {
     this.part = (selector) => dialog.querySelector(selector);
     // The wheel over a picture is not meant for the grid behind it.
     const still = (event) => {
-      if (!event.target.closest(".panel") && dialog.scrollHeight <= dialog.clientHeight) event.preventDefault();
+      if (event.ctrlKey || event.target.closest(".panel, .whole")) return; // ctrlKey: a pinch
+      if (dialog.scrollHeight <= dialog.clientHeight) event.preventDefault();
     };
     dialog.addEventListener("wheel", still, { passive: false });
   }
@@ -72,12 +73,12 @@ class Detail {
       message.append(icon(one.type), element("p", "", words));
       place.replaceChildren(message);
     };
-    if (!one.path) return cannot("This file was never fetched. kling-mirror status says why.");
+    if (!one.path) return cannot(`This file was never fetched. Run kling-mirror sync to try again. ${one.error}`.trim());
     if (!one.kind) return cannot("A browser cannot show this kind of file. You find its path in the details.");
     const shown = element(one.kind === "image" ? "img" : one.kind);
     if (one.kind === "image") {
       shown.alt = one.title;
-      shown.addEventListener("dblclick", () => place.classList.toggle("whole"));
+      shown.addEventListener("dblclick", (event) => magnify(place, shown, event));
     } else {
       shown.controls = true;
       shown.preload = "metadata";
@@ -86,7 +87,7 @@ class Detail {
     }
     shown.addEventListener("error", () => {
       if (this.asset === one) {
-        cannot("This file is missing or damaged, or this browser cannot show it. kling-mirror verify says which.");
+        cannot("This file is missing or damaged, or this browser cannot show it. Run kling-mirror verify to see which; with --repair it restores the file.");
       }
     });
     shown.src = fileUrl(one.path);
@@ -107,11 +108,12 @@ class Detail {
 
   note(one) {
     const note = this.part(".note");
-    note.hidden = one.state === "current";
+    note.hidden = one.state === "current" && !one.error;
     note.className = `note ${one.state}`;
     const since = one.gone ? timeWords(days, one.gone) : "–";
     note.textContent = {
-      current: "",
+      current: one.error && `Not all of it could be fetched: ${one.error}. Run kling-mirror sync to try again.`,
+      missing: "Kling lists it, but its file was never fetched. kling-mirror status lists all that failed.",
       gone: `Exists only here: Kling no longer lists it${since === "–" ? "" : ` (since ${since})`}.`,
       superseded: "Superseded: Kling has a newer version. This one is kept in history.",
     }[one.state];
@@ -185,6 +187,15 @@ class Detail {
       }),
     );
   }
+}
+
+/** Show a picture pixel by pixel around the point that was meant, or fit it in again. */
+function magnify(place, shown, { offsetX, offsetY }) {
+  const [across, down] = [shown.clientWidth, shown.clientHeight];
+  const fit = Math.min(across / shown.naturalWidth, down / shown.naturalHeight);
+  if (!place.classList.toggle("whole")) return;
+  const margin = { x: (across - fit * shown.naturalWidth) / 2, y: (down - fit * shown.naturalHeight) / 2 };
+  place.scrollTo((offsetX - margin.x) / fit - across / 2, (offsetY - margin.y) / fit - down / 2);
 }
 
 /** A button that copies a text, and confirms it. */

@@ -1,6 +1,9 @@
 // The grid: it is as tall as all assets are, but only the rows in sight are in the document.
 
 const CAPTION_REM = 3.15;
+const HEADING_REM = 3;
+const TILE_SIZES = [0.5, 0.72, 1, 1.35, 1.8]; // times the usual height
+const USUAL_SIZE = 2;
 const ROWS_BEYOND = 2; // above and below what is in sight
 const PICTURE_DELAY_MS = 90; // a row that only passes by loads no picture
 const PREVIEW_DELAY_MS = 350; // a mouse that only passes by starts no film
@@ -15,6 +18,9 @@ class Grid {
     this.assets = [];
     this.layout = new Layout([], 0, { height: 1, caption: 0 });
     this.tiles = new Map(); // by the asset's place in `assets`
+    this.headings = new Map(); // by the month's number
+    this.size = USUAL_SIZE;
+    this.onMove = () => {}; // called after scrolling and laying out
     this.spare = new Map(); // tiles of what was shown before, by asset
     this.active = 0; // the one tile that Tab reaches
     this.player = null;
@@ -46,12 +52,14 @@ class Grid {
   }
 
   /** Show other assets, from the top; `words` gives the waymark's text for an asset. */
-  show(assets, words) {
+  show(assets, words, { byMonth }) {
     this.stop();
     this.words = words;
+    this.byMonth = byMonth;
     this.spare = new Map([...this.tiles].map(([at, tile]) => [this.assets[at], tile]));
     this.list.replaceChildren();
     this.tiles.clear();
+    this.headings.clear();
     this.assets = assets;
     this.active = 0;
     this.lay();
@@ -62,17 +70,35 @@ class Grid {
   /** Measure again, and put everything into its place. */
   lay() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const wanted = { height: Math.min(270, 130 + innerWidth * 0.0625), caption: Math.round(CAPTION_REM * rem) };
+    const usual = Math.min(270, 130 + innerWidth * 0.0625);
+    const wanted = {
+      height: usual * TILE_SIZES[this.size],
+      caption: Math.round(CAPTION_REM * rem),
+      heading: this.byMonth ? Math.round(HEADING_REM * rem) : 0,
+    };
     this.laidWidth = this.list.clientWidth;
     this.layout = new Layout(this.assets, Math.max(100, this.laidWidth), wanted);
     this.list.style.height = `${this.layout.height}px`;
     for (const [at, tile] of this.tiles) this.put(tile, at);
+    this.headings.forEach((heading) => heading.remove());
+    this.headings.clear();
     this.render();
+    this.onMove();
   }
 
-  /** If the width changed, lay the list out again around what was in sight. */
+  /** If the width changed, lay the list out again. */
   resize() {
-    if (this.list.clientWidth === this.laidWidth) return;
+    if (this.list.clientWidth !== this.laidWidth) this.layAround();
+  }
+
+  /** Make the tiles larger or smaller; 0 is the smallest of `TILE_SIZES`. */
+  resizeTiles(size) {
+    this.size = size;
+    this.layAround();
+  }
+
+  /** Lay the list out again; what was in sight stays in sight. */
+  layAround() {
     const { top, layout } = { top: this.top(), layout: this.layout };
     const seen = layout.rows[layout.rowAt(top)];
     this.lay();
@@ -82,6 +108,12 @@ class Grid {
   /** How far the list's upper edge is above the window's. */
   top() {
     return -this.list.getBoundingClientRect().top;
+  }
+
+  /** How much of the window's top the page's header covers. */
+  covered() {
+    const head = document.getElementById("top");
+    return getComputedStyle(head).position === "sticky" ? head.getBoundingClientRect().height : 0;
   }
 
   rowOf(at) {
@@ -95,16 +127,17 @@ class Grid {
     this.waymark.classList.toggle("visible", this.layout.height > 3 * innerHeight);
     clearTimeout(this.waymarkTimer);
     this.waymarkTimer = setTimeout(() => this.waymark.classList.remove("visible"), WAYMARK_MS);
+    this.onMove();
   }
 
   /** Put the rows in sight into the document, and take the others out. */
   render() {
     const { rows } = this.layout;
     const top = this.top();
-    const first = rows[Math.max(0, this.layout.rowAt(top) - ROWS_BEYOND)]?.first ?? 0;
-    const end = rows[Math.min(rows.length - 1, this.layout.rowAt(top + innerHeight) + ROWS_BEYOND)]?.end ?? 0;
+    const firstRow = Math.max(0, this.layout.rowAt(top) - ROWS_BEYOND);
+    const lastRow = Math.min(rows.length - 1, this.layout.rowAt(top + innerHeight) + ROWS_BEYOND);
     const wanted = new Set();
-    for (let at = first; at < end; at += 1) wanted.add(at);
+    for (let at = rows[firstRow]?.first ?? 0; at < (rows[lastRow]?.end ?? 0); at += 1) wanted.add(at);
     for (const [at, tile] of this.tiles) {
       if (tile.contains(document.activeElement) || tile.contains(this.player)) wanted.add(at);
       else if (!wanted.has(at)) {
@@ -112,54 +145,53 @@ class Grid {
         release(tile);
       }
     }
-    // Tiles stand in the document in their order: Tab and a screen reader follow it.
+    const months = new Set(rows.slice(firstRow, lastRow + 1).filter((row) => row.opens).map((row) => row.month));
+    for (const [number, heading] of this.headings) {
+      if (!months.has(number)) {
+        this.headings.delete(number);
+        heading.remove();
+      }
+    }
+    // All stands in the document in its order: Tab and a screen reader follow it.
     let next = this.list.firstElementChild;
+    const place = (there, make) => {
+      if (there) next = there.nextElementSibling;
+      else this.list.insertBefore(make(), next);
+    };
     for (const at of [...wanted].sort((a, b) => a - b)) {
-      const tile = this.tiles.get(at);
-      if (tile) next = tile.nextElementSibling;
-      else this.list.insertBefore(this.add(at), next);
+      const { month, opens, first } = this.rowOf(at);
+      if (opens && at === first && months.has(month)) place(this.headings.get(month), () => this.addHeading(month));
+      place(this.tiles.get(at), () => this.add(at));
     }
     this.reachable();
+  }
+
+  /** The heading of a month, at its place. */
+  addHeading(number) {
+    const { first, end, top } = this.layout.months[number];
+    const item = element("li", "month");
+    item.setAttribute("role", "presentation");
+    const heading = element("span", "", monthWords(this.assets[first]));
+    heading.setAttribute("role", "heading");
+    heading.setAttribute("aria-level", "2");
+    item.append(heading, element("small", "", counted(end - first, "asset")));
+    item.style.transform = `translate(0, ${top}px)`;
+    item.style.height = `${this.layout.heading}px`;
+    this.headings.set(number, item);
+    return item;
   }
 
   /** The tile of an asset, at its place. */
   add(at) {
     const one = this.assets[at];
-    const tile = this.spare.get(one) ?? this.make(one);
+    const isStill = performance.now() - this.scrolledAt > 150;
+    const tile = this.spare.get(one) ?? makeTile(this.template, one, isStill ? 0 : PICTURE_DELAY_MS);
     this.spare.delete(one);
     tile.dataset.at = at;
     tile.setAttribute("aria-setsize", this.assets.length);
     tile.setAttribute("aria-posinset", at + 1);
     this.tiles.set(at, tile);
     this.put(tile, at);
-    return tile;
-  }
-
-  make(one) {
-    const tile = this.template.content.firstElementChild.cloneNode(true);
-    const link = tile.querySelector("a");
-    tile.classList.add(one.type);
-    tile.classList.toggle("old", one.state === "superseded");
-    tile.style.setProperty("--hue", one.hue);
-    link.href = `#${encodeURIComponent(one.key)}`;
-    link.title = one.label;
-    tile.querySelector(".name").textContent = one.label;
-    tile.querySelector(".facts").append(
-      element("span", "", timeWords(days, one.date)), " ", element("span", "", one.path ? sizeWords(one.size) : "No file"),
-    );
-    tile.querySelector(".picture").append(icon(one.type));
-    const duration = tile.querySelector(".duration");
-    duration.hidden = !one.duration;
-    duration.textContent = one.duration ? durationWords(one.duration) : "";
-    const badges = tile.querySelector(".badges");
-    badges.append(element("span", "unseen", TYPE_WORDS[one.type]));
-    if (one.favored) badges.append(badge("favored", "Favourite", icon("star")));
-    if (one.state !== "current") badges.append(badge(one.state, STATE_WORDS[one.state]));
-    const play = tile.querySelector(".play");
-    play.hidden = one.kind !== "video" && one.kind !== "audio";
-    play.setAttribute("aria-label", `Play ${one.label}`);
-    const isStill = performance.now() - this.scrolledAt > 150;
-    setTimeout(() => tile.isConnected && picture(tile, one), isStill ? 0 : PICTURE_DELAY_MS);
     return tile;
   }
 
@@ -241,8 +273,7 @@ class Grid {
   focus(at) {
     if (at < 0 || at >= this.assets.length) return;
     this.active = at;
-    const head = document.getElementById("top");
-    const covered = getComputedStyle(head).position === "sticky" ? head.getBoundingClientRect().height : 0;
+    const covered = this.covered();
     const { top, picture } = this.rowOf(at);
     const above = top - this.top() - covered - GAP;
     const below = top - this.top() + picture + this.layout.caption + GAP - innerHeight;
@@ -258,7 +289,8 @@ class Grid {
       this.stop();
       return;
     }
-    if (!tile || event.target === this.player || event.altKey || event.ctrlKey || event.metaKey) return;
+    const isSeeking = event.target === this.player && isInControls(this.player);
+    if (!tile || isSeeking || event.altKey || event.ctrlKey || event.metaKey) return;
     const to = this.beside(Number(tile.dataset.at), event.key);
     if (to === undefined) return;
     event.preventDefault();
@@ -296,55 +328,11 @@ class Grid {
 
   /** Tab reaches one tile, or the first in sight where that one is not in the document. */
   reachable() {
-    const active = this.tiles.has(this.active) ? this.active : Number(this.list.firstElementChild?.dataset.at);
+    const active = this.tiles.has(this.active) ? this.active : Number(this.list.querySelector(".tile")?.dataset.at);
     for (const [at, tile] of this.tiles) {
       const index = at === active ? 0 : -1;
       tile.querySelector("a").tabIndex = index;
       tile.querySelector(".play").tabIndex = index;
     }
   }
-}
-
-/** Take a tile out of the document, and release the files that it showed. */
-function release(tile) {
-  tile.querySelectorAll("video, audio").forEach(silence);
-  tile.querySelector("img")?.removeAttribute("src");
-  tile.remove();
-}
-
-/** A small mark on a tile's picture. */
-function badge(name, words, shown = null) {
-  const made = element("span", `badge ${name}`);
-  if (shown) made.append(shown, element("span", "unseen", words));
-  else made.textContent = words;
-  return made;
-}
-
-/** Give a tile its picture: the cover; without one the image itself, or a video's first frame. */
-function picture(tile, one, path = one.cover || one.path, thumb = one.thumb) {
-  const isCover = path === one.cover;
-  if (!path || !(isCover || one.kind === "image" || one.kind === "video")) return;
-  const isVideo = !isCover && one.kind === "video";
-  const shown = element(isVideo ? "video" : "img");
-  if (isVideo) {
-    shown.muted = true;
-    shown.preload = "metadata";
-    shown.tabIndex = -1;
-    shown.setAttribute("aria-hidden", "true");
-  } else {
-    shown.decoding = "async";
-    shown.alt = "";
-    shown.draggable = false;
-  }
-  shown.addEventListener(isVideo ? "loadeddata" : "load", () => tile.classList.add("seen"));
-  shown.addEventListener("error", () => {
-    if (!shown.isConnected) return; // released
-    shown.remove();
-    if (thumb) picture(tile, one, path, "");
-    else if (isCover) picture(tile, one, one.path, "");
-    else tile.querySelector(".picture").append(element("span", "lost", "Cannot be shown"));
-  });
-  if (thumb) shown.src = `thumbs/${thumb}.webp`;
-  else shown.src = isVideo ? `${fileUrl(path)}#t=0.1` : fileUrl(path);
-  tile.querySelector(".picture").append(shown);
 }

@@ -1,14 +1,21 @@
-// Where everything stands, in pixels: rows that fill the width, each picture in its own proportions.
-// No DOM.
+// Where everything stands, in pixels: rows that fill the width, each picture in its own proportions,
+// under a heading for each month where the order is by date. No DOM.
 
 const GAP = 14;
 const NARROWEST_PX = 128; // a picture that would be narrower or wider is cropped
 const WIDEST = 2.4; // times its height
 
 class Layout {
-  /** @param {object[]} assets @param {number} width @param {{height: number, caption: number}} wanted */
-  constructor(assets, width, { height, caption }) {
+  /**
+   * @param {object[]} assets
+   * @param {number} width
+   * @param {{height: number, caption: number, heading: number}} wanted heading: 0 for no months
+   */
+  constructor(assets, width, { height, caption, heading }) {
     const narrowest = Math.min(1, NARROWEST_PX / height);
+    this.assets = assets;
+    this.heading = heading;
+    this.months = []; // each with its heading's top
     this.proportions = assets.map((one) => Math.min(WIDEST, Math.max(narrowest, one.proportion)));
     this.caption = caption;
     this.rows = [];
@@ -20,6 +27,11 @@ class Layout {
     let sum = 0; // of the proportions in the row so far
     const filling = (end) => (width - GAP * (end - first - 1)) / sum; // the height that fills the width
     for (let at = 0; at < assets.length; at += 1) {
+      if (heading && at > first && assets[at].month !== assets[first].month) {
+        this.addRow(first, at, Math.min(height, filling(at)));
+        first = at;
+        sum = 0;
+      }
       const without = filling(at);
       sum += this.proportions[at];
       const withIt = filling(at + 1);
@@ -43,8 +55,16 @@ class Layout {
       this.width[at] = Math.round(right) - this.left[at];
       edge = right + GAP;
     }
-    const top = this.rows.length ? this.height + GAP : 0;
-    this.rows.push({ first, end, top, picture: Math.round(height) });
+    let top = this.rows.length ? this.height + GAP : 0;
+    const before = this.months.at(-1);
+    const opens = this.heading > 0 && before?.month !== this.assets[first].month;
+    if (opens) {
+      if (before) before.end = first;
+      this.months.push({ month: this.assets[first].month, first, end: this.assets.length, top });
+      top += this.heading;
+    }
+    const month = this.months.length - 1;
+    this.rows.push({ first, end, top, picture: Math.round(height), month, opens });
     this.height = top + Math.round(height) + this.caption;
   }
 
@@ -57,6 +77,11 @@ class Layout {
       else high = middle - 1;
     }
     return low;
+  }
+
+  /** The number of the month that is at a height; -1 without months. */
+  monthAt(y) {
+    return this.rows[this.rowAt(y + this.heading)]?.month ?? -1;
   }
 
   /** The asset of a row that is right above or below another asset. */

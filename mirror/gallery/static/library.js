@@ -101,6 +101,9 @@ function asset(row, data) {
   one.updated = Number(one.updated);
   one.created = one.created === null ? null : Number(one.created);
   one.date = one.created || one.updated;
+  const day = new Date(one.date);
+  one.month = one.date ? day.getFullYear() * 12 + day.getMonth() || -1 : -1;
+  if (!one.path && one.state === "current") one.state = "missing";
   one.more = data.more[one.more];
   one.proportion = proportion(one);
   one.hue = parseInt(one.sha.slice(0, 4), 16) % 360 || 0;

@@ -3,6 +3,8 @@
 const FIRST_ORDER = "-date";
 const SWIPE_PX = 50;
 
+const SIZE_KEY = "kling-mirror: tile size";
+
 const part = (selector) => document.querySelector(selector);
 
 /** Show a message in place of the grid: what is wrong, and what to do. */
@@ -17,6 +19,8 @@ function showMessage(title = "", hint = "", { clear = false } = {}) {
 function start(library) {
   const tools = part("#tools");
   const grid = new Grid(part("#grid"), part("#tile"), part("#waymark"));
+  const scrubber = new Scrubber(part("#scrubber"), grid);
+  grid.onMove = () => scrubber.refresh();
   const detail = new Detail(part("#detail"), library);
   let selected = [];
   let cameByLink = false; // whether Back leads from an asset's page to the grid
@@ -65,12 +69,12 @@ function start(library) {
     const all = library.assets.length;
     part("#count").textContent = isFiltered
       ? `${numbers.format(selected.length)} of ${numbers.format(all)} · ${sizeWords(bytes)}`
-      : `${counted(all, "asset")} · ${sizeWords(bytes)}${library.missing ? ` · ${counted(library.missing, "file")} missing: see kling-mirror status` : ""}`;
+      : `${counted(all, "asset")} · ${sizeWords(bytes)}${library.missing ? ` · ${counted(library.missing, "file")} not fetched: run kling-mirror sync` : ""}`;
     part("#clear").hidden = !isFiltered;
     for (const choice of tools.querySelectorAll(".choice:not(.sort) select")) {
       choice.classList.toggle("chosen", choice.value !== "");
     }
-    grid.show(selected, WAYMARKS[sort.replace("-", "")]);
+    grid.show(selected, WAYMARKS[sort.replace("-", "")], { byMonth: sort.endsWith("date") });
     if (selected.length) showMessage();
     else if (all) showMessage("No asset matches", "Try fewer words, or clear the filters.", { clear: true });
     else showMessage("Nothing here yet", "Assets appear here after kling-mirror sync.");
@@ -133,6 +137,17 @@ function start(library) {
     if (one) replaceHash(`#${encodeURIComponent(one.key)}`);
   }
 
+  const size = tools.elements.size;
+  size.max = TILE_SIZES.length - 1;
+  size.defaultValue = kept(SIZE_KEY) ?? USUAL_SIZE; // and so no reset of the form changes it
+  grid.size = Number(size.value);
+  size.addEventListener("input", (event) => {
+    event.stopPropagation(); // it is no filter
+    size.defaultValue = size.value;
+    keepFor(SIZE_KEY, size.value);
+    grid.resizeTiles(Number(size.value));
+  });
+
   const keep = () => history.replaceState(null, "", location.pathname + location.search + asHash());
   tools.addEventListener("input", () => {
     select();
@@ -169,7 +184,8 @@ function start(library) {
   addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (detail.asset) {
-      if (event.target.closest?.("video, audio")) return; // the player's own keys
+      const media = event.target.closest?.("video, audio");
+      if (media && (isInControls(media) || !event.key.startsWith("Arrow"))) return; // the player's own keys
       if ((event.key === " " && !event.target.closest?.("button, a, summary")) || event.key === "k") {
         detail.toggle();
         event.preventDefault();
@@ -192,6 +208,7 @@ function start(library) {
   }, { passive: true });
   stage.addEventListener("touchend", ({ changedTouches, target }) => {
     if (!touched || target.closest("video, audio") || (visualViewport?.scale ?? 1) > 1.01) return;
+    if (target.closest(".whole")) return;
     const [dx, dy] = [changedTouches[0].clientX - touched.x, changedTouches[0].clientY - touched.y];
     if (Math.abs(dx) > SWIPE_PX && Math.abs(dx) > 2 * Math.abs(dy)) goTo(dx < 0 ? detail.next : detail.previous);
   }, { passive: true });
@@ -200,6 +217,24 @@ function start(library) {
   prepare();
   select();
   follow();
+}
+
+/** What this browser keeps under a name; null for nothing, also where it may keep nothing. */
+function kept(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+/** Keep a text under a name, if the browser lets a page do that. */
+function keepFor(name, text) {
+  try {
+    localStorage.setItem(name, text);
+  } catch {
+    // it holds until the page is closed
+  }
 }
 
 /** The key in an address such as #id@time; "" if it cannot be read. */

@@ -6,7 +6,7 @@ const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle:
 const months = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric" });
 
 const TYPE_WORDS = { video: "Video", image: "Image", audio: "Sound", other: "Other" };
-const STATE_WORDS = { current: "Current", gone: "Exists only here", superseded: "Superseded" };
+const STATE_WORDS = { current: "Current", gone: "Exists only here", superseded: "Superseded", missing: "Not fetched" };
 
 /** A count and its noun: "1 asset", "1,204 assets". */
 function counted(count, noun) {
@@ -37,9 +37,15 @@ function timeWords(format, time) {
   return Number.isNaN(date.getTime()) || date.getTime() === 0 ? "–" : format.format(date);
 }
 
+/** An asset's month in words. */
+function monthWords(one) {
+  const words = timeWords(months, one.date);
+  return words === "–" ? "No date" : words;
+}
+
 /** The waymark's text: where in an order an asset is. */
 const WAYMARKS = {
-  date: (one) => timeWords(months, one.date),
+  date: monthWords,
   size: (one) => sizeWords(one.size),
   duration: (one) => (one.duration ? durationWords(one.duration) : "No duration"),
   name: (one) => [...one.label][0].toUpperCase(),
@@ -67,6 +73,11 @@ function icon(name) {
   use.setAttribute("href", `#icon-${name}`);
   svg.append(use);
   return svg;
+}
+
+/** Whether the focus is in a player's own controls, such as its seek bar: arrows are theirs. */
+function isInControls(media) {
+  return !media.matches(":focus");
 }
 
 /** Stop a player and release its file. */
