@@ -48,7 +48,7 @@ class Known:
         self._addresses: set[str | None] = set()
         self._met: dict[str, tuple[_Listed, ...]] = {}
         self._first_types: dict[str, str | None] = {}
-        for key, entry in zip(entries, entries.values(), strict=True):
+        for key, entry in entries.items():
             self._addresses.add(entry.account)
             if entry.state == "current" and is_wanted(entry):
                 self._current[entry.account].add(key)

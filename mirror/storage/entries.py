@@ -4,7 +4,7 @@ An entry is decoded when it is looked at, in about a microsecond. Decoded, all o
 would take as much memory again as their text, and a run looks at most of them for a moment only.
 """
 
-from collections.abc import Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 
 import msgspec
 from msgspec import Raw
@@ -34,25 +34,26 @@ class Entries(MutableMapping[str, Entry]):
     def __init__(self, texts: dict[str, Raw] | None = None, *, where: str = "") -> None:
         self._texts = texts if texts is not None else {}
         self._where = where
-        self._recent: dict[str, Entry] = {}
+        self._recent: dict[str, tuple[Raw, Entry]] = {}
 
     def __getitem__(self, key: str) -> Entry:
         """The entry of that key; a `KeyError` where there is none."""
-        if (entry := self._recent.get(key)) is None:
-            entry = self._decoded(key, self._texts[key])
-            if len(self._recent) >= _MOST_RECENT:
-                self._recent.clear()
-            self._recent[key] = entry
+        text = self._texts[key]
+        recent = self._recent.get(key)
+        if recent is not None and recent[0] is text:  # another thread may have recorded it anew
+            return recent[1]
+        entry = self._decoded(key, text)
+        if len(self._recent) >= _MOST_RECENT:
+            self._recent.clear()
+        self._recent[key] = text, entry
         return entry
 
     def __setitem__(self, key: str, entry: Entry) -> None:
         text = bytes(memoryview(_encode(entry)))  # a copy: msgspec's own has room for half as much
         self._texts[key] = Raw(text)
-        self._recent.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         del self._texts[key]
-        self._recent.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
         return key in self._texts
@@ -63,14 +64,13 @@ class Entries(MutableMapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._texts)
 
-    def values(self) -> ValuesView[Entry]:
-        """Every entry, decoded on the way."""
-        return _Values(self)
+    def items(self) -> ItemsView[str, Entry]:
+        """Every key and entry, decoded on the way; none is kept decoded."""
+        return _Items(self)
 
-    def all(self) -> Iterator[tuple[str, Entry]]:
-        """Every key and entry, decoded on the way."""
-        for key, text in self._texts.items():
-            yield key, self._decoded(key, text)
+    def values(self) -> ValuesView[Entry]:
+        """Every entry, as `items` has them."""
+        return _Values(self)
 
     def lines(self) -> Iterator[bytes]:
         """Each entry as the document has it, `"key":{…}`, on one line."""
@@ -85,7 +85,7 @@ class Entries(MutableMapping[str, Entry]):
         Raises:
             ManifestError: the JSON of one is no entry.
         """
-        for _ in self.all():
+        for _ in self.items():
             pass
 
     def _decoded(self, key: str, text: Raw) -> Entry:
@@ -103,10 +103,16 @@ class Entries(MutableMapping[str, Entry]):
         return entry
 
 
-class _Values(ValuesView[Entry]):
-    """The entries, none of which is kept decoded: there may be many."""
+class _Items(ItemsView[str, Entry]):
+    _mapping: Entries
 
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        decoded = self._mapping._decoded  # noqa: SLF001 - it is a view of that
+        return ((key, decoded(key, text)) for key, text in self._mapping._texts.items())  # noqa: SLF001
+
+
+class _Values(ValuesView[Entry]):
     _mapping: Entries
 
     def __iter__(self) -> Iterator[Entry]:
-        return (entry for _, entry in self._mapping.all())
+        return (entry for _, entry in self._mapping.items())

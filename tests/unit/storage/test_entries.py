@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw, structs
 
 from mirror.errors import ExitCode, ManifestError
-from mirror.models import Entry, TwinEntry
+from mirror.models import Entry, TwinEntry, to_json
 from mirror.storage.entries import Entries
 from tests.unit.storage.test_manifest import an_entry
 
@@ -60,3 +60,25 @@ def test_a_damaged_entry_is_named(text: str) -> None:
     assert caught.value.exit_code is ExitCode.MANIFEST
     assert caught.value.where == "/m/manifest.json"
     assert "verify --rebuild" in caught.value.hint
+
+
+def test_what_another_thread_records_is_seen() -> None:
+    """A run lists in one thread and records in another, which may be in between at any moment."""
+    first = an_entry(1)
+    newer = structs.replace(first, name="newer")
+
+    class Texts(dict[str, Raw]):
+        """The texts; right after the first look at one, somebody records the entry anew."""
+
+        is_calm = False
+
+        def __getitem__(self, key: str) -> Raw:
+            text = super().__getitem__(key)
+            if not self.is_calm:
+                self.is_calm = True
+                entries[key] = newer
+            return text
+
+    entries = Entries(Texts({first.key: Raw(to_json(first))}))
+    assert entries[first.key] == first
+    assert entries[first.key] == newer
