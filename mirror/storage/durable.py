@@ -17,7 +17,7 @@ _NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
 FILE_MODE = 0o644
 BINARY = getattr(os, "O_BINARY", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _BUFFER_BYTES = 1 << 20
 _RANGE_BYTES = 1 << 30
 
@@ -296,7 +296,7 @@ def open_file(path: StrPath) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | BINARY | _NO_WAIT)
+    descriptor = os.open(path, os.O_RDONLY | BINARY | NO_WAIT)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), os.fspath(path))
@@ -319,7 +319,7 @@ def append_to(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW | _NO_WAIT
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW | NO_WAIT
     return os.fdopen(os.open(path, flags | BINARY, FILE_MODE), "ab")
 
 

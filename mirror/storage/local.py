@@ -22,6 +22,7 @@ from mirror.storage.copied_down import take_in
 from mirror.storage.durable import (
     BINARY,
     NO_FOLLOW,
+    NO_WAIT,
     Disk,
     append_to,
     disk_error,
@@ -229,7 +230,7 @@ class LocalFolder(Storage):
 
     def open(self, path: str) -> BinaryIO:
         """A file to read; a link in its place is not followed, nor is a pipe waited for."""
-        flags = os.O_RDONLY | BINARY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+        flags = os.O_RDONLY | BINARY | NO_FOLLOW | NO_WAIT
         if not self._is_inside(path):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.location(path))
         descriptor = os.open(self._prefix + path, flags)

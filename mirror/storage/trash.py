@@ -11,7 +11,7 @@ import msgspec
 from mirror.clock import now_iso
 from mirror.models import NOT_JSON, Entry
 from mirror.storage import layout
-from mirror.storage.durable import Disk, append_to
+from mirror.storage.durable import Disk, append_to, read_file
 
 _ENTRIES, _UNFINISHED = layout.TRASH_RECORDS
 
@@ -63,7 +63,7 @@ class TrashFolder:
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Every entry that is in the trash, with the name of its `prune`."""
         for record in sorted([*self._folder.glob(f"*/{_ENTRIES}"), *self._unfinished()]):
-            for line in record.read_bytes().splitlines():
+            for line in read_file(record).splitlines():
                 with contextlib.suppress(*NOT_JSON):
                     yield record.parent.name, msgspec.json.decode(line, type=Entry)
 
