@@ -142,11 +142,10 @@ class BucketFiles:
         The bytes come here and go back: a copy within a store has no condition, and a run that was
         frozen would copy what another run has put there since.
         """
-        stream, facts = self._objects.open(source)
+        stream, facts, beside = self._objects.open(source)
         chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
         with stream, self.spooled(chunks) as (body, md5):
             attributes = {"Content-Type": _type_of(target)}
-            beside = self._objects.attributes(source)
             if beside.get(_DIGEST) == md5:
                 attributes |= {name: beside[name] for name in _CARRIED & beside.keys()}
             self._lease.require()
@@ -226,7 +225,7 @@ class BucketFiles:
         """Read an object back, unless its ETag is the MD5 of its bytes and so proves them."""
         if facts.etag == md5:
             return
-        found, _ = self._objects.open(placement.path)
+        found = self._objects.open(placement.path)[0]
         if hash_file(found).sha256 != placement.sha256:
             raise DiskError(
                 "the bucket gives back other bytes than it was given",

@@ -172,8 +172,8 @@ class Objects:
             found = self._obstore.get(self._store, path)
             return bytes(found.bytes()), _facts(found.meta)
 
-    def open(self, path: str) -> tuple[BinaryIO, ObjectFacts]:
-        """An object to be read from its start to its end, and its facts.
+    def open(self, path: str) -> tuple[BinaryIO, ObjectFacts, Mapping[str, str]]:
+        """An object to be read from its start to its end, its facts, and what was put beside it.
 
         Raises:
             FileNotFoundError: there is none.
@@ -181,7 +181,8 @@ class Objects:
         with self._translated(path):
             found = self._obstore.get(self._store, path)
             stream = _Stream(iter(found.stream()), lambda: self._translated(path))
-            return io.BufferedReader(stream, 1 << 20), _facts(found.meta)
+            reader = io.BufferedReader(stream, 1 << 20)
+            return reader, _facts(found.meta), dict(found.attributes)
 
     def create(
         self, path: str, body: "bytes | mmap", attributes: Mapping[str, str] | None = None

@@ -57,7 +57,7 @@ def test_a_large_object_is_read_in_pieces(objects: Objects) -> None:
     """From its start to its end."""
     body = bytes(range(256)) * 20_000
     facts = objects.create("a", body)
-    file, found = objects.open("a")
+    file, found, _ = objects.open("a")
     with file:
         assert file.read(1000) + file.read() == body
     assert (found.size, found.etag) == (len(body), facts.etag)
