@@ -223,8 +223,8 @@ class Mirror:
     def __init__(self, source: str | os.PathLike[str] | Config) -> None:
         config = source if isinstance(source, Config) else Config(dest=source)
         self._settings = config.settings
-        self._root = Root.read(configuration.require_dest(config.settings))
-        self.dest = self._root.dest
+        self.dest = configuration.require_dest(config.settings)
+        self.reload()
 
     def __len__(self) -> int:
         """How many entries there are, of any state."""
@@ -340,6 +340,7 @@ class Mirror:
             ManifestError, DiskError: it cannot be read.
         """
         self._root = Root.read(self.dest)
+        self._root.manifest.entries.check()
 
     def __repr__(self) -> str:
         """The mirror's folder, and the number of its entries."""
