@@ -19,7 +19,6 @@ from mirror.models import (
     Entry,
     Failure,
     FileFacts,
-    Kind,
     Role,
     StoredFile,
     TwinEntry,
@@ -326,16 +325,4 @@ def entry_of(asset: Asset, before: Entry | None, stored: Mapping[Role, StoredFil
         resource=stored.get("resource"),
         cover=stored.get("cover"),
         asset=stripped(asset.raw),
-    )
-
-
-def needs_record(action: Action) -> bool:
-    """Whether the entry of an unchanged asset is out of date."""
-    entry = action.entry
-    if action.kind is not Kind.UNCHANGED or entry is None:
-        return False
-    return (
-        bool(action.supersedes)
-        or entry.state != "current"
-        or action.asset.account not in (None, entry.account)
     )

@@ -13,7 +13,6 @@ from functools import cached_property, partial
 
 from mirror.errors import AccessError, ApiError, UsageError
 from mirror.jobs import planning
-from mirror.jobs.commit import needs_record
 from mirror.jobs.known import Known, Scope
 from mirror.jobs.queue import ActionQueue
 from mirror.jobs.result import Tally
@@ -135,26 +134,8 @@ class Lister:
                 waiting[key] = asset
             else:
                 now.append((asset, entry))
-        plain = [(asset, entry, ()) for asset, entry in self._without_unchanged(now)]
+        plain = [(asset, entry, ()) for asset, entry in now]
         self._hand_over(plain, wait=wait, waiting=waiting)
-
-    def _without_unchanged(
-        self, listed: Iterable[tuple[Asset, Entry | None]]
-    ) -> list[tuple[Asset, Entry | None]]:
-        """Count the assets that need nothing, nearly all of them; return the others."""
-        covers, is_intact = not self._settings.no_covers, self._storage.is_intact
-        others: list[tuple[Asset, Entry | None]] = []
-        unchanged: list[str] = []
-        for asset, entry in listed:
-            files = planning.settled_files(asset, entry, covers=covers)
-            if files is not None and all(map(is_intact, files)):
-                unchanged.append(asset.key)
-            else:
-                others.append((asset, entry))
-        self._tally.count(Kind.UNCHANGED, len(unchanged))
-        if failures := self._manifest.failures:
-            self.unchanged_failures += filter(failures.__contains__, unchanged)
-        return others
 
     def _must_wait(self, asset: Asset, entry: Entry | None) -> bool:
         """Whether only the whole listing shows what the asset is."""
@@ -174,19 +155,20 @@ class Lister:
         If `waiting` is given, an asset goes there that needs an action and has both an entry and
         another version: only the whole listing shows whether it replaces that version.
         """
-        unchanged, excluded, covers = 0, 0, not self._settings.no_covers
+        excluded, covers = 0, not self._settings.no_covers
         is_intact, failures = self._storage.is_intact, self._manifest.failures
+        unchanged: list[str] = []
         actions: list[Action] = []
         for asset, entry, older in assets:
+            files = None if older else planning.settled_files(asset, entry, covers=covers)
+            if files is not None and all(map(is_intact, files)):  # nearly always
+                unchanged.append(asset.key)
+                continue
             action = planning.decide(
                 asset, entry=entry, older=older, is_intact=is_intact, covers=covers
             )
-            if action.kind is Kind.UNCHANGED:
-                if failures and asset.key in failures:
-                    self.unchanged_failures.append(asset.key)
-                if not needs_record(action):
-                    unchanged += 1
-                    continue
+            if action.kind is Kind.UNCHANGED and asset.key in failures:
+                self.unchanged_failures.append(asset.key)
             if waiting is not None and entry is not None and self._may_replace(asset):
                 waiting[asset.key] = asset
                 continue
@@ -194,7 +176,9 @@ class Lister:
                 excluded += 1
                 continue
             actions.append(action)
-        self._tally.count(Kind.UNCHANGED, unchanged)
+        self._tally.count(Kind.UNCHANGED, len(unchanged))
+        if failures:
+            self.unchanged_failures += filter(failures.__contains__, unchanged)
         self._tally.filtered += excluded
         self._handed_over.update(action.asset.key for action in actions)
         self._queue.put(actions, wait=wait)

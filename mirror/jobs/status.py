@@ -120,13 +120,14 @@ def status(root: Root, *, wanted: Scope, reserve: int) -> Status:
     entries = list(manifest.entries.values())
     failures = [failure for failure in manifest.failures.values() if not _is_over(failure, root)]
     states = Counter(entry.state for entry in entries)
-    names = _names(entries, manifest.failures.values(), runs, wanted)
+    counted = _counted(entries, runs, wanted)
+    names = _names([*entries, *manifest.failures.values()], counted)
     verified = log.last_verified(storage)
     runs_before = verified.runs_before if verified is not None else 0
     over = {
         name: log.over(name, runs[runs_before:], wanted, is_alone=len(names) == 1) for name in names
     }
-    counted = _counted(entries, runs, wanted) or names
+    counted = counted or names
     whole = [time for name in counted if (time := _last_complete(name, over[name])) is not None]
     at_work = storage.holder()
     missing, damaged = _wrong_files(root, entries, verified)
@@ -237,13 +238,9 @@ def _types(entries: Iterable[Entry]) -> dict[str, Total]:
     return dict(sorted(types.items()))
 
 
-def _names(
-    entries: Iterable[Entry], failures: Iterable[Failure], runs: Sequence[Summary], wanted: Scope
-) -> list[str | None]:
+def _names(records: Iterable[Entry | Failure], counted: Iterable[str | None]) -> list[str | None]:
     """Every account that the mirror knows, by email; None alone where it knows no email."""
-    records: list[Entry | Failure] = [*entries, *failures]
-    names = {record.account for record in records}
-    names |= {*_counted(entries, runs, wanted)}
+    names = {record.account for record in records} | {*counted}
     return [*sorted(name for name in names if name is not None)] or [None]
 
 

@@ -75,6 +75,7 @@ _EBML = b"\x1a\x45\xdf\xa3"
 _FRAME_SYNC = 0x7FF
 _RESERVED_VERSION = 1
 _ADTS, _LAYER_3 = 0, 1
+_GZIP = b"\x1f\x8b\x08"
 _ERROR_PAGES = (
     (
         "HTML",
@@ -187,9 +188,6 @@ def split_suffix(name: str) -> tuple[str, str]:
     if dot and stem and _SUFFIX.fullmatch(f".{rest}"):
         return stem, f".{rest}"
     return name, ""
-
-
-_GZIP = b"\x1f\x8b\x08"
 
 
 def error_page_type(head: bytes, content_type: str | None, *, is_media: bool = True) -> str | None:
